@@ -1,0 +1,148 @@
+"""Artifacts: directories (or single files) that are either complete or absent.
+
+A stage works in `OUT.partial` beside its output and renames it to `OUT` when all is written. What an
+interrupted run left in `OUT.partial` is kept for the next one if that has the same fingerprint
+(parameters, arguments and inputs), and thrown away otherwise. `meta.json` in the artifact holds the
+sha256 of each file; a consumer checks them before it starts.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from imdm.errors import UserError
+
+META = "meta.json"
+_LOCK = ".lock"
+_FINGERPRINT = ".fingerprint"
+
+
+def sha256(path: str | Path) -> str:
+    """Hex digest of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write indented JSON with sorted keys, so that equal values give equal bytes."""
+    Path(path).write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_meta(file: str | Path) -> dict[str, Any] | None:
+    """The meta.json beside an artifact's file, or None where there is none."""
+    path = Path(file).parent / META
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def artifact_files(folder: str | Path) -> list[Path]:
+    """Every file of the finished artifacts below a folder, but for meta.json and work in progress, sorted."""
+    files = (path for path in sorted(Path(folder).rglob("*")) if path.is_file() and path.name != META)
+    unfinished = (".partial", ".old")
+    return [path for path in files if not any(part.endswith(unfinished) or part.startswith(".") for part in path.relative_to(folder).parts)]
+
+
+def verify(file: str | Path) -> str:
+    """Check that an input exists, isn't empty, and is what its producer wrote.
+
+    Args:
+        file: one file, or a folder of artifacts, all of whose finished files are checked.
+
+    Returns:
+        The file's sha256, or one digest over those of the folder.
+
+    Raises:
+        UserError: it is missing or empty, or differs from the digest in the meta.json beside it.
+    """
+    file = Path(file)
+    if file.is_dir():
+        digests = {str(path): verify(path) for path in artifact_files(file)}
+        if not digests:
+            raise UserError(f"{file} holds no finished artifact; run the stages that make it.")
+        return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+    if not file.is_file():
+        raise UserError(f"{file} does not exist; run the stage that makes it, or correct the path.")
+    if file.stat().st_size == 0:
+        raise UserError(f"{file} is empty; delete it and run the stage that makes it again.")
+    digest = sha256(file)
+    meta = read_meta(file)
+    recorded = (meta or {}).get("outputs", {}).get(file.name)
+    if recorded is not None and recorded != digest:
+        raise UserError(f"{file} is damaged or was edited (its sha256 is not the one in {META}); delete it and run stage {meta['stage']} again.")
+    return digest
+
+
+class Artifact:
+    """The output directory of one stage run, as a context manager.
+
+    Args:
+        out: final directory, or file where its name has a suffix.
+        fingerprint: digest of all that determines the content.
+
+    Raises:
+        UserError: another process is writing the same artifact, or the place can't be written.
+    """
+
+    def __init__(self, out: str | Path, fingerprint: str):
+        self.out = Path(out)
+        self.partial = self.out.with_name(self.out.name + ".partial")
+        self.fingerprint = fingerprint
+        self.resumed = False
+        self._lock: Any = None
+
+    def __enter__(self) -> Artifact:
+        try:
+            self.partial.mkdir(parents=True, exist_ok=True)
+            self._lock = open(self.partial / _LOCK, "w")
+        except OSError as error:
+            raise UserError(f"{self.partial} can't be written ({error.strerror}); choose another --out.") from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{self.out} is being written by another process; wait for it or stop it.") from None
+        mark = self.partial / _FINGERPRINT
+        self.resumed = mark.exists() and mark.read_text() == self.fingerprint
+        if not self.resumed:
+            self._clear()
+            mark.write_text(self.fingerprint)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        self._lock.close()
+
+    def _clear(self) -> None:
+        for entry in self.partial.iterdir():
+            if entry.name != _LOCK:
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+    def digests(self) -> dict[str, str]:
+        """sha256 of every file that the artifact will hold, by path inside it."""
+        files = (path for path in sorted(self.partial.rglob("*")) if path.is_file())
+        names = {str(path.relative_to(self.partial)): path for path in files}
+        return {name: sha256(path) for name, path in names.items() if not name.startswith(".") and name != META}
+
+    def commit(self, meta: dict[str, Any]) -> None:
+        """Write meta.json and put the directory in its place; hidden files and folders are dropped.
+
+        An output whose name has a suffix is one file, moved out of the work directory; it has no meta.json.
+        """
+        if self.out.suffix:  # a single file, as report.html
+            os.replace(self.partial / self.out.name, self.out)
+            shutil.rmtree(self.partial)
+            return
+        write_json(self.partial / META, meta)
+        for entry in self.partial.glob(".*"):
+            if entry.name != _LOCK:
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        old = self.out.with_name(self.out.name + ".old")
+        shutil.rmtree(old, ignore_errors=True)
+        if self.out.exists():
+            os.rename(self.out, old)
+        (self.partial / _LOCK).unlink()
+        os.rename(self.partial, self.out)
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,35 @@
+"""Long generation in chunks that survive an interruption."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from imdm.job import Job
+
+
+def in_chunks(job: Job, total: int, size: int, make: Callable[[int, int], dict[str, Tensor]], name: str = "chunk") -> dict[str, Tensor]:
+    """Call `make(first, count)` over 0 .. total-1 and join the results along the first axis.
+
+    Finished chunks are kept below `job.dir/.chunks`, so that an interrupted stage goes on with the next one.
+
+    Args:
+        size: rows of a chunk; the result does not depend on it as long as each row depends on its index alone.
+    """
+    folder = job.dir / ".chunks"
+    folder.mkdir(exist_ok=True)
+    parts = []
+    with job.progress(total, "row") as bar:
+        for first in range(0, total, size):
+            count = min(size, total - first)
+            path = folder / f"{name}-{first:09d}.safetensors"
+            if not path.exists():
+                save_file(make(first, count), path.with_suffix(".tmp"))
+                os.replace(path.with_suffix(".tmp"), path)
+            parts.append(load_file(path))
+            bar.update(count)
+    return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}

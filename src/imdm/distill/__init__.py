@@ -1,0 +1,1 @@
+"""Distillation: SDTT's targets, couplings and ReDi."""

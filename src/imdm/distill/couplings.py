@@ -1,0 +1,106 @@
+"""Couplings: what a teacher makes of a noised block, with the noise it started from (ReDi).
+
+A coupling is (x, mask pattern, t, seed). The keys of z_t are a function of (seed, position), so that
+a pair takes about two bytes a position and its noise can be drawn again exactly.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from imdm.data.blocks import batch_indices
+from imdm.diffusion.counter import Stream, bits, root_seed, row_seeds, uniform
+from imdm.diffusion.schedule import mask_probability
+from imdm.errors import UserError
+from imdm.models.config import NetworkConfig
+from imdm.models.dit import Network
+from imdm.params import Couplings
+from imdm.sampling.sampler import sample
+
+_KEY = "imdm"
+
+
+@dataclass
+class CouplingSet:
+    """Couplings of one teacher.
+
+    Attributes:
+        x: the teacher's completions, int32 [n, L].
+        masked: which positions of z_t were masked, bool [n, L].
+        t: noise levels, float64 [n]; 1 for full-mask couplings.
+        seed: int64 [n]; the mask keys of z_t are functions of it.
+        about: settings and vocabulary.
+    """
+
+    x: Tensor
+    masked: Tensor
+    t: Tensor
+    seed: Tensor
+    about: dict
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+def make_couplings(network: Network, blocks: np.ndarray, first: int, count: int, settings: Couplings, seed: int) -> dict[str, Tensor]:
+    """Couplings first .. first+count-1; each depends on (seed, its index) alone.
+
+    perturbed: a real block, masked at level t ~ U(0, 1), completed by the teacher. full: all masked.
+
+    Args:
+        network: the teacher, in eval mode.
+        blocks: training blocks uint16 [n, L].
+
+    Returns:
+        x int32 [count, L], masked bool [count, L], t float64 [count], seed int64 [count], on the CPU.
+    """
+    device = network.vocab_embed.embedding.device
+    seeds = row_seeds(root_seed(seed, "couplings"), first, count, device)
+    length = network.config.seq_len
+    if settings.start == "full":
+        masked = torch.ones(count, length, dtype=torch.bool, device=device)
+        t = torch.ones(count, dtype=torch.float64, device=device)
+        real = torch.zeros(count, length, dtype=torch.int64, device=device)
+    else:
+        index = np.concatenate([batch_indices(len(blocks), i, 1, seed) for i in range(first, first + count)])
+        real = torch.from_numpy(blocks[index].astype(np.int64)).to(device)
+        t = uniform(bits(seeds, Stream.LEVEL))
+        masked = uniform(bits(seeds[:, None], Stream.MASK, torch.arange(length, device=device))) < mask_probability(t)[:, None]
+    x = sample(network, seeds, settings.steps, start=t, visible=(~masked, real), draws=settings.draws).tokens
+    return {"x": x.int().cpu(), "masked": masked.cpu(), "t": t.cpu(), "seed": seeds.cpu()}
+
+
+def save_couplings(path: str | Path, tensors: dict[str, Tensor], config: NetworkConfig, settings: Couplings) -> None:
+    """Write `make_couplings`'s tensors with the teacher's vocabulary and the settings."""
+    about = {"vocab_size": config.vocab_size, "seq_len": config.seq_len, "tokenizer_sha256": config.tokenizer_sha256}
+    save_file(tensors, path, metadata={_KEY: json.dumps(about | settings.model_dump(mode="json"), sort_keys=True)})
+
+
+def load_couplings(path: str | Path, config: NetworkConfig) -> CouplingSet:
+    """Read couplings for a network.
+
+    Raises:
+        UserError: the file is truncated or foreign, or was made for another vocabulary or length.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {})[_KEY])
+            found = CouplingSet(*(file.get_tensor(name) for name in ("x", "masked", "t", "seed")), about)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is truncated or no couplings ({error}); run stage couple again.") from None
+    except KeyError:
+        raise UserError(f"{path} holds no couplings; give the couplings.safetensors of stage couple.") from None
+    for key in ("vocab_size", "seq_len", "tokenizer_sha256"):
+        if about[key] != getattr(config, key):
+            raise UserError(
+                f"{path} was made for {key} {about[key]}, the network has {getattr(config, key)}; make couplings with a teacher of the same corpus."
+            )
+    return found

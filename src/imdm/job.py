@@ -1,0 +1,207 @@
+"""The harness that every stage script runs in: arguments, parameters, output, provenance, errors.
+
+`python stages/NAME.py --help` imports neither torch nor pandas. A user's mistake ends with exit code 2
+and one sentence; SIGTERM ends with 143 after what was done is safe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from imdm.artifact import Artifact, verify
+from imdm.errors import UserError
+from imdm.params import Params, load_params
+
+_ROOT = Path(__file__).resolve().parents[2]
+_LIBRARIES = ("torch", "lightning", "transformers", "tokenizers", "numpy", "pandas", "mauve-text")
+
+# What each stage reads of the parameters. The output of a stage depends on these and on its inputs only;
+# Snakemake and DVC run it again when one of them changes, and its meta.json records them.
+MASKS = ("mask", "noise_dim", "noise_dist", "noise_scale", "finite_masks")
+READS: dict[str, tuple[str, ...]] = {
+    "tokenize_pack": ("corpus", "seeds.data"),
+    "train_judge": ("judge", "seeds.train"),
+    "pretrain": ("network", "pretrain", "seeds.train"),
+    "adopt": (*MASKS, "variants", "seeds.train"),
+    "couple": ("couplings", "seeds.couplings"),
+    "sdtt": ("sdtt", "seeds.train"),
+    "redi": ("redi", "seeds.train"),
+    "sample": ("sampling", "seeds.sampling"),
+    "score": ("scoring", "seeds.scoring"),
+    "synthetic": ("synthetic",),
+    "tabulate": ("run",),
+    "plot": ("run",),
+    "report": ("run",),
+}
+
+
+class StageParser(argparse.ArgumentParser):
+    """ArgumentParser that knows which arguments are inputs, so that the harness can check and record them."""
+
+    def __init__(self, stage: str, doc: str):
+        super().__init__(prog=f"stages/{stage}.py", description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+        self.inputs: list[str] = []
+        self.add_argument("--params", default="params.yaml", help="parameter file (default: params.yaml)")
+        self.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace one parameter, for example noise_dim=64")
+        self.add_argument("--out", required=True, help="directory to write; appears only when complete")
+
+    def input(self, flag: str, help: str, nargs: str | None = None, required: bool = True) -> None:
+        """Add an argument that names one file (or several) of another stage."""
+        self.inputs.append(flag.removeprefix("--").replace("-", "_"))
+        self.add_argument(flag, help=help, nargs=nargs, required=required)
+
+
+@dataclass
+class Job:
+    """One run of a stage.
+
+    Attributes:
+        dir: where to write files; hidden names (`.resume`) survive an interruption but aren't part of the artifact.
+        metrics: figures of the run for meta.json, for example tokens a second.
+        resumed: whether `dir` holds what an interrupted run with the same fingerprint left.
+    """
+
+    stage: str
+    args: argparse.Namespace
+    params: Params
+    dir: Path
+    resumed: bool
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    def progress(self, total: int, unit: str, initial: int = 0) -> Any:
+        """A tqdm bar with ETA: live on a terminal, a line every 30 s in a log."""
+        from tqdm import tqdm
+
+        live = sys.stderr.isatty()
+        return tqdm(total=total, initial=initial, unit=unit, desc=self.stage, mininterval=0.2 if live else 30, maxinterval=0.5 if live else 60)
+
+
+def resolve(params: Params, stage: str, args: argparse.Namespace | None = None) -> dict[str, Any]:
+    """The parameters that `stage` reads, by dotted key; for a variant (`args.variant`) its mask settings alone."""
+    tree = params.model_dump(mode="json")
+    keys: tuple[str, ...] = READS[stage]
+    found: dict[str, Any] = {}
+    if "variants" in keys and args is not None:
+        found = params.mask_settings(args.variant).model_dump(mode="json")
+        keys = tuple(key for key in keys if key != "variants" and key not in MASKS)
+        if found["mask"] == "single":  # so that mdlm does not depend on noise_dim
+            found = {"mask": "single"}
+    for key in keys:
+        value = tree
+        for part in key.split("."):
+            value = value[part]
+        found[key] = value
+    return found
+
+
+def run_stage(script: str, doc: str, arguments: Callable[[StageParser], None], run: Callable[[Job], None], argv: list[str] | None = None) -> int:
+    """Run a stage and return its exit code: 0, 2 for a user's mistake, 143 after SIGTERM.
+
+    Args:
+        script: `__file__` of the stage.
+        doc: its docstring, shown by --help.
+        arguments: adds the stage's own arguments.
+        run: does the work, writing below `job.dir`.
+    """
+    stage = Path(script).stem
+    parser = StageParser(stage, doc)
+    arguments(parser)
+    args = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        _run(stage, script, parser, args, run)
+    except UserError as error:
+        print(f"{stage}: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        print(f"{stage}: {error.filename or args.out}: {os.strerror(error.errno)}; free space or choose another --out, then run again.", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(stage: str, script: str, parser: StageParser, args: argparse.Namespace, run: Callable[[Job], None]) -> None:
+    start = time.perf_counter()
+    params = load_params(args.params, args.set)
+    inputs = {path: verify(path) for name in parser.inputs for path in _paths(getattr(args, name))}
+    resolved = resolve(params, stage, args)
+    arguments = {key: value for key, value in vars(args).items() if key not in ("params", "set", "out")}
+    code = _code_digest(script)
+    identity = json.dumps([stage, resolved, arguments, inputs, code], sort_keys=True)
+    with Artifact(args.out, hashlib.sha256(identity.encode()).hexdigest()) as artifact:
+        job = Job(stage, args, params, artifact.partial, artifact.resumed)
+        run(job)
+        artifact.commit(
+            {
+                "stage": stage,
+                "arguments": arguments,
+                "parameters": resolved,
+                "inputs": inputs,
+                "outputs": artifact.digests(),
+                "metrics": job.metrics,
+                "seconds": round(time.perf_counter() - start, 2),
+                "resumed": artifact.resumed,
+                "peak_memory_mib": _peak_memory(),
+                "code": code,
+                "git": _git(),
+                "machine": {"platform": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version(), "gpu": _gpu()},
+                "libraries": {name: _version(name) for name in _LIBRARIES},
+            }
+        )
+
+
+def _paths(value: str | list[str] | None) -> list[str]:
+    return [] if value is None else [value] if isinstance(value, str) else value
+
+
+def _code_digest(script: str) -> str:
+    """One digest of the stage script and the library, to notice artifacts of older code."""
+    digest = hashlib.sha256()
+    for path in [Path(script), *sorted(Path(__file__).parent.rglob("*.py"))]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _git() -> str | None:
+    """Commit of the checkout, with `+changes` where tracked files differ; None outside git."""
+    try:
+        ask = ["git", "-C", str(_ROOT), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes"]
+        return subprocess.run(ask, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _peak_memory() -> dict[str, float]:
+    peak = {"host": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)}
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        peak["gpu"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    return peak
+
+
+def _gpu() -> str | None:
+    torch = sys.modules.get("torch")
+    return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else None

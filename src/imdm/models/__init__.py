@@ -1,0 +1,1 @@
+"""The network, its mask embeddings, its moving average and its files."""

@@ -1,0 +1,16 @@
+"""Everything that is needed to build a network: written into each checkpoint."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from imdm.params import MaskSettings, Network, Positive
+
+
+class NetworkConfig(Network, MaskSettings):
+    """Sizes, mask settings and vocabulary of a network."""
+
+    vocab_size: Positive = Field(description="V, rows of the embedding, the mask token's included")
+    mask_id: int = Field(ge=0, description="row from which every mask state's embedding starts")
+    seq_len: Positive = Field(description="L, longest sequence it was built for")
+    tokenizer_sha256: str = Field("", description="digest of the vocabulary's file, to refuse a foreign one")

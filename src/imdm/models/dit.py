@@ -1,0 +1,190 @@
+"""The diffusion transformer of MDLM, SDTT, Di4C and IMDM, with their parameter names.
+
+- Rotary positions over the full head, bidirectional attention through torch's SDPA.
+- adaLN modulation by a time embedding, which all these systems feed with sigma = 0: a learned constant.
+- LayerNorms without bias; zero-initialised gates and head.
+- The body runs on every position, the head on the positions that someone needs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from imdm.models.config import NetworkConfig
+from imdm.models.mask_embedding import StateEmbedding
+
+_FREQUENCIES = 256  # of the time embedding
+_NEVER = -1e6  # log-weight of the mask token: probability exactly 0, and finite, so that 0 * log 0 is 0 in a divergence
+
+
+class LayerNorm(nn.Module):
+    """Layer norm in float32 with a weight and no bias."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x.float(), self.weight.shape) * self.weight
+
+
+class TimeEmbedding(nn.Module):
+    """sigma to a conditioning vector: 128 cosines, 128 sines, two linear layers."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.mlp = nn.Sequential(nn.Linear(_FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width))
+
+    def forward(self, sigma: Tensor) -> Tensor:
+        half = _FREQUENCIES // 2
+        rates = torch.exp(-math.log(10_000) * torch.arange(half, device=sigma.device) / half)
+        angles = sigma[:, None].float() * rates
+        return F.silu(self.mlp(torch.cat([angles.cos(), angles.sin()], dim=-1)))
+
+
+class Rotary(nn.Module):
+    """cos and sin of the rotary embedding, [L, head_dim / 2] each."""
+
+    def __init__(self, head_dim: int):
+        super().__init__()
+        self.register_buffer("inv_freq", 10_000.0 ** (-torch.arange(0, head_dim, 2) / head_dim))
+
+    def forward(self, length: int) -> tuple[Tensor, Tensor]:
+        angles = torch.arange(length, device=self.inv_freq.device)[:, None] * self.inv_freq
+        return angles.cos(), angles.sin()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate [..., L, head_dim] by position; the halves of the head pair up (GPT-NeoX layout)."""
+    first, second = x.chunk(2, dim=-1)
+    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+
+def modulation(layer: nn.Linear, condition: Tensor, parts: int) -> tuple[Tensor, ...]:
+    return layer(condition)[:, None, :].chunk(parts, dim=-1)
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block with adaLN."""
+
+    def __init__(self, config: NetworkConfig):
+        super().__init__()
+        width = config.hidden_size
+        self.heads, self.dropout, self.softcap = config.heads, config.dropout, config.softcap
+        self.norm1 = LayerNorm(width)
+        self.attn_qkv = nn.Linear(width, 3 * width, bias=False)
+        self.attn_out = nn.Linear(width, width, bias=False)
+        self.norm2 = LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
+        self.adaLN_modulation = nn.Linear(config.cond_dim, 6 * width)
+        if config.init_std is not None:
+            for layer in (self.attn_qkv, self.attn_out, self.mlp[0], self.mlp[2]):
+                nn.init.normal_(layer.weight, std=config.init_std)
+
+    def forward(self, x: Tensor, condition: Tensor, cos: Tensor, sin: Tensor, causal: bool) -> Tensor:
+        """[B, L, d] to [B, L, d]; condition [1 or B, cond_dim]."""
+        shift1, scale1, gate1, shift2, scale2, gate2 = modulation(self.adaLN_modulation, condition, 6)
+        attended = self.attend(self.norm1(x) * (1 + scale1) + shift1, cos, sin, causal)
+        x = x + gate1 * F.dropout(self.attn_out(attended), self.dropout, self.training)
+        return x + gate2 * F.dropout(self.mlp(self.norm2(x) * (1 + scale2) + shift2), self.dropout, self.training)
+
+    def attend(self, h: Tensor, cos: Tensor, sin: Tensor, causal: bool) -> Tensor:
+        q, k, v = self.attn_qkv(h).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        if self.softcap is None:
+            out = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+        else:
+            scores = q @ k.mT / math.sqrt(q.shape[-1])
+            scores = self.softcap * torch.tanh(scores / self.softcap)
+            if causal:
+                scores = scores.masked_fill(torch.ones(scores.shape[-2:], device=h.device).triu(1).bool(), -math.inf)
+            out = scores.softmax(-1) @ v
+        return out.transpose(1, 2).flatten(2)
+
+
+class FinalLayer(nn.Module):
+    """The head: norm, modulation, projection to the vocabulary; works on any set of positions."""
+
+    def __init__(self, config: NetworkConfig):
+        super().__init__()
+        width = config.hidden_size
+        self.norm_final = LayerNorm(width)
+        self.linear = nn.Linear(width, config.vocab_size)
+        self.adaLN_modulation = nn.Linear(config.cond_dim, 2 * width)
+
+    def forward(self, h: Tensor, condition: Tensor) -> Tensor:
+        shift, scale = modulation(self.adaLN_modulation, condition, 2)
+        return self.linear(self.norm_final(h) * (1 + scale) + shift)
+
+
+class Network(nn.Module):
+    """x_theta: states to logits of the clean tokens.
+
+    Args:
+        config: sizes and mask settings.
+        body_dtype: autocast dtype of blocks and head; None for the weights' own.
+    """
+
+    def __init__(self, config: NetworkConfig, body_dtype: torch.dtype | None = None):
+        super().__init__()
+        self.config, self.body_dtype = config, body_dtype
+        self.vocab_embed = StateEmbedding(config)
+        self.sigma_map = TimeEmbedding(config.cond_dim)
+        self.rotary_emb = Rotary(config.hidden_size // config.heads)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
+        self.output_layer = FinalLayer(config)
+        for layer in (*(block.adaLN_modulation for block in self.blocks), self.output_layer.adaLN_modulation, self.output_layer.linear):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        if config.learned_positions:
+            self.positions = nn.Parameter(0.02 * torch.randn(config.seq_len, config.hidden_size))
+
+    def _autocast(self) -> contextlib.AbstractContextManager[None]:
+        if self.body_dtype is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.vocab_embed.embedding.device.type, self.body_dtype)
+
+    def condition(self, sigma: Tensor | None = None) -> Tensor:
+        """The conditioning vector [B, cond_dim]; [1, cond_dim] for sigma = 0, as every system here runs it."""
+        device = self.vocab_embed.embedding.device
+        return self.sigma_map(torch.zeros(1, device=device) if sigma is None else sigma)
+
+    def hidden(self, z: Tensor, sigma: Tensor | None = None, causal: bool = False) -> Tensor:
+        """The body: states int64 [B, L] to [B, L, d]."""
+        x = self.vocab_embed(z)
+        if self.config.learned_positions:
+            x = x + self.positions[: z.shape[1]]
+        condition = self.condition(sigma)
+        cos, sin = self.rotary_emb(z.shape[1])
+        with self._autocast():
+            for block in self.blocks:
+                x = block(x, condition, cos, sin, causal)
+        return x
+
+    def logits(self, h: Tensor, sigma: Tensor | None = None) -> Tensor:
+        """The head without SUBS: [B, L, d] to [B, L, V], or rows [n, d] to [n, V] where sigma is None."""
+        rows = h.dim() == 2
+        with self._autocast():
+            out = self.output_layer(h[None] if rows else h, self.condition(sigma))
+        return (out[0] if rows else out).float()
+
+    def forward(self, z: Tensor, positions: Tensor) -> Tensor:
+        """Logits of chosen positions under SUBS: the mask token never gets probability.
+
+        Visible positions need no logits: SUBS copies them.
+
+        Args:
+            z: states int64 [B, L].
+            positions: flat indices into B*L, int64 [n].
+
+        Returns:
+            float32 [n, V].
+        """
+        logits = self.logits(self.hidden(z).flatten(0, 1)[positions])
+        return logits.index_fill(1, torch.tensor([self.config.mask_id], device=z.device), _NEVER)

@@ -1,0 +1,37 @@
+"""Exponential moving average of a network's parameters."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Ema:
+    """Shadow weights with decay min(decay, (1 + n) / (10 + n)) at update n, as in MDLM.
+
+    Args:
+        network: whose parameters are followed; the shadow starts as a copy.
+        decay: final decay; 0 keeps the shadow equal to the weights.
+    """
+
+    def __init__(self, network: nn.Module, decay: float):
+        self.decay, self.updates = decay, 0
+        self.names = [name for name, _ in network.named_parameters()]
+        self.shadow = [parameter.detach().clone() for parameter in network.parameters()]
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Move the shadow towards the current weights."""
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        torch._foreach_lerp_(self.shadow, list(network.parameters()), 1 - decay)
+
+    def state_dict(self) -> dict[str, Tensor | int]:
+        """Updates and shadow weights by name."""
+        return {"updates": self.updates, "shadow": dict(zip(self.names, self.shadow))}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Continue from `state_dict`'s result."""
+        self.updates = state["updates"]
+        for name, tensor in zip(self.names, self.shadow):
+            tensor.copy_(state["shadow"][name])

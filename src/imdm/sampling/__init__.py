@@ -1,0 +1,1 @@
+"""The exact sampler: N steps, unconditional or around any visible positions."""

@@ -1,0 +1,47 @@
+"""Generate a teacher's couplings for ReDi (paper Sec. 5.3: perturbed rectification).
+
+Each pair is a function of (seed, its index): batch size changes nothing, and an interrupted run goes on.
+
+Example: python stages/couple.py --data data/pydocs/dataset.json --teacher results/tiny/teacher/model.safetensors --out results/tiny/couplings/teacher
+"""
+
+import sys
+import time
+
+import _src  # noqa: F401, I001  (first: this checkout's library)
+from imdm.job import Job, StageParser, run_stage
+
+
+def arguments(parser: StageParser) -> None:
+    parser.input("--data", help="dataset.json of tokenize_pack")
+    parser.input("--teacher", help="model.safetensors of the teacher; its EMA weights are used")
+
+
+def run(job: Job) -> None:
+    from imdm.chunks import in_chunks
+    from imdm.data.blocks import Dataset
+    from imdm.distill.couplings import make_couplings, save_couplings
+    from imdm.models.checkpoint import load_network
+    from imdm.runtime import precision_name, setup
+
+    settings, seed = job.params.couplings, job.params.seeds.couplings
+    device, body_dtype = setup(job.params.runtime)
+    data = Dataset.open(job.args.data)
+    network = load_network(job.args.teacher, "ema", body_dtype).to(device).eval()
+    data.check_vocabulary(network.config, job.args.teacher)
+    blocks = data.split("train")
+
+    start = time.monotonic()
+    pairs = in_chunks(job, settings.pairs, settings.batch_size, lambda first, count: make_couplings(network, blocks, first, count, settings, seed))
+    save_couplings(job.dir / "couplings.safetensors", pairs, network.config, settings)
+    seconds = time.monotonic() - start
+    job.metrics |= {
+        "pairs": settings.pairs,
+        "masked_share": pairs["masked"].double().mean().item(),
+        "tokens_per_second": round(pairs["masked"].sum().item() / seconds),
+        "precision": precision_name(body_dtype),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(__file__, __doc__, arguments, run))

@@ -1,0 +1,33 @@
+"""Rectification: train a student on a teacher's couplings (paper Sec. 5.3, loss of Eq. 14 on the coupling).
+
+Example: python stages/redi.py --couplings results/tiny/couplings/teacher/couplings.safetensors --init results/tiny/models/imdm/teacher/model.safetensors --out results/tiny/models/imdm/redi
+"""
+
+import sys
+
+import _src  # noqa: F401, I001  (first: this checkout's library)
+from imdm.job import Job, StageParser, run_stage
+
+
+def arguments(parser: StageParser) -> None:
+    parser.input("--couplings", help="couplings.safetensors of couple")
+    parser.input("--init", help="model.safetensors whose EMA weights the student starts from")
+
+
+def run(job: Job) -> None:
+    from imdm.distill.couplings import load_couplings
+    from imdm.models.checkpoint import load_network, save_network
+    from imdm.training.loop import fit
+    from imdm.training.redi import RediTraining
+
+    settings = job.params.redi
+    student = load_network(job.args.init, "ema")
+    couplings = load_couplings(job.args.couplings, student.config)
+    training = RediTraining(student, settings, job.params.seeds.train, couplings)
+    fit(job, training, settings.batch_size * student.config.seq_len)
+    save_network(job.dir / "model.safetensors", training.network, training.ema)
+    job.metrics["epochs"] = round(settings.steps * settings.batch_size / len(couplings), 2)
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(__file__, __doc__, arguments, run))

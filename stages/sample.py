@@ -1,0 +1,69 @@
+"""Sample a model at every step count, in one process.
+
+The draws of sample i are the same for every model and step count (common random numbers), so that differences
+between models have little noise. N steps make at most N network calls a row; the last unmasks all.
+
+Example: python stages/sample.py --model results/tiny/models/imdm/redi/model.safetensors --out results/tiny/samples/imdm/redi
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import _src  # noqa: F401, I001  (first: this checkout's library)
+from imdm.job import Job, StageParser, run_stage
+
+
+def arguments(parser: StageParser) -> None:
+    parser.input("--model", help="model.safetensors; its EMA weights are used")
+
+
+def model_name(path: str) -> str:
+    """imdm/redi for .../models/imdm/redi/model.safetensors, teacher for .../teacher/model.safetensors."""
+    parts = Path(path).parent.parts
+    return "/".join(parts[parts.index("models") + 1 :]) if "models" in parts else parts[-1]
+
+
+def run(job: Job) -> None:
+    from safetensors.torch import save_file
+
+    from imdm.chunks import in_chunks
+    from imdm.diffusion.counter import root_seed, row_seeds
+    from imdm.models.checkpoint import load_network
+    from imdm.runtime import precision_name, setup
+    from imdm.sampling.sampler import sample
+
+    settings = job.params.sampling
+    device, body_dtype = setup(job.params.runtime)
+    network = load_network(job.args.model, "ema", body_dtype).to(device).eval()
+    root = root_seed(job.params.seeds.sampling, "sampling")
+
+    start, tensors = time.monotonic(), {}
+    for steps in settings.steps:
+
+        def make(first: int, count: int) -> dict:
+            seeds = row_seeds(root, first, count, device)
+            drawn = sample(network, seeds, steps, temperature=settings.temperature, mask_redraw=settings.mask_redraw)  # noqa: B023
+            return {name: value.int().cpu() for name, value in vars(drawn).items()}
+
+        done = in_chunks(job, settings.count, settings.batch_size, make, name=f"steps{steps}")
+        tensors |= {f"{steps}.{name}": value for name, value in done.items()}
+    seconds = time.monotonic() - start
+    about = {
+        "model": model_name(job.args.model),
+        "steps": settings.steps,
+        "temperature": settings.temperature,
+        "mask_redraw": settings.mask_redraw,
+        "precision": precision_name(body_dtype),
+        "draws": "float64",
+        "tokenizer_sha256": network.config.tokenizer_sha256,
+        "seed": job.params.seeds.sampling,
+    }
+    save_file(tensors, job.dir / "samples.safetensors", metadata={"imdm": json.dumps(about, sort_keys=True)})
+    job.metrics |= {"tokens_per_second": round(settings.count * network.config.seq_len * len(settings.steps) / seconds)}
+    job.metrics |= {f"mean_calls_{steps}": tensors[f"{steps}.calls"].double().mean().item() for steps in settings.steps}
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(__file__, __doc__, arguments, run))

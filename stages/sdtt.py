@@ -1,0 +1,40 @@
+"""One round of self-distillation through time: the student learns two of its teacher's steps in one.
+
+The round's teacher also gives the student its first weights. From round 2 on these are the online weights of the
+round before, as in SDTT; its moving average is what sampling and couplings use.
+
+Example: python stages/sdtt.py --data data/pydocs/dataset.json --round 1 --teacher results/tiny/models/imdm/teacher/model.safetensors --out results/tiny/models/imdm/sdtt1
+"""
+
+import sys
+
+import _src  # noqa: F401, I001  (first: this checkout's library)
+from imdm.job import Job, StageParser, run_stage
+
+
+def arguments(parser: StageParser) -> None:
+    parser.input("--data", help="dataset.json of tokenize_pack")
+    parser.input("--teacher", help="model.safetensors of the round before, or of adopt for round 1")
+    parser.add_argument("--round", type=int, required=True, help="number of the round, from 1")
+
+
+def run(job: Job) -> None:
+    from imdm.data.blocks import Dataset
+    from imdm.errors import UserError
+    from imdm.models.checkpoint import load_network, save_network
+    from imdm.training.loop import fit
+    from imdm.training.sdtt import SdttTraining
+
+    settings, number = job.params.sdtt, job.args.round
+    if not 1 <= number <= len(settings.rounds):
+        raise UserError(f"--round {number} must be between 1 and {len(settings.rounds)}, the rounds that sdtt.rounds lists.")
+    data = Dataset.open(job.args.data)
+    teacher, student = (load_network(job.args.teacher, "online") for _ in range(2))
+    data.check_vocabulary(student.config, job.args.teacher)
+    training = SdttTraining(student, teacher, settings, number, job.params.seeds.train, data.split("train"))
+    fit(job, training, settings.batch_size * data.seq_len)
+    save_network(job.dir / "model.safetensors", training.network, training.ema)
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(__file__, __doc__, arguments, run))
