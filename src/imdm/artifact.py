@@ -114,6 +114,10 @@ class Artifact:
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
         self._lock.close()
+        if kind is not None and issubclass(kind, UserError):  # leaves nothing behind but what the next run can go on with
+            resumable = any(entry.is_dir() and entry.name.startswith(".") for entry in self.partial.iterdir())
+            if not resumable:
+                shutil.rmtree(self.partial)
 
     def _clear(self) -> None:
         for entry in self.partial.iterdir():

@@ -167,7 +167,8 @@ class Scoring(Block):
 class Synthetic(Block):
     seeds: list[NonNegative] = Field([0, 1, 2, 3, 4], description="one model of each kind a seed")
     pairs: Positive = Field(300, description="couplings; few, since a random pairing can only be memorised")
-    driven_pairs: Positive = Field(4000, description="couplings of the noise-driven row")
+    driven_pairs: Positive = Field(20_000, description="couplings of the noise-driven row; many, since its map can be learnt")
+    driven_steps: Positive = Field(2000, description="optimizer steps of the noise-driven student")
     noise_dim: Positive = Field(128, description="d_noise of the synthetic IMDM")
     hidden_size: Positive = Field(64, description="width")
     blocks: Positive = Field(2, description="transformer blocks")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from imdm.diffusion.counter import Stream, bits, uniform
+from imdm.diffusion.counter import Stream, bits, row_seeds, uniform
 from imdm.diffusion.schedule import mask_probability, nelbo_weight, stratified_times
 from imdm.diffusion.states import mask_where
 
@@ -35,15 +35,15 @@ class Noised:
         return self.x.flatten()[self.masked]
 
 
-def forward_process(x: Tensor, seeds: Tensor, batch_seed: Tensor, first: int, count: int, vocab_size: int) -> Noised:
+def forward_process(x: Tensor, seed: int, step: int, first: int, count: int, vocab_size: int) -> Noised:
     """Mask each token with probability 1 - alpha_t, at times stratified over the global batch.
 
     Args:
-        x: tokens [B, L], rows first .. first+B-1 of a global batch of `count`.
-        seeds: int64 [B], one a sequence: masks and keys depend on it alone.
-        batch_seed: int64 scalar, shared by the global batch, for the times.
+        x: tokens [B, L], rows first .. first+B-1 of step `step`'s global batch of `count`.
+        seed: root of the training's draws; masks and keys are functions of (seed, step, row).
     """
-    offset = uniform(bits(batch_seed, Stream.LEVEL))
+    seeds = row_seeds(seed, step * count + first, len(x), x.device)
+    offset = uniform(bits(torch.tensor(seed, device=x.device), Stream.LEVEL, step))
     t = stratified_times(offset, count)[first : first + len(x)]
     u = uniform(bits(seeds[:, None], Stream.MASK, torch.arange(x.shape[1], device=x.device)))
     mask = u < mask_probability(t)[:, None]

@@ -67,12 +67,20 @@ def adopt_weights(network: Network, path: str | Path, weights: str = "ema") -> N
     Raises:
         UserError: a size differs, or the checkpoint holds weights that the network has no place for.
     """
-    found = _weights(path, weights)
+    _fill(network, _weights(path, weights), str(path))
+
+
+def share_weights(network: Network, source: Network) -> None:
+    """As `adopt_weights`, from a network in memory."""
+    _fill(network, source.state_dict(), "the source network")
+
+
+def _fill(network: Network, found: dict[str, Tensor], origin: str) -> None:
     own = network.state_dict()
     missing = [name for name in own if name not in found and not name.startswith(("vocab_embed.imdm_mlp.", "vocab_embed.mask_table"))]
     wrong = [name for name in found if name not in own or own[name].shape != found[name].shape]
     if missing or wrong:
-        raise UserError(f"{path} does not fit the network (first difference: {(missing + wrong)[0]}); adopt a checkpoint of the same sizes.")
+        raise UserError(f"{origin} does not fit the network (first difference: {(missing + wrong)[0]}); adopt a checkpoint of the same sizes.")
     network.load_state_dict(found, strict=False)
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import csv
 import itertools
+import logging
 import math
 import os
 import signal
 import sys
 import time
+import warnings
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any
@@ -97,7 +99,7 @@ class _Keeper(pl.Callback):
 
     def __init__(self, job: Job, checkpoint: Path, tokens_per_step: int):
         self.job, self.checkpoint, self.tokens_per_step = job, checkpoint, tokens_per_step
-        self.log = job.dir / "train_log.csv"
+        self.table = job.dir / "train_log.csv"
         self.stop = False
         self.saved = self.started = time.monotonic()
         self.total, self.count, self.seconds_before = 0.0, 0, 0.0
@@ -115,8 +117,8 @@ class _Keeper(pl.Callback):
         signal.signal(signal.SIGTERM, self._on_sigterm)
         first = trainer.global_step
         self.first, self.started = first, time.monotonic()
-        rows = list(csv.reader(self.log.open())) if self.log.exists() else []
-        with self.log.open("w", newline="") as file:
+        rows = list(csv.reader(self.table.open())) if self.table.exists() else []
+        with self.table.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(["step", "loss", "lr", "tokens_per_second", "seconds"])
             writer.writerows(row for row in rows[1:] if int(row[0]) <= first)
@@ -147,9 +149,9 @@ class _Keeper(pl.Callback):
         self.total, self.count = 0.0, 0
         rate = (step - self.first) * self.tokens_per_step / (time.monotonic() - self.started)
         lr = trainer.optimizers[0].param_groups[0]["lr"]
-        with self.log.open("a", newline="") as file:
+        with self.table.open("a", newline="") as file:
             csv.writer(file).writerow([step, f"{loss:.6g}", f"{lr:.4g}", f"{rate:.0f}", f"{self._seconds():.1f}"])
-        self.bar.set_postfix(loss=f"{loss:.3f}")
+        self.bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
         self.job.metrics |= {"loss": loss, "tokens_per_second": round(rate), "train_seconds": round(self._seconds(), 1)}
 
 
@@ -166,6 +168,8 @@ def fit(job: Job, training: Training, tokens_per_step: int) -> None:
     """
     runtime = job.params.runtime
     device, body_dtype = setup(runtime)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # what it says of devices is in meta.json
+    warnings.filterwarnings("ignore", module="lightning")
     checkpoint = job.dir / ".resume" / "last.ckpt"
     checkpoint.parent.mkdir(exist_ok=True)
     logger: Any = False

@@ -8,18 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from imdm.data.blocks import batch_indices
-from imdm.diffusion.counter import Stream, bits, root_seed, row_seeds
-from imdm.diffusion.nelbo import Noised, forward_process, weighted_nll
+from imdm.diffusion.counter import root_seed
+from imdm.diffusion.nelbo import forward_process, weighted_nll
 from imdm.models.dit import Network
 from imdm.params import Optimizer, Pretrain
 from imdm.training.loop import Training
-
-
-def noised_blocks(x: Tensor, seed: int, step: int, first: int, count: int, vocab_size: int) -> Noised:
-    """Rows first .. first+len(x)-1 of step `step`'s global batch of `count`, after the forward process."""
-    seeds = row_seeds(seed, step * count + first, len(x), x.device)
-    shared = bits(torch.tensor(seed, device=x.device), Stream.LEVEL, step)
-    return forward_process(x, seeds, shared, first, count, vocab_size)
 
 
 class BlockTraining(Training):
@@ -47,7 +40,7 @@ class Pretraining(BlockTraining):
         x, first = self.rows(step)
         if step < self.warm_start:
             return self.next_token_loss(x)
-        batch = noised_blocks(x, self.draws, step, first, self.settings.batch_size, self.network.config.vocab_size)
+        batch = forward_process(x, self.draws, step, first, self.settings.batch_size, self.network.config.vocab_size)
         return weighted_nll(self.network(batch.z, batch.masked), batch)
 
     def next_token_loss(self, x: Tensor) -> Tensor:
@@ -75,6 +68,6 @@ def validation_nelbo(network: Network, blocks: np.ndarray, batches: int, batch_s
     for step in range(batches):
         index = batch_indices(len(blocks), step, batch_size, seed)
         x = torch.from_numpy(blocks[index].astype(np.int64)).to(device)
-        batch = noised_blocks(x, draws, step, 0, batch_size, network.config.vocab_size)
+        batch = forward_process(x, draws, step, 0, batch_size, network.config.vocab_size)
         values.append(weighted_nll(network(batch.z, batch.masked), batch).double())
     return torch.stack(values)

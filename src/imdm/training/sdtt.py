@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from imdm.diffusion.counter import root_seed, row_seeds
+from imdm.diffusion.nelbo import forward_process
 from imdm.distill.sdtt import divergence, sdtt_target, teacher_step
 from imdm.models.dit import Network
 from imdm.params import Sdtt
-from imdm.training.pretrain import BlockTraining, noised_blocks
+from imdm.training.pretrain import BlockTraining
 
 
 class SdttTraining(BlockTraining):
@@ -30,7 +31,7 @@ class SdttTraining(BlockTraining):
     def loss(self, step: int) -> Tensor:
         x, first = self.rows(step)
         count = self.settings.batch_size
-        batch = noised_blocks(x, self.draws, step, first, count, self.network.config.vocab_size)
+        batch = forward_process(x, self.draws, step, first, count, self.network.config.vocab_size)
         seeds = row_seeds(self.draws, step * count + first, len(x), x.device)
         target = sdtt_target(self.frozen[0], batch, seeds, self.dt, self.settings.time_grid)
         return divergence(self.network(batch.z, batch.masked), target, self.settings.divergence)

@@ -1,0 +1,32 @@
+# make run    the default experiment, from nothing to its tables and report
+# make test   lint and tests
+# make clean  removes the environment, logs and caches; data and results stay
+#
+# Needs git, make and Python 3.11 or newer; another Python: make PYTHON=python3.12 run
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := $(shell sed -n 's/^run: *//p' params.yaml)
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: run test clean
+
+run: .venv/.installed
+	@git rev-parse --git-dir > /dev/null 2>&1 || git init --quiet  # an unpacked archive: DVC wants a repository
+	$(BIN)/dvc repro
+	@PYTHONPATH=src $(BIN)/python -m imdm.report.show results/$(RUN)/tables/tables.csv
+	@echo "Report: $(CURDIR)/results/$(RUN)/report.html"
+
+test: .venv/.installed
+	$(BIN)/ruff check .
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+# The stamp comes last, so that an interrupted installation is continued.
+.venv/.installed: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=... run" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --requirement requirements.lock
+	@touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis logs
+	find src stages tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,101 @@
+"""The corpus `files`: the user's own text, streamed document by document."""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from imdm.errors import UserError
+from imdm.params import Corpus
+
+_SUFFIXES = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz")
+
+
+def documents(corpus: Corpus) -> Iterator[str]:
+    """Documents of the files that `corpus.path` matches, by sorted file name, in the order of the file.
+
+    In .txt and .txt.gz a document is what `corpus.documents` says; in .jsonl (or .jsonl.gz) it is the field
+    `corpus.text_field` of a record. Empty documents are left out, outer white space too.
+
+    Raises:
+        UserError: no file matches; a file is of another type, isn't UTF-8, or a record isn't what it should be.
+    """
+    for path in find_files(corpus.path or ""):
+        if ".jsonl" in path.suffixes:
+            found = _records(path, corpus.text_field)
+        elif corpus.documents == "line":
+            found = (line for _, line in _lines(path))
+        else:
+            found = _blocks(path, by_blank_line=corpus.documents == "blank_line")
+        for document in found:
+            if stripped := document.strip():
+                yield stripped
+
+
+def find_files(pattern: str) -> list[Path]:
+    """Files that a glob (`**` for any depth, `~` for home) matches, sorted.
+
+    Raises:
+        UserError: there are none, or one is of a type that can't be read.
+    """
+    matches = glob.glob(str(Path(pattern).expanduser()), recursive=True)
+    files = sorted(path for path in map(Path, matches) if path.is_file())
+    if not files:
+        raise UserError(f"corpus.path = {pattern!r} matches no file; correct the glob (it is relative to {Path.cwd()}).")
+    for path in files:
+        if not path.name.endswith(_SUFFIXES):
+            raise UserError(f"{path} is none of {', '.join(_SUFFIXES)}; rename it, or narrow corpus.path = {pattern!r}.")
+    return files
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines (from 1) without their ends, decoded strictly; a byte-order mark is dropped."""
+    offset, number = 0, 0
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            for number, raw in enumerate(file, start=1):
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+                yield number, line.rstrip("\r\n")
+                offset += len(raw)
+    except UnicodeDecodeError as error:
+        place = f"line {number}, byte {offset + error.start}"
+        raise UserError(f"{path} is not UTF-8 ({place}); convert it, for example with iconv -f LATIN1 -t UTF-8.") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error):
+        raise UserError(f"{path} is a broken gzip file after line {number}; fetch it again or leave it out of corpus.path.") from None
+    except PermissionError:
+        raise UserError(f"{path} can't be read; change its permissions or leave it out of corpus.path.") from None
+
+
+def _blocks(path: Path, by_blank_line: bool) -> Iterator[str]:
+    """Runs of lines between blank ones, or the whole file."""
+    block: list[str] = []
+    for _, line in _lines(path):
+        if by_blank_line and not line.strip():
+            yield "\n".join(block)
+            block.clear()
+        else:
+            block.append(line)
+    yield "\n".join(block)
+
+
+def _records(path: Path, field: str) -> Iterator[str]:
+    """The text field of each JSON record, one a line."""
+    for number, line in _lines(path):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{path}, line {number} is not valid JSON ({error.msg}); mend or delete the line.") from None
+        if not isinstance(record, dict):
+            raise UserError(f"{path}, line {number} is not a JSON object; each line must be a record such as {{{json.dumps(field)}: ...}}.")
+        if field not in record:
+            fields = ", ".join(record) or "none at all"
+            raise UserError(f"{path}, line {number} has no field {field!r}; set corpus.text_field to one that it has ({fields}).")
+        if not isinstance(record[field], str):
+            raise UserError(f"{path}, line {number}: field {field!r} is not text; set corpus.text_field to one that is.")
+        yield record[field]

@@ -1,0 +1,97 @@
+"""Tables as Markdown, LaTeX and terminal text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imdm.report.rows import Row, find, select, write_rows
+from imdm.report.summary import verdict
+from imdm.report.views import View, number, table01, table02, table04, table05
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+_FILES = {"1": table01, "2": table02, "4": table04, "5": table05}
+
+
+def frame(view: View) -> DataFrame:
+    """A view's texts as a DataFrame, every column str."""
+    from pandas import DataFrame
+
+    return DataFrame([[cell.text for cell in row] for row in view.rows], columns=view.columns, dtype="object")
+
+
+def markdown(view: View) -> str:
+    """A GitHub-flavoured table under its title, with the caption below."""
+    aligned = ["left"] + ["right"] * (len(view.columns) - 1)
+    table = frame(view).to_markdown(index=False, disable_numparse=True, colalign=aligned if view.rows else None)
+    return f"### {view.title}\n\n{table}\n\n{view.caption}\n"
+
+
+def latex(view: View) -> str:
+    """A floating table; the document needs the package booktabs."""
+    escaped = frame(view).map(_escape)
+    escaped.columns = [_escape(name) for name in view.columns]
+    body = escaped.style.hide(axis="index").to_latex(column_format="l" + "r" * (len(view.columns) - 1), hrules=True)
+    lines = [r"\begin{table}", r"\centering\small", rf"\caption{{{_escape(view.caption)}}}", rf"\label{{tab:{view.name}}}"]
+    return "\n".join(["% needs \\usepackage{booktabs}", *lines, _group(body, view), r"\end{table}", ""])
+
+
+_SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "|": r"\textbar{}"}
+_SPECIAL |= {char: "\\" + char for char in "&%$#_{}"}
+
+
+def _escape(text: str) -> str:
+    return "".join(_SPECIAL.get(char, char) for char in text)
+
+
+def _group(body: str, view: View) -> str:
+    """Put a rule between the rows of different names in the first column."""
+    lines = body.rstrip("\n").split("\n")
+    start = lines.index(r"\midrule") + 1
+    names = [row[0].text for row in view.rows]
+    for i in range(len(names) - 1, 0, -1):
+        if names[i] != names[i - 1]:
+            lines.insert(start + i, r"\addlinespace")
+    return "\n".join(lines)
+
+
+def write_tables(folder: Path, rows: list[Row]) -> None:
+    """Write tables.csv, and tableNN.csv, .md and .tex of Tables 1, 2, 4 and 5."""
+    write_rows(folder / "tables.csv", rows)
+    for table, make in _FILES.items():
+        view = make(rows)
+        write_rows(folder / f"{view.name}.csv", select(rows, table=table))
+        (folder / f"{view.name}.md").write_text(markdown(view), encoding="utf-8")
+        (folder / f"{view.name}.tex").write_text(latex(view), encoding="utf-8")
+
+
+def main_table_text(rows: list[Row]) -> str:
+    """Table 4 without its intervals' small print, and what the run shows, for an 80 to 120 column terminal."""
+    view = table04(rows)
+    keep = [i for i, name in enumerate(view.columns) if name not in ("paper MDLM", "paper IMDM")]
+    grid = [[view.columns[i] for i in keep]] + [[row[i].text for i in keep] for row in view.rows]
+    widths = [max(len(line[i]) for line in grid) for i in range(len(keep))]
+    rule = "  ".join("-" * width for width in widths)
+    lines, last = [], None
+    for i, line in enumerate(grid):
+        name = "" if line[0] == last else line[0]
+        if i and name:
+            lines.append(rule if i == 1 else "")
+        last = line[0] if i else None
+        cells = [name.ljust(widths[0])] + [text.rjust(width) for text, width in zip(line[1:], widths[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    head = "Gen-PPL (lower is better) with 95% intervals; Better: the intervals do not overlap"
+    return "\n".join([head, "", *lines, "", *_footer(rows)])
+
+
+def _footer(rows: list[Row]) -> list[str]:
+    judge = find(rows, table="models", model="judge", metric="held_out_perplexity")
+    lines = [verdict(rows)]
+    if judge:
+        lines.append(f"Judge: {judge.setting}, own held-out perplexity {number(judge.value, judge.metric)}.")
+    valid = [row for row in select(rows, table="1", metric="validity_pct") if row.setting.startswith("mean")]
+    if valid:
+        lines.append("Synthetic task, valid in one step: " + ", ".join(f"{row.model} {row.value:.1f}%" for row in valid) + ".")
+    return lines

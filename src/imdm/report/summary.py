@@ -1,0 +1,103 @@
+"""What a run shows, in sentences made from its numbers."""
+
+from __future__ import annotations
+
+from imdm.report.rows import Row, find, select
+from imdm.report.tables import BASELINE, RATIO, winner
+from imdm.report.views import challenges, number
+
+_WORDS = {"ours": "better", "base": "worse", "tie": "a tie"}
+
+
+def outcomes(rows: list[Row], variant: str, recipe: str) -> dict[int, str]:
+    """winner() of VARIANT/RECIPE against MDLM at every step count that both were sampled at."""
+    base = {row.steps: row for row in select(rows, metric="gen_ppl", model=f"{BASELINE}/{recipe}")}
+    ours = {row.steps: row for row in select(rows, metric="gen_ppl", model=f"{variant}/{recipe}")}
+    found = {steps: winner(ours[steps], base[steps]) for steps in sorted(set(base) & set(ours))}
+    return {steps: result for steps, result in found.items() if result}
+
+
+def verdict(rows: list[Row], variant: str = "imdm") -> str:
+    """One sentence: how often the variant is better, worse, or tied with MDLM."""
+    results = [result for name, recipe, _ in challenges(rows) if name == variant for result in outcomes(rows, variant, recipe).values()]
+    if not results:
+        return "MDLM and IMDM were not both sampled, so nothing is compared."
+    better, worse, ties = (results.count(kind) for kind in ("ours", "base", "tie"))
+    return f"{len(results)} cells: IMDM is better in {better}, worse in {worse}, and tied in {ties} (95% intervals overlap)."
+
+
+def sentences(rows: list[Row]) -> list[str]:
+    """The summary of the report, one point a sentence or two."""
+    found = [verdict(rows)]
+    for variant, recipe, label in challenges(rows):
+        results = outcomes(rows, variant, recipe)
+        if results:
+            found.append(_recipe(rows, variant, recipe, label, results))
+    return found + [text for text in (_entropy(rows), _synthetic(rows), _teacher(rows), _judge(rows)) if text]
+
+
+def _recipe(rows: list[Row], variant: str, recipe: str, label: str, results: dict[int, str]) -> str:
+    name = "IMDM" if variant == "imdm" else variant
+    ratios = {row.steps: row for row in select(rows, metric=RATIO, model=f"{variant}:{BASELINE}/{recipe}")}
+    parts = []
+    for kind, word in _WORDS.items():
+        steps = [steps for steps, result in results.items() if result == kind]
+        if steps:
+            parts.append(f"{word} at {_list(steps)} ({', '.join(f'{ratios[n].value:.2f}' for n in steps)})")
+    theirs = [f"{ratios[n].paper:.2f} at {n}" for n in results if ratios[n].paper is not None]
+    paper = f" The paper's ratios: {', '.join(theirs)} steps." if theirs else ""
+    return f"{label}: {name} is {'; '.join(parts)}; in brackets its Gen-PPL over MDLM's.{paper}"
+
+
+def _list(steps: list[int]) -> str:
+    words = [str(n) for n in steps]
+    return (words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}") + (" step" if steps == [1] else " steps")
+
+
+def _entropy(rows: list[Row]) -> str:
+    gaps = []
+    for variant, recipe, label in challenges(rows):
+        for row in select(rows, metric="entropy", model=f"{variant}/{recipe}"):
+            base = find(rows, metric="entropy", model=f"{BASELINE}/{recipe}", steps=row.steps)
+            if base and variant == "imdm":
+                gaps.append((row.value - base.value, label, row.steps))
+    if not gaps:
+        return ""
+    low, high = min(gaps), max(gaps)
+    return (
+        f"Entropy: IMDM's minus MDLM's lies between {low[0]:+.3f} ({low[1]}, {_list([low[2]])}) and {high[0]:+.3f} nats "
+        f"({high[1]}, {_list([high[2]])}); a lower Gen-PPL at a lower entropy is partly bought by repetition."
+    )
+
+
+def _synthetic(rows: list[Row]) -> str:
+    means = {row.model: row for row in select(rows, table="1", metric="validity_pct") if row.setting.startswith("mean")}
+    names = {"mdm": "with one mask", "imdm": "with infinitely many", "imdm-driven": "and with noise-driven couplings"}
+    parts = [f"{words} {means[m].value:.1f}% (lowest seed {means[m].low:.1f}%)" for m, words in names.items() if m in means]
+    return f"Synthetic task, valid sequences in one step: {', '.join(parts)}." if parts else ""
+
+
+def _teacher(rows: list[Row]) -> str:
+    valid, unigram = (find(rows, table="models", model="teacher", metric=name) for name in ("valid_perplexity", "unigram_perplexity"))
+    curve = sorted(select(rows, table="4", model="teacher", metric="gen_ppl"), key=lambda row: row.steps)
+    if not (valid and unigram and curve):
+        return ""
+    pairs = zip(curve, curve[1:], strict=False)
+    falls = all(after.low <= before.high for before, after in pairs if after.low is not None and before.high is not None)
+    below = "below" if valid.value < unigram.value else "NOT below"
+    return (
+        f"Teacher: validation perplexity (bound) {number(valid.value, 'perplexity')}, {below} the unigram's "
+        f"{number(unigram.value, 'perplexity')}; its Gen-PPL goes from {number(curve[0].value, 'gen_ppl')} at {_list([curve[0].steps])} "
+        f"to {number(curve[-1].value, 'gen_ppl')} at {_list([curve[-1].steps])}{'' if falls else ', but does NOT fall at every step count'}."
+    )
+
+
+def _judge(rows: list[Row]) -> str:
+    own, unigram = (find(rows, table="models", model="judge", metric=name) for name in ("held_out_perplexity", "unigram_perplexity"))
+    real = find(rows, table="4", model="test text")
+    if not (own and unigram and real):
+        return ""
+    return (
+        f"Judge: {own.setting}, own held-out perplexity {number(own.value, own.metric)} (unigram {number(unigram.value, own.metric)}). "
+        f"Real text scores {number(real.value, 'gen_ppl')}: what a perfect model would reach."
+    )

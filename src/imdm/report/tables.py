@@ -1,0 +1,185 @@
+"""From scores to tidy rows: every number of Tables 1, 2, 4 and 5 with its interval and the paper's value."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from imdm.errors import UserError
+from imdm.params import Params
+from imdm.report.paper import paper_value
+from imdm.report.rows import Row, find
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+BASELINE = "mdlm"
+RATIO = "gen_ppl_ratio"
+_RESAMPLES = 1000
+_MAIN = {"gen_ppl": 4, "entropy": 5}  # metric: the paper's table
+
+
+def recipe_label(recipe: str) -> str:
+    """A recipe in words: `SDTT (3 rounds) + ReDi` for sdtt3-redi."""
+    first, _, second = recipe.partition("-")
+    words = [f"SDTT ({first[4:]} round{'s' if first != 'sdtt1' else ''})"] if first.startswith("sdtt") else []
+    return " + ".join(words + ["ReDi"] if "redi" in (first, second) else words)
+
+
+def read_json(path: Path, keys: Iterable[str], stage: str) -> dict[str, Any]:
+    """A stage's JSON result.
+
+    Raises:
+        UserError: it is missing, damaged, or lacks one of `keys`.
+    """
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; run stages/{stage}.py for it.") from None
+    except ValueError:
+        tree = None
+    if not isinstance(tree, dict) or not set(keys) <= set(tree):
+        raise UserError(f"{path} is not a result of stages/{stage}.py (it must hold {', '.join(keys)}); run that stage again.")
+    return tree
+
+
+def read_scores(folder: Path, params: Params) -> tuple[dict[str, dict[str, Any]], dict[str, DataFrame]]:
+    """Scores of the teacher, of every model of `compare`, and of those of `compare.also` that are there.
+
+    Returns:
+        scores.json and per_sample.parquet by model, the teacher first.
+
+    Raises:
+        UserError: a model of the main comparison was not scored, or models were scored by different judges.
+    """
+    import pandas as pd
+
+    wanted = ["teacher"] + [f"{v}/{r}" for r in params.compare.recipes for v in params.compare.variants]
+    also = [model for model in map("/".join, params.models()) if model not in wanted and (folder / model / "scores.json").exists()]
+    scores, samples = {}, {}
+    for model in wanted + also:
+        file = folder / model / "scores.json"
+        if not file.exists():
+            raise UserError(f"{file} does not exist; run stages/sample.py and stages/score.py for {model}, or take it out of compare.")
+        scores[model] = read_json(file, ("model", "judge", "precision", "rows"), "score")
+        try:
+            samples[model] = pd.read_parquet(file.with_name("per_sample.parquet"), columns=["steps", "sample", "nll", "tokens"])
+        except FileNotFoundError:
+            raise UserError(f"{file.with_name('per_sample.parquet')} does not exist; run stages/score.py for {model} again.") from None
+        if scores[model]["judge"] != scores["teacher"]["judge"]:
+            raise UserError(f"{file} was scored by another judge than the teacher's samples; run stages/score.py for {model} again.")
+    return scores, samples
+
+
+def score_rows(scores: dict[str, dict[str, Any]], samples: dict[str, DataFrame]) -> list[Row]:
+    """Rows of Table 4 (Gen-PPL and its ratio to MDLM's), Table 5 (entropy) and `quality` (all other metrics)."""
+    rows = []
+    for model, scored in scores.items():
+        variant, _, recipe = model.partition("/")
+        setting = recipe_label(recipe) if recipe else "not distilled"
+        for row in scored["rows"]:
+            number = _MAIN.get(row["metric"])
+            paper = paper_value(number, variant, recipe, row["steps"], row["metric"]) if number and recipe else None
+            table = str(number) if number else "quality"
+            rows.append(Row(table, model, setting, row["steps"], row["metric"], row["value"], row.get("low"), row.get("high"), paper))
+    return rows + _ratio_rows(rows, samples)
+
+
+def _ratio_rows(rows: list[Row], samples: dict[str, DataFrame]) -> list[Row]:
+    """Gen-PPL of each variant over that of MDLM with the same recipe and steps, with a paired bootstrap interval."""
+    found = []
+    for row in [row for row in rows if row.metric == "gen_ppl" and "/" in row.model]:
+        variant, recipe = row.model.split("/")
+        base = find(rows, metric="gen_ppl", model=f"{BASELINE}/{recipe}", steps=row.steps)
+        if variant == BASELINE or base is None:
+            continue
+        low, high = paired_interval(*(_of_steps(samples[model], row.steps) for model in (row.model, base.model)))
+        paper = row.paper / base.paper if row.paper and base.paper else None
+        found.append(Row("4", f"{variant}:{base.model}", row.setting, row.steps, RATIO, row.value / base.value, low, high, paper))
+    return found
+
+
+def _of_steps(samples: DataFrame, steps: int | None) -> DataFrame:
+    return samples[samples["steps"] == steps].set_index("sample").sort_index()
+
+
+def paired_interval(ours: DataFrame, base: DataFrame) -> tuple[float | None, float | None]:
+    """95% bootstrap interval of the ratio of two corpus-level Gen-PPLs, over samples that share their random numbers.
+
+    Args:
+        ours, base: nll (nats) and tokens, indexed by sample; only samples that both have are used.
+
+    Returns:
+        low, high; None where the two have no sample in common.
+    """
+    import numpy as np
+
+    both = ours.join(base, how="inner", rsuffix="_base")
+    if both.empty:
+        return None, None
+    picks = np.random.default_rng(0).integers(len(both), size=(_RESAMPLES, len(both)))
+    sums = {name: both[name].to_numpy(float)[picks].sum(1) for name in ("nll", "tokens", "nll_base", "tokens_base")}
+    ratios = np.exp(sums["nll"] / sums["tokens"] - sums["nll_base"] / sums["tokens_base"])
+    low, high = np.quantile(ratios, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def winner(ours: Row | None, base: Row | None) -> str:
+    """Whose Gen-PPL is lower: `ours`, `base`, `tie` where the 95% intervals overlap, `` where one is missing."""
+    if ours is None or base is None or None in (ours.low, ours.high, base.low, base.high):
+        return ""
+    return "ours" if ours.high < base.low else "base" if base.high < ours.low else "tie"
+
+
+def synthetic_rows(synthetic: dict[str, Any]) -> list[Row]:
+    """Rows of Tables 1 and 2: one a seed, and their mean with the least and largest."""
+    rows, groups = [], {}
+    for row in synthetic["rows"]:
+        noise = row["setting"] if row["table"] == 2 else ""
+        paper = paper_value(row["table"], row["model"], noise, 1, row["metric"])
+        setting = f"{noise}, seed {row['seed']}".removeprefix(", ")
+        rows.append(Row(str(row["table"]), row["model"], setting, 1, row["metric"], row["value"], row["low"], row["high"], paper))
+        groups.setdefault((str(row["table"]), row["model"], noise, row["metric"], paper), []).append(row["value"])
+    means = []
+    for (table, model, noise, metric, paper), values in groups.items():
+        setting = f"{noise}, {mean_setting(len(values))}".removeprefix(", ")
+        means.append(Row(table, model, setting, 1, metric, sum(values) / len(values), min(values), max(values), paper))
+    return means + rows
+
+
+def mean_setting(seeds: int) -> str:
+    """The setting of a mean over seeds."""
+    return f"mean of {seeds} seed{'s' if seeds != 1 else ''}"
+
+
+def model_rows(scores: dict[str, dict[str, Any]], judge: dict[str, Any], teacher: dict[str, Any]) -> list[Row]:
+    """What the judge and the teacher are worth: perplexities on held-out text beside the unigram's, parameters, precision."""
+    name = scores["teacher"]["judge"]["name"]
+    rows = [
+        Row("models", "judge", name, None, "held_out_perplexity", judge["held_out_perplexity"], judge.get("low"), judge.get("high")),
+        Row("models", "judge", name, None, "unigram_perplexity", judge["unigram_perplexity"]),
+        Row("models", "judge", name, None, "parameters", judge["parameters"]),
+        Row("models", "teacher", "", None, "valid_perplexity", teacher["valid_perplexity"], teacher.get("low"), teacher.get("high")),
+        Row("models", "teacher", "", None, "unigram_perplexity", teacher["unigram_perplexity"]),
+        Row("models", "teacher", "", None, "parameters", teacher["parameters"]),
+        Row("4", "test text", "real text", None, "gen_ppl", judge["test_perplexity"]),
+        Row("5", "test text", "real text", None, "entropy", judge["test_entropy"]),
+    ]
+    precisions = [scored["precision"] for scored in scores.values()]
+    return rows + [Row("models", "sampler", p, None, "models_sampled", precisions.count(p)) for p in sorted(set(precisions))]
+
+
+def build_rows(folder: Path, judge: Path, teacher: Path, synthetic: Path, params: Params) -> list[Row]:
+    """Every row of tables.csv from a run's scores.
+
+    Raises:
+        UserError: a file is missing or not what its stage writes.
+    """
+    scores, samples = read_scores(folder, params)
+    judged = read_json(judge, ("held_out_perplexity", "unigram_perplexity", "parameters", "test_perplexity", "test_entropy"), "train_judge")
+    taught = read_json(teacher, ("valid_perplexity", "unigram_perplexity", "parameters"), "pretrain")
+    rows = synthetic_rows(read_json(synthetic, ("rows",), "synthetic")) + score_rows(scores, samples) + model_rows(scores, judged, taught)
+    order = {"1": 0, "2": 1, "4": 2, "5": 3, "quality": 4, "models": 5}
+    return sorted(rows, key=lambda row: order[row.table])

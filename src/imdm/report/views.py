@@ -1,0 +1,220 @@
+"""Tables as a reader sees them, laid out from tidy rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from imdm.report.paper import NOTE
+from imdm.report.rows import Row, find, select
+from imdm.report.tables import BASELINE, RATIO, winner
+
+NONE = "–"
+NAMES = {
+    "mdm": "MDM",
+    "mdlm": "MDLM",
+    "imdm": "IMDM",
+    "imdm-driven": "IMDM, noise-driven couplings",
+    "random": "Random sequence",
+    "teacher": "Teacher, not distilled",
+    "test text": "Real text (test split)",
+}
+METRICS = {
+    "validity_pct": "Validity (%)",
+    "token_entropy_nats": "Token entropy (nats)",
+    "error_valid_mass_nats": "Error, valid mass (nats)",
+    "error_kl_nats": "Error, KL (nats)",
+    "gen_ppl": "Gen-PPL",
+    "gen_ppl_mean": "Gen-PPL, mean over samples",
+    "entropy": "Entropy (nats)",
+    "mauve": "MAUVE",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Text as shown, the number it sorts by, and how it is marked: `win`, `lose`, `tie`, `paper` or nothing."""
+
+    text: str
+    sort: float | None = None
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class View:
+    """A table: `name` is the stem of its files, the first cell of each row names the row."""
+
+    name: str
+    title: str
+    caption: str
+    columns: list[str]
+    rows: list[list[Cell]]
+
+
+def number(value: float, metric: str) -> str:
+    """A value with as many digits as its metric deserves."""
+    if metric == "parameters" or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    if "perplexity" in metric or metric.startswith("gen_ppl") and metric != RATIO:
+        return f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}"
+    digits = 2 if metric.endswith("_pct") or metric in (RATIO, "token_entropy_nats") else 4 if metric.startswith("error") else 3
+    return f"{value:.{digits}f}"
+
+
+def value_cell(row: Row | None, mark: str = "") -> Cell:
+    """`value [low, high]`, without the brackets where there is no interval or it has no width."""
+    if row is None:
+        return Cell(NONE)
+    text = number(row.value, row.metric)
+    ends = [number(end, row.metric) for end in (row.low, row.high) if end is not None]
+    return Cell(f"{text} [{ends[0]}, {ends[1]}]" if len(ends) == 2 and set(ends) != {text} else text, row.value, mark)
+
+
+def paper_cell(row: Row | None) -> Cell:
+    """The paper's number for the same cell."""
+    if row is None or row.paper is None:
+        return Cell(NONE, None, "paper")
+    digits = 3 if row.metric.startswith("error") else 1 if row.metric.endswith("_pct") else 2
+    return Cell(f"{row.paper:.{digits}f}", row.paper, "paper")
+
+
+def name_of(model: str) -> str:
+    """A model's name for readers; names that aren't known are shown as they are."""
+    return NAMES.get(model, model)
+
+
+def table01(rows: list[Row]) -> View:
+    """Table 1: the synthetic task in one step, mean over seeds."""
+    means = [row for row in rows if row.table == "1" and row.setting.startswith("mean")]
+    metrics = [metric for metric in METRICS if any(row.metric == metric for row in means)]
+    columns, body = ["Model"], []
+    for metric in metrics:
+        columns += [METRICS[metric], "paper"] if metric != "error_kl_nats" else [METRICS[metric]]
+    for model in dict.fromkeys(row.model for row in means):
+        line = [Cell(name_of(model))]
+        for metric in metrics:
+            row = find(means, model=model, metric=metric)
+            line += [value_cell(row), paper_cell(row)] if metric != "error_kl_nats" else [value_cell(row)]
+        body.append(line)
+    caption = (
+        f"One-step generation of {{00, 11}} with fresh noise, {means[0].setting if means else 'no seeds'} [least, largest]. "
+        "The data's token entropy is ln 2 = 0.69; a model that draws tokens independently has error ln 2 = 0.693. "
+        "Valid mass: mean over noise of -ln P(valid). KL: KL(data || mean over noise of the product of the tokens' probabilities). "
+        "The paper's error is only possible as the first."
+    )
+    return View("table01", "Table 1. Synthetic task", caption, columns, body)
+
+
+def table02(rows: list[Row]) -> View:
+    """Table 2: output probabilities under two noise realizations, mean over seeds."""
+    means = [row for row in rows if row.table == "2" and "mean of" in row.setting]
+    body = []
+    for model in dict.fromkeys(row.model for row in means):
+        for setting in dict.fromkeys(row.setting for row in means if row.model == model):
+            tokens = [find(means, model=model, setting=setting, metric=f"P(token{i}=0)_pct") for i in (1, 2)]
+            line = [Cell(name_of(model)), Cell(setting.split(",")[0])]
+            body.append(line + [cell for row in tokens for cell in (value_cell(row), paper_cell(row))])
+    seeds = means[0].setting.split(", ")[-1] if means else "no seeds"
+    caption = (
+        f"P(token = 0) in percent at full masking, {seeds} [least, largest]. Noise A is the first that leads to 0, "
+        "noise B the first that leads to 1. A model with one mask sees no noise, so its two rows are equal."
+    )
+    return View("table02", "Table 2. Output probabilities", caption, ["Model", "Noise", "Token 1", "paper", "Token 2", "paper"], body)
+
+
+def challenges(rows: list[Row]) -> list[tuple[str, str, str]]:
+    """(variant, recipe, label) of every group of Tables 4 and 5; a recipe that MDLM alone has stands under MDLM."""
+    found = {}
+    for row in rows:
+        if row.table == "4" and row.metric == "gen_ppl" and "/" in row.model:
+            variant, recipe = row.model.split("/")
+            found.setdefault(recipe, {})[variant] = row.setting
+    groups = []
+    for recipe, variants in found.items():
+        for variant in [name for name in variants if name != BASELINE] or [BASELINE]:
+            label = variants[variant] if variant in (BASELINE, "imdm") else f"{variants[variant]}, {variant}"
+            groups.append((variant, recipe, label))
+    return groups
+
+
+def _pairs(rows: list[Row], metric: str) -> list[tuple[str, str, int, Row | None, Row | None]]:
+    """(label, VARIANT:mdlm/RECIPE, steps, row of MDLM, row of the other variant) of each line of Tables 4 and 5."""
+    found = []
+    for variant, recipe, label in challenges(rows):
+        base = {row.steps: row for row in select(rows, metric=metric, model=f"{BASELINE}/{recipe}")}
+        ours = {row.steps: row for row in select(rows, metric=metric, model=f"{variant}/{recipe}") if variant != BASELINE}
+        for steps in sorted(set(base) | set(ours)):
+            found.append((label, f"{variant}:{BASELINE}/{recipe}", steps, base.get(steps), ours.get(steps)))
+    return found
+
+
+def table04(rows: list[Row]) -> View:
+    """Table 4: Gen-PPL of the teacher and of each recipe with one mask and with infinitely many."""
+    columns = ["Recipe", "Steps", "MDLM", "IMDM", "IMDM / MDLM", "Better", "paper MDLM", "paper IMDM", "paper ratio"]
+    body = [[Cell(name_of(row.model)), Cell(NONE), value_cell(row)] + [Cell(NONE)] * 6 for row in select(rows, table="4", model="test text")]
+    for row in select(rows, table="4", model="teacher"):
+        body.append([Cell(name_of(row.model)), Cell(str(row.steps), row.steps), value_cell(row)] + [Cell(NONE)] * 6)
+    for label, pair, steps, base, ours in _pairs(rows, "gen_ppl"):
+        ratio, better = find(rows, model=pair, metric=RATIO, steps=steps), winner(ours, base)
+        verdict = {"ours": ("IMDM", "win"), "base": ("MDLM", "lose"), "tie": ("tie", "tie"), "": (NONE, "")}[better]
+        line = [Cell(label), Cell(str(steps), steps), value_cell(base), value_cell(ours), value_cell(ratio), Cell(verdict[0], None, verdict[1])]
+        body.append(line + [paper_cell(base), paper_cell(ours), paper_cell(ratio)])
+    caption = (
+        f"Generative perplexity under {_judge(rows)}, lower is better, with bootstrap 95% intervals. The teacher and the real text stand "
+        "under MDLM. Better: the model whose interval lies wholly below the other's, else tie. The interval of the ratio is paired (both "
+        f"models draw with the same random numbers), so it is narrower. {_precision(rows)} {NOTE}"
+    )
+    return View("table04", "Table 4. Gen-PPL", caption, columns, body)
+
+
+def table05(rows: list[Row]) -> View:
+    """Table 5: entropy of the same samples."""
+    columns = ["Recipe", "Steps", "MDLM", "IMDM", "paper MDLM", "paper IMDM"]
+    body = [[Cell(name_of(row.model)), Cell(NONE), value_cell(row)] + [Cell(NONE)] * 3 for row in select(rows, table="5", model="test text")]
+    for row in select(rows, table="5", model="teacher"):
+        body.append([Cell(name_of(row.model)), Cell(str(row.steps), row.steps), value_cell(row)] + [Cell(NONE)] * 3)
+    for label, _, steps, base, ours in _pairs(rows, "entropy"):
+        cells = [value_cell(base), value_cell(ours), paper_cell(base), paper_cell(ours)]
+        body.append([Cell(label), Cell(str(steps), steps), *cells])
+    caption = (
+        "Unigram entropy of each sample's tokens in nats, averaged over samples, with bootstrap 95% intervals; a Gen-PPL bought by "
+        f"repetition shows as a low entropy. {_precision(rows)} {NOTE}"
+    )
+    return View("table05", "Table 5. Entropy", caption, columns, body)
+
+
+def quality(rows: list[Row]) -> View:
+    """Every further metric of the samples, one column each."""
+    found = select(rows, table="quality")
+    metrics = list(dict.fromkeys(row.metric for row in found))
+    body = []
+    for model, steps in dict.fromkeys((row.model, row.steps) for row in found):
+        cells = [value_cell(find(found, model=model, steps=steps, metric=metric)) for metric in metrics]
+        body.append([Cell(model), Cell(str(steps), steps), *cells])
+    columns = ["Model", "Steps"] + [METRICS.get(metric, metric.replace("_", "-")) for metric in metrics]
+    caption = "Further metrics of the same samples. MAUVE is a mean over k-means seeds, with one standard deviation to either side."
+    return View("quality", "Further metrics", caption, columns, body)
+
+
+def models(rows: list[Row]) -> View:
+    """What the judge and the teacher are worth on held-out text."""
+    body = []
+    for model, metric in (("judge", "held_out_perplexity"), ("teacher", "valid_perplexity")):
+        cells = [value_cell(find(rows, table="models", model=model, metric=name)) for name in (metric, "unigram_perplexity", "parameters")]
+        body.append([Cell(_judge(rows) if model == "judge" else "Teacher (NELBO bound)"), *cells])
+    caption = "Perplexity on held-out text beside that of token frequencies alone on the same split. A judge is only as good as its own value."
+    return View("models", "Judge and teacher", caption, ["Model", "Held-out perplexity", "Unigram perplexity", "Parameters"], body)
+
+
+def _judge(rows: list[Row]) -> str:
+    row = find(rows, table="models", model="judge", metric="held_out_perplexity")
+    return f"the judge {row.setting} (own held-out perplexity {number(row.value, row.metric)})" if row else "the judge"
+
+
+def _precision(rows: list[Row]) -> str:
+    found = [row.setting for row in select(rows, table="models", model="sampler")]
+    return f"Sampler precision: {', '.join(found)}." if found else ""
+
+
+def views(rows: list[Row]) -> list[View]:
+    """Every table, in the order of the report."""
+    return [table04(rows), table05(rows), quality(rows), table01(rows), table02(rows), models(rows)]

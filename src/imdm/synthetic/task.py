@@ -1,0 +1,91 @@
+"""Models of the {00, 11} task: a teacher MDM, and students rectified on its couplings (paper Sec. 5.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from imdm.diffusion.counter import root_seed, row_seeds
+from imdm.diffusion.nelbo import forward_process, weighted_nll
+from imdm.diffusion.states import initial_masks
+from imdm.models.checkpoint import share_weights
+from imdm.models.config import NetworkConfig
+from imdm.models.dit import Network
+from imdm.params import Synthetic
+from imdm.sampling.sampler import sample
+
+LENGTH, VOCAB, MASK_ID = 2, 3, 2
+_TEACHER_STEPS = 1024  # a row needs two network calls whatever this is; more steps, fewer simultaneous draws
+
+
+def build(settings: Synthetic, mask: str, seed: int) -> Network:
+    """A network for two binary tokens."""
+    torch.manual_seed(root_seed(seed, "weights"))
+    config = NetworkConfig(
+        hidden_size=settings.hidden_size,
+        blocks=settings.blocks,
+        heads=2,
+        cond_dim=settings.hidden_size,
+        dropout=0.0,
+        mask=mask,
+        noise_dim=settings.noise_dim,
+        vocab_size=VOCAB,
+        mask_id=MASK_ID,
+        seq_len=LENGTH,
+    )
+    return Network(config)
+
+
+def train(network: Network, settings: Synthetic, steps: int, loss: Callable[[int], Tensor]) -> Network:
+    """AdamW with a cosine rate from `settings.lr` to 0; returns the network in eval mode."""
+    optimizer = torch.optim.AdamW(network.parameters(), settings.lr, weight_decay=0.0, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    network.train()
+    for step in range(steps):
+        optimizer.zero_grad()
+        loss(step).backward()
+        optimizer.step()
+        schedule.step()
+    return network.eval()
+
+
+def teacher(settings: Synthetic, seed: int) -> Network:
+    """An MDM trained on 00 and 11, each with probability 1/2."""
+    network, draws = build(settings, "single", seed), root_seed(seed, "teacher")
+
+    def loss(step: int) -> Tensor:
+        x = torch.arange(settings.batch_size)[:, None].expand(-1, LENGTH) % 2
+        batch = forward_process(x, draws, step, 0, settings.batch_size, VOCAB)
+        return weighted_nll(network(batch.z, batch.masked), batch)
+
+    return train(network, settings, settings.steps, loss)
+
+
+def couplings(network: Network, pairs: int, draws: str, seed: int) -> tuple[Tensor, Tensor]:
+    """Full-mask couplings of the teacher with equally many of each outcome.
+
+    Balanced, since a few hundred random outcomes miss 50:50 by several percent, which the student would copy.
+
+    Returns:
+        (states z int64 [pairs, 2], completions x int64 [pairs, 2]).
+    """
+    seeds = row_seeds(root_seed(seed, f"pairs:{draws}"), 0, 2 * pairs)
+    x = sample(network, seeds, _TEACHER_STEPS, draws=draws).tokens
+    zeros, ones = ((x[:, 0] == token).nonzero().squeeze(1)[: pairs // 2] for token in (0, 1))
+    chosen = torch.cat([zeros, ones])
+    return initial_masks(seeds[chosen], LENGTH, VOCAB), x[chosen]
+
+
+def rectify(network: Network, source: Network, z: Tensor, x: Tensor, settings: Synthetic, steps: int, seed: int) -> Network:
+    """Train a student, from the source's weights, to answer each coupling's states with its completion in one step."""
+    share_weights(network, source)
+    generator = torch.Generator().manual_seed(root_seed(seed, "rectify"))
+
+    def loss(step: int) -> Tensor:
+        index = torch.randint(len(z), (settings.batch_size,), generator=generator)
+        positions = torch.arange(settings.batch_size * LENGTH)
+        return torch.nn.functional.cross_entropy(network(z[index], positions), x[index].flatten())
+
+    return train(network, settings, steps, loss)

@@ -1,0 +1,194 @@
+"""The two graphs are one: dvc.yaml and the Snakefile, expanded for the default parameters and compared.
+
+Their rerun behaviour is tried on stub stages, which write what the real ones would and cost nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from checkout import ROOT, clone, commit, run
+from imdm.job import READS
+
+JOBS = {"tokenize_pack": 1, "train_judge": 1, "pretrain": 1, "adopt": 2, "sdtt": 6, "couple": 1, "couple_student": 2, "redi": 2}
+JOBS |= {"redi_student": 2, "sample_teacher": 1, "sample": 6, "score_teacher": 1, "score": 6, "synthetic": 1, "tabulate": 1, "plot": 1}
+JOBS |= {"report": 1, "all": 1}
+
+# A stage whose outputs depend on its inputs and, for adopt, on the mask settings of its variant.
+STUB = """
+import hashlib, json, pathlib, sys, time
+words = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+out = words.pop("--out")
+files = [file for word in words.values() for file in (pathlib.Path(word), *sorted(pathlib.Path(word).rglob("*"))) if file.is_file()]
+state = [str(words), *(hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.name != "meta.json")]
+if "--variant" in words:
+    sys.path.insert(0, "src")
+    from imdm.params import load_params
+    settings = load_params("params.yaml").mask_settings(words["--variant"])
+    state.append("" if settings.mask == "single" else str(settings))
+for path in map(pathlib.Path, json.loads(pathlib.Path("outputs.json").read_text())[out]):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(str(time.time_ns()) if path.name == "meta.json" else json.dumps({"value": str(state)}))
+"""
+
+
+def dvc_stages(folder: Path) -> dict[str, dict[str, object]]:
+    """The stages of dvc.yaml by command: name, inputs, outputs, parameters."""
+    from dvc.repo import Repo
+
+    with Repo(folder) as repo:
+        stages = list(repo.index.stages)
+    found = {}
+    for stage in stages:
+        files = [dep for dep in stage.deps if not hasattr(dep, "params")]
+        keys = [key for dep in stage.deps if hasattr(dep, "params") for key in dep.params]
+        found[stage.cmd] = {
+            "name": stage.name,
+            "inputs": {dep.def_path for dep in files},
+            "outputs": {out.def_path for out in stage.outs},
+            "params": set(keys),
+        }
+    return found
+
+
+def snakemake_jobs(folder: Path, *arguments: str) -> dict[str, dict[str, object]]:
+    """The jobs of a dry run by command, without its log redirection: rule, inputs, outputs."""
+    text = run(folder, "snakemake", "-n", "-p", "--nocolor", "--nolock", *arguments)
+    found = {}
+    for block in re.split(r"(?m)^\[.*\]\n(?=(?:local)?rule )", text)[1:]:
+        lines = dict(re.findall(r"(?m)^    (input|output|log): (.*)$", block))
+        command = re.search(r"(?m)^Shell command: (.*)$", block)
+        if command and command[1] != "None":
+            found[command[1].removesuffix(f" > {lines['log']} 2>&1")] = {
+                "name": re.match(r"(?:local)?rule (\w+):", block)[1],
+                "inputs": set(lines["input"].split(", ")) if "input" in lines else set(),
+                "outputs": set(lines["output"].split(", ")),
+            }
+    return found
+
+
+def covers(path: str, files: set[str]) -> bool:
+    """Whether `path` is one of `files` or a folder that holds one."""
+    return any(file == path or file.startswith(f"{path}/") for file in files)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return clone(tmp_path_factory.mktemp("default"))
+
+
+@pytest.fixture(scope="module")
+def dvc(project: Path) -> dict[str, dict[str, object]]:
+    return dvc_stages(project)
+
+
+@pytest.fixture(scope="module")
+def snakemake(project: Path) -> dict[str, dict[str, object]]:
+    return snakemake_jobs(project)
+
+
+def test_commands_are_the_same(dvc, snakemake):
+    assert set(dvc) == set(snakemake)
+
+
+def test_inputs_are_the_same(dvc, snakemake):
+    for command, stage in dvc.items():
+        files = snakemake[command]["inputs"]
+        strange = [path for path in stage["inputs"] if not covers(path, files)]
+        missing = [file for file in files if not any(covers(path, {file}) for path in stage["inputs"])]
+        assert not strange and not missing, command
+
+
+def test_outputs_are_the_same(dvc, snakemake):
+    for command, stage in dvc.items():
+        assert stage["outputs"] == snakemake[command]["outputs"], command
+
+
+def test_dvc_tracks_exactly_the_parameters_that_a_stage_reads(dvc):
+    for command, stage in dvc.items():
+        script = re.search(r"stages/(\w+)\.py", command)[1]
+        assert stage["params"] == set(READS[script]), stage["name"]
+
+
+def test_every_stage_script_exists_and_is_used(dvc):
+    used = {re.search(r"stages/(\w+)\.py", command)[1] for command in dvc}
+    there = {path.stem for path in (ROOT / "stages").glob("[!_]*.py")}
+    assert used == set(READS)
+    assert used <= there, f"missing: {used - there}"
+
+
+def test_job_counts(snakemake):
+    assert Counter(job["name"] for job in snakemake.values()) == {rule: number for rule, number in JOBS.items() if rule != "all"}
+
+
+def test_lint_is_clean(project):
+    assert "good condition" in run(project, "snakemake", "--lint")
+
+
+def test_profiles_are_found_from_the_project_root():
+    assert os.readlink(ROOT / "slurm") == "workflow/profiles/slurm"
+    settings = yaml.safe_load((ROOT / "slurm/config.yaml").read_text())
+    assert settings["slurm-status-command"] == "squeue"
+    assert set(settings["set-resources"]) <= set(JOBS)
+
+
+def test_another_parameter_file_reaches_the_commands(project):
+    (project / "other").mkdir(exist_ok=True)
+    other = (ROOT / "params.yaml").read_text().replace("run: tiny", "run: other").replace("also: []", "also: [imdm/sdtt2, mdlm/sdtt1-redi]")
+    (project / "other/other.yaml").write_text(other)
+    jobs = snakemake_jobs(project, "--configfile", "other/other.yaml", "--config", "noise_dim=64")
+    assert all(command.endswith(" --params other/other.yaml --set noise_dim=64") for command in jobs)
+    outputs = {path for job in jobs.values() for path in job["outputs"]}
+    assert {"results/other/scores/imdm/sdtt2/scores.json", "results/other/scores/mdlm/sdtt1-redi/scores.json"} <= outputs
+
+
+def test_a_wrong_parameter_is_one_sentence(project):
+    with pytest.raises(AssertionError, match=r"noise_dims is not a parameter; did you mean noise_dim\?"):
+        run(project, "snakemake", "-n", "--config", "noise_dims=64")
+
+
+@pytest.fixture
+def stubs(tmp_path: Path) -> Path:
+    """A small clone whose stages are stubs, before its first run."""
+    project = clone(tmp_path, "tests/micro.yaml")
+    params = (project / "params.yaml").read_text()
+    params = params.replace("recipes: [sdtt1, redi]", "recipes: [redi, sdtt1-redi]").replace("rectified: []", "rectified: [sdtt1]")
+    (project / "params.yaml").write_text(params)
+    jobs = dvc_stages(project)
+    outputs = {re.search(r"--out (\S+)", command)[1]: sorted(stage["outputs"]) for command, stage in jobs.items()}
+    (project / "outputs.json").write_text(json.dumps(outputs))
+    for stage in READS:
+        (project / f"stages/{stage}.py").write_text(STUB)
+    commit(project)
+    return project
+
+
+def test_snakemake_runs_again_what_a_parameter_touches_and_nothing_else(stubs):
+    run(stubs, "snakemake", "--cores", "2", "--quiet")
+    assert not snakemake_jobs(stubs)
+    params = stubs / "params.yaml"
+    params.write_text(params.read_text() + "\n# a comment\n")
+    assert not snakemake_jobs(stubs)
+    again = Counter(job["name"] for job in snakemake_jobs(stubs, "--config", "noise_dim=64").values())
+    assert again.pop("sdtt") == again.pop("adopt") == again.pop("couple_student") == 1
+    assert set(again) == {"redi", "redi_student", "sample", "score", "tabulate", "plot", "report"}
+    assert all("mdlm" not in command for command in snakemake_jobs(stubs, "--config", "noise_dim=64"))
+
+
+def test_dvc_experiment_runs_only_the_branch_that_changed(stubs):
+    run(stubs, "dvc", "repro", "--quiet")
+    assert "up to date" in run(stubs, "dvc", "repro")
+    commit(stubs)
+    text = run(stubs, "dvc", "exp", "run", "-S", "noise_dim=64", "--name", "wide")
+    ran = set(re.findall(r"Running stage '([^']+)'", text))
+    imdm = {"adopt@imdm", "sdtt@imdm-round0", "couple_student@imdm-sdtt1", "redi@imdm", "redi_student@imdm-sdtt1"}
+    imdm |= {f"{stage}@imdm-{recipe}" for stage in ("sample", "score") for recipe in ("redi", "sdtt1-redi")}
+    assert ran == imdm | {"adopt@mdlm", "tabulate", "plot", "report"}
+    assert "noise_dim" in run(stubs, "dvc", "exp", "show", "--csv")

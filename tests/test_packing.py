@@ -1,0 +1,212 @@
+"""Splits, packing, block order and the reader of packed corpora."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imdm.artifact import sha256
+from imdm.data.blocks import Dataset, batch_indices, block_order, unigram_perplexity
+from imdm.data.bpe import END, MASK, load_bpe, train_bpe
+from imdm.data.packing import Packer, pack
+from imdm.data.splits import SPLITS, Splitter
+from imdm.errors import UserError
+from imdm.params import Corpus
+
+TEXT = [f"The {noun} is {adjective}, and so it goes." for noun in ("cat", "dog", "naïve owl") for adjective in ("red", "über", "old")]
+DOCUMENTS = st.lists(st.text(min_size=1, max_size=60), max_size=30)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return train_bpe(TEXT * 5, 290)
+
+
+def packed(folder: Path, documents: list[str], tokenizer, seq_len: int, batch: int, corpus: Corpus | None = None) -> dict[str, Packer]:
+    packers = {name: Packer(folder / f"{name}.bin", seq_len, 0) for name in SPLITS}
+    assert sum(pack(documents, tokenizer, Splitter(corpus or Corpus(), 0), packers, batch)) == len(documents)
+    return packers
+
+
+def read(packer: Packer) -> np.ndarray:
+    return np.fromfile(packer.path, "<u2").reshape(-1, packer.seq_len)
+
+
+@settings(max_examples=60, deadline=None)
+@given(documents=DOCUMENTS, seq_len=st.integers(4, 17), batches=st.tuples(st.integers(1, 7), st.integers(8, 40)))
+def test_no_token_is_lost_and_batches_do_not_matter(tmp_path_factory, tokenizer, documents, seq_len, batches):
+    folder = tmp_path_factory.mktemp("packed")
+    packers = packed(folder, documents, tokenizer, seq_len, batches[0])
+    split_of = Splitter(Corpus(), 0)
+    for name, packer in packers.items():
+        blocks, summary = read(packer), packer.summary()
+        mine = [document for document in documents if split_of(document) == name]
+        assert (blocks[:, 0] == 0).all() and (blocks[:, -1] == 0).all()
+        stream = np.concatenate([blocks[:, 1:-1].ravel(), packer.tail])
+        expected = [token for document in mine for token in [*tokenizer.encode(document).ids, 0]]
+        assert stream.tolist() == expected
+        assert summary["tokens"] + summary["tail"] == len(expected) and summary["tail"] < seq_len - 2
+        assert summary["blocks"] == len(blocks) and summary["documents"] == len(mine) and summary["sha256"] == sha256(packer.path)
+        assert tokenizer.decode(stream.tolist(), skip_special_tokens=False) == "".join(document + END for document in mine)
+    again = packed(tmp_path_factory.mktemp("again"), documents, tokenizer, seq_len, batches[1])
+    assert {name: packer.summary() for name, packer in again.items()} == {name: packer.summary() for name, packer in packers.items()}
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.text())
+def test_any_text_survives_the_tokenizer(tokenizer, text):
+    assert tokenizer.decode(tokenizer.encode(text).ids) == text
+
+
+def test_special_tokens_spelt_in_a_document_are_plain_text(tokenizer, tmp_path):
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    for each in (tokenizer, load_bpe(tmp_path / "tokenizer.json")):
+        ids = each.encode(f"a {MASK} b {END}").ids
+        assert 0 not in ids and max(ids) < each.get_vocab_size() - 1
+        assert each.decode(ids) == f"a {MASK} b {END}"
+
+
+@pytest.mark.parametrize("text, wanted", [(TEXT, 290), (["aa"], 290), ([], 258)])
+def test_end_is_the_first_token_and_mask_the_last(text, wanted):
+    tokenizer = train_bpe(text, wanted)
+    assert tokenizer.token_to_id(END) == 0
+    assert tokenizer.token_to_id(MASK) == tokenizer.get_vocab_size() - 1
+    assert tokenizer.get_vocab_size() == (wanted if text is TEXT else 258 + len(text))  # "aa" gives one merge
+
+
+@pytest.mark.parametrize("size", [257, 65537])
+def test_a_vocabulary_that_cannot_be_is_refused(size):
+    with pytest.raises(UserError, match="corpus.vocab_size.*258 to 65536"):
+        train_bpe(TEXT, size)
+
+
+def test_a_wrong_tokenizer_file_is_refused(tmp_path):
+    file = tmp_path / "tokenizer.json"
+    with pytest.raises(UserError, match="does not exist"):
+        load_bpe(file)
+    file.write_text('{"version": "1.0"}')
+    with pytest.raises(UserError, match="is not a tokenizer"):
+        load_bpe(file)
+    from tokenizers import Tokenizer, models
+
+    Tokenizer(models.BPE()).save(str(file))
+    with pytest.raises(UserError, match="lacks"):
+        load_bpe(file)
+
+
+def test_splits_have_their_share_and_ignore_order():
+    documents = [f"document {i}" for i in range(20_000)]
+    split_of = Splitter(Corpus(judge_fraction=0.4, valid_fraction=0.05, test_fraction=0.05), 0)
+    first = {document: split_of(document) for document in documents}
+    random.Random(0).shuffle(documents)
+    assert {document: split_of(document) for document in documents} == first
+    for name, share in {"train": 0.5, "judge": 0.4, "valid": 0.05, "test": 0.05}.items():
+        assert abs(sum(split == name for split in first.values()) / len(first) - share) < 0.012
+    other = Splitter(Corpus(), 1)
+    assert 0.3 < sum(other(document) == split for document, split in first.items()) / len(first) < 0.52
+
+
+def test_split_is_known_beforehand():
+    """Pins the hash: another one would move documents between splits and make old artifacts leak."""
+    split_of = Splitter(Corpus(), 7)
+    assert "".join(split_of(text)[0] for text in "abcdefghijkl") == "tjtttttttttv"
+
+
+def test_fractions_must_leave_something_to_train_on():
+    with pytest.raises(UserError, match="judge_fraction.*leaves nothing to train on"):
+        Splitter(Corpus(judge_fraction=0.9, valid_fraction=0.05, test_fraction=0.05), 0)
+
+
+@settings(max_examples=80, deadline=None)
+@given(blocks=st.integers(1, 60), batch=st.integers(1, 90), seed=st.integers(-(2**63), 2**63 - 1))
+def test_every_epoch_is_a_permutation(blocks, batch, seed):
+    steps = math.ceil(3 * blocks / batch)
+    row = np.concatenate([batch_indices(blocks, step, batch, seed) for step in range(steps)])
+    assert row.dtype == np.int64 and len(row) == steps * batch
+    for epoch in range(3):
+        assert sorted(row[epoch * blocks : (epoch + 1) * blocks]) == list(range(blocks))
+        assert (row[epoch * blocks : (epoch + 1) * blocks] == block_order(blocks, seed, epoch)).all()
+
+
+def test_orders_look_random():
+    places = np.stack([np.argsort(block_order(5, seed, epoch)) for seed in range(200) for epoch in range(10)])
+    counts = np.stack([np.bincount(places[:, block], minlength=5) for block in range(5)])
+    assert ((counts - 400) ** 2 / 400).sum() < 45  # chi-square with 16 degrees of freedom: beyond 39 in one of 1,000
+    assert len({tuple(order) for order in places}) == 120  # every permutation occurs
+    long = block_order(100_000, 0, 0)
+    assert abs(np.corrcoef(long[:-1], long[1:])[0, 1]) < 0.02 and abs(np.corrcoef(long, block_order(100_000, 0, 1))[0, 1]) < 0.02
+    assert block_order(10, 3, 2).tolist() == [6, 0, 3, 5, 4, 2, 7, 9, 1, 8]  # the same on every machine
+
+
+def test_unigram_perplexity_of_uniform_tokens_is_their_number():
+    blocks = np.tile(np.arange(8, dtype=np.uint16), (50_000, 1))
+    assert unigram_perplexity(blocks, blocks, 8) == pytest.approx(8, rel=1e-6)
+    assert math.isfinite(unigram_perplexity(blocks, np.full((1, 8), 9, np.uint16), 10))
+
+
+@pytest.fixture
+def dataset(tmp_path, tokenizer) -> Path:
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    packers = packed(tmp_path, [f"{text} {i}" for i, text in enumerate(TEXT * 20)], tokenizer, 8, 100, Corpus(judge_fraction=0.0))
+    tree = {
+        "corpus": "files",
+        "seq_len": 8,
+        "vocab_size": 290,
+        "mask_id": 289,
+        "bos_id": 0,
+        "eos_id": 0,
+        "tokenizer_sha256": sha256(tmp_path / "tokenizer.json"),
+        "splits": {name: packer.summary() for name, packer in packers.items()},
+        "statistics": {},
+    }
+    (tmp_path / "dataset.json").write_text(json.dumps(tree))
+    return tmp_path / "dataset.json"
+
+
+def test_a_dataset_opens(dataset):
+    data = Dataset.open(str(dataset))
+    blocks = data.split("train")
+    assert blocks.dtype == np.uint16 and blocks.shape == (data.splits["train"]["blocks"], 8)
+    assert hashlib.sha256(blocks.tobytes()).hexdigest() == data.splits["train"]["sha256"]
+    assert data.tokenizer().get_vocab_size() == data.vocab_size
+    assert not blocks.flags.writeable
+
+
+def test_a_damaged_dataset_is_refused(dataset):
+    data = Dataset.open(dataset)
+    file = dataset.with_name("valid.bin")
+    content = file.read_bytes()
+    file.write_bytes(content[:-2])
+    with pytest.raises(UserError, match=f"valid.bin has {len(content) - 2} bytes instead of {len(content)}"):
+        data.split("valid")
+    file.write_bytes(content[:-2] + b"\7\7")
+    with pytest.raises(UserError, match="edited or is damaged"):
+        data.split("valid")
+    file.unlink()
+    with pytest.raises(UserError, match="is missing"):
+        data.split("valid")
+    with pytest.raises(UserError, match="no judge blocks; set corpus.judge_fraction"):
+        data.split("judge")
+    with pytest.raises(UserError, match="no split 'dev'"):
+        data.split("dev")
+
+
+def test_foreign_files_are_refused(dataset, tokenizer):
+    data = Dataset.open(dataset)
+    train_bpe(TEXT, 280).save(str(dataset.with_name("tokenizer.json")))
+    with pytest.raises(UserError, match="is not the tokenizer"):
+        data.tokenizer()
+    with pytest.raises(UserError, match="does not exist; run tokenize_pack"):
+        Dataset.open(dataset.with_name("nothing.json"))
+    for content in ("[1]", '{"corpus": "files"}', "no json", "\udcff"):
+        dataset.write_bytes(content.encode("utf-8", "surrogateescape"))
+        with pytest.raises(UserError, match="is not a dataset.json"):
+            Dataset.open(dataset)
