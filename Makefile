@@ -14,7 +14,6 @@ run: .venv/.installed
 	@git rev-parse --git-dir > /dev/null 2>&1 || git init --quiet  # an unpacked archive: DVC wants a repository
 	$(BIN)/dvc repro
 	@PYTHONPATH=src $(BIN)/python -m imdm.report.show results/$(RUN)/tables/tables.csv
-	@echo "Report: $(CURDIR)/results/$(RUN)/report.html"
 
 test: .venv/.installed
 	$(BIN)/ruff check .

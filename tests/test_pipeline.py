@@ -67,8 +67,8 @@ def test_an_experiment_runs_only_the_infinite_masks(by_dvc):
     before = pd.read_csv(by_dvc / "results/micro/tables/tables.csv")
     text = run(by_dvc, "dvc", "exp", "run", "-S", "noise_dim=16", "--name", "wide")
     ran = set(re.findall(r"Running stage '([^']+)'", text))
-    imdm = {"adopt@imdm", "sdtt@imdm-round0", "redi@imdm"}
-    imdm |= {f"{stage}@imdm-{recipe}" for stage in ("sample", "score") for recipe in ("sdtt1", "redi")}
+    imdm = {"adopt@imdm", "sdtt@imdm-round0", "couple_student@imdm-sdtt1", "redi@imdm", "redi_student@imdm-sdtt1"}
+    imdm |= {f"{stage}@imdm-{recipe}" for stage in ("sample", "score") for recipe in ("redi", "sdtt1-redi")}
     assert imdm <= ran <= imdm | {"adopt@mdlm", "tabulate", "plot", "report"}
     after = pd.read_csv(by_dvc / "results/micro/tables/tables.csv")
     kept = ~before["model"].str.contains("imdm")

@@ -44,7 +44,7 @@ READS: dict[str, tuple[str, ...]] = {
     "sample": ("sampling", "seeds.sampling"),
     "score": ("scoring", "seeds.scoring"),
     "synthetic": ("synthetic",),
-    "tabulate": ("run",),
+    "tabulate": ("run", "compare"),
     "plot": ("run",),
     "report": ("run",),
 }

@@ -29,7 +29,9 @@ rule plot:
         tables="<results>/tables/tables.csv",
     output:
         report("<results>/figures/figure02.png", caption="../report/figure02.rst", category="Figures"),
+        report("<results>/figures/frontier.png", caption="../report/frontier.rst", category="Figures"),
         "<results>/figures/figure02.svg",
+        "<results>/figures/frontier.svg",
         "<results>/figures/meta.json",
     log:
         "<logs>/plot.log",

@@ -109,9 +109,8 @@ class Dataset:
         """
         for key in ("vocab_size", "seq_len", "tokenizer_sha256"):
             if getattr(config, key) != getattr(self, key):
-                raise UserError(
-                    f"{origin} has {key} {getattr(config, key)}, but {self.path} has {getattr(self, key)}; use a network that was made for this corpus."
-                )
+                differ = f"{origin} has {key} {getattr(config, key)}, but {self.path} has {getattr(self, key)}"
+                raise UserError(f"{differ}; use a network that was made for this corpus.")
 
 
 def block_order(n_blocks: int, seed: int, epoch: int) -> np.ndarray:

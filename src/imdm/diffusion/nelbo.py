@@ -56,6 +56,6 @@ def weighted_nll(logits: Tensor, batch: Noised) -> Tensor:
     Args:
         logits: [n, V] at `batch.masked` only, in that order; the mask token's own logit is out of play (SUBS).
     """
-    nll = F.cross_entropy(logits.float(), batch.targets, reduction="none")
+    nll = F.cross_entropy(logits, batch.targets, reduction="none")
     rows = batch.masked // batch.x.shape[1]
     return (nll * nelbo_weight(batch.t).to(nll.dtype)[rows]).sum() / batch.x.numel()

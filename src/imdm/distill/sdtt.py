@@ -63,6 +63,6 @@ def divergence(student_logits: Tensor, target: Tensor, kind: str = "reverse_kl")
         student_logits: [n, V].
         target: log-probabilities [n, V].
     """
-    student = torch.log_softmax(student_logits.float(), dim=-1)
+    student = torch.log_softmax(student_logits, dim=-1)
     p, q = (student, target) if kind == "reverse_kl" else (target, student)
     return (p.exp() * (p - q)).sum(-1).mean()

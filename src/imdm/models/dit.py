@@ -22,6 +22,11 @@ _FREQUENCIES = 256  # of the time embedding
 _NEVER = -1e6  # log-weight of the mask token: probability exactly 0, and finite, so that 0 * log 0 is 0 in a divergence
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """bfloat16 to float32; wider types as they are."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 class LayerNorm(nn.Module):
     """Layer norm in float32 with a weight and no bias."""
 
@@ -30,7 +35,7 @@ class LayerNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x.float(), self.weight.shape) * self.weight
+        return F.layer_norm(at_least_float32(x), self.weight.shape) * self.weight
 
 
 class TimeEmbedding(nn.Module):
@@ -44,7 +49,7 @@ class TimeEmbedding(nn.Module):
         half = _FREQUENCIES // 2
         rates = torch.exp(-math.log(10_000) * torch.arange(half, device=sigma.device) / half)
         angles = sigma[:, None].float() * rates
-        return F.silu(self.mlp(torch.cat([angles.cos(), angles.sin()], dim=-1)))
+        return F.silu(self.mlp(torch.cat([angles.cos(), angles.sin()], dim=-1).to(self.mlp[0].weight.dtype)))
 
 
 class Rotary(nn.Module):
@@ -172,7 +177,7 @@ class Network(nn.Module):
         rows = h.dim() == 2
         with self._autocast():
             out = self.output_layer(h[None] if rows else h, self.condition(sigma))
-        return (out[0] if rows else out).float()
+        return at_least_float32(out[0] if rows else out)
 
     def forward(self, z: Tensor, positions: Tensor) -> Tensor:
         """Logits of chosen positions under SUBS: the mask token never gets probability.
@@ -184,7 +189,7 @@ class Network(nn.Module):
             positions: flat indices into B*L, int64 [n].
 
         Returns:
-            float32 [n, V].
+            [n, V] in float32 (float64 for a float64 network).
         """
         logits = self.logits(self.hidden(z).flatten(0, 1)[positions])
         return logits.index_fill(1, torch.tensor([self.config.mask_id], device=z.device), _NEVER)

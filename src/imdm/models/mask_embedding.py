@@ -39,7 +39,8 @@ class StateEmbedding(nn.Module):
     def mask_vectors(self, keys: Tensor) -> Tensor:
         """What the mask states with these keys add to the mask token's row, [n, d]."""
         if self.config.mask == "infinite":
-            return self.imdm_mlp(noise(keys, self.config.noise_dim, self.config.noise_dist, self.config.noise_scale))
+            eps = noise(keys, self.config.noise_dim, self.config.noise_dist, self.config.noise_scale)
+            return self.imdm_mlp(eps.to(self.embedding.dtype))
         return self.mask_table[keys % self.config.finite_masks]
 
     def forward(self, z: Tensor) -> Tensor:

@@ -3,39 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from imdm.report.rows import Row, find, select, write_rows
 from imdm.report.summary import verdict
 from imdm.report.views import View, number, table01, table02, table04, table05
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
 _FILES = {"1": table01, "2": table02, "4": table04, "5": table05}
-
-
-def frame(view: View) -> DataFrame:
-    """A view's texts as a DataFrame, every column str."""
-    from pandas import DataFrame
-
-    return DataFrame([[cell.text for cell in row] for row in view.rows], columns=view.columns, dtype="object")
 
 
 def markdown(view: View) -> str:
     """A GitHub-flavoured table under its title, with the caption below."""
-    aligned = ["left"] + ["right"] * (len(view.columns) - 1)
-    table = frame(view).to_markdown(index=False, disable_numparse=True, colalign=aligned if view.rows else None)
+    lines = [view.columns, ["---"] + ["---:"] * (len(view.columns) - 1)] + [[cell.text for cell in row] for row in view.rows]
+    table = "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in lines)
     return f"### {view.title}\n\n{table}\n\n{view.caption}\n"
 
 
 def latex(view: View) -> str:
-    """A floating table; the document needs the package booktabs."""
-    escaped = frame(view).map(_escape)
-    escaped.columns = [_escape(name) for name in view.columns]
-    body = escaped.style.hide(axis="index").to_latex(column_format="l" + "r" * (len(view.columns) - 1), hrules=True)
-    lines = [r"\begin{table}", r"\centering\small", rf"\caption{{{_escape(view.caption)}}}", rf"\label{{tab:{view.name}}}"]
-    return "\n".join(["% needs \\usepackage{booktabs}", *lines, _group(body, view), r"\end{table}", ""])
+    """A floating table, with some space between groups of rows; the document needs the package booktabs."""
+    body, last = [], None
+    for row in view.rows:
+        if view.grouped and last is not None and row[0].text != last:
+            body.append(r"\addlinespace")
+        body.append(_line(["" if row[0].text == last else row[0].text] + [cell.text for cell in row[1:]]))
+        last = row[0].text
+    size = r"\scriptsize\setlength{\tabcolsep}{3pt}" if len(view.columns) > 6 else r"\small"
+    start = ["% needs \\usepackage{booktabs}", r"\begin{table}", rf"\centering{size}", rf"\caption{{{_escape(view.caption)}}}"]
+    start += [rf"\label{{tab:{view.name}}}", rf"\begin{{tabular}}{{l{'r' * (len(view.columns) - 1)}}}"]
+    start += [r"\toprule", _line(view.columns), r"\midrule"]
+    return "\n".join([*start, *body, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+
+def _line(texts: list[str]) -> str:
+    return " & ".join(map(_escape, texts)) + r" \\"
 
 
 _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "|": r"\textbar{}"}
@@ -44,17 +43,6 @@ _SPECIAL |= {char: "\\" + char for char in "&%$#_{}"}
 
 def _escape(text: str) -> str:
     return "".join(_SPECIAL.get(char, char) for char in text)
-
-
-def _group(body: str, view: View) -> str:
-    """Put a rule between the rows of different names in the first column."""
-    lines = body.rstrip("\n").split("\n")
-    start = lines.index(r"\midrule") + 1
-    names = [row[0].text for row in view.rows]
-    for i in range(len(names) - 1, 0, -1):
-        if names[i] != names[i - 1]:
-            lines.insert(start + i, r"\addlinespace")
-    return "\n".join(lines)
 
 
 def write_tables(folder: Path, rows: list[Row]) -> None:
@@ -90,7 +78,7 @@ def _footer(rows: list[Row]) -> list[str]:
     judge = find(rows, table="models", model="judge", metric="held_out_perplexity")
     lines = [verdict(rows)]
     if judge:
-        lines.append(f"Judge: {judge.setting}, own held-out perplexity {number(judge.value, judge.metric)}.")
+        lines.append(f"Judge {judge.setting!r}: own held-out perplexity {number(judge.value, judge.metric)}.")
     valid = [row for row in select(rows, table="1", metric="validity_pct") if row.setting.startswith("mean")]
     if valid:
         lines.append("Synthetic task, valid in one step: " + ", ".join(f"{row.model} {row.value:.1f}%" for row in valid) + ".")

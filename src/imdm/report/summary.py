@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from imdm.report.rows import Row, find, select
 from imdm.report.tables import BASELINE, RATIO, winner
-from imdm.report.views import challenges, number
+from imdm.report.views import NONE, Cell, View, challenges, number
 
-_WORDS = {"ours": "better", "base": "worse", "tie": "a tie"}
+_WORDS = {"ours": "better", "base": "worse", "tie": "tied"}
 
 
 def outcomes(rows: list[Row], variant: str, recipe: str) -> dict[int, str]:
     """winner() of VARIANT/RECIPE against MDLM at every step count that both were sampled at."""
     base = {row.steps: row for row in select(rows, metric="gen_ppl", model=f"{BASELINE}/{recipe}")}
     ours = {row.steps: row for row in select(rows, metric="gen_ppl", model=f"{variant}/{recipe}")}
+    if variant == BASELINE:
+        return {}
     found = {steps: winner(ours[steps], base[steps]) for steps in sorted(set(base) & set(ours))}
     return {steps: result for steps, result in found.items() if result}
 
@@ -23,7 +25,8 @@ def verdict(rows: list[Row], variant: str = "imdm") -> str:
     if not results:
         return "MDLM and IMDM were not both sampled, so nothing is compared."
     better, worse, ties = (results.count(kind) for kind in ("ours", "base", "tie"))
-    return f"{len(results)} cells: IMDM is better in {better}, worse in {worse}, and tied in {ties} (95% intervals overlap)."
+    counts = f"IMDM is better in {better}, worse in {worse}, and tied in {ties} (95% intervals overlap)"
+    return f"{len(results)} comparisons (recipe and step count): {counts}."
 
 
 def sentences(rows: list[Row]) -> list[str]:
@@ -34,6 +37,28 @@ def sentences(rows: list[Row]) -> list[str]:
         if results:
             found.append(_recipe(rows, variant, recipe, label, results))
     return found + [text for text in (_entropy(rows), _synthetic(rows), _teacher(rows), _judge(rows)) if text]
+
+
+def ratios(rows: list[Row]) -> View:
+    """Gen-PPL of IMDM over that of MDLM: a line a recipe, a column a step count, the paper's line below each."""
+    found = select(rows, metric=RATIO)
+    steps = sorted({row.steps for row in found})
+    marks = {"ours": "win", "base": "lose", "tie": "tie"}
+    body = []
+    for variant, recipe, label in challenges(rows):
+        results = outcomes(rows, variant, recipe)
+        line = [find(found, model=f"{variant}:{BASELINE}/{recipe}", steps=n) for n in steps]
+        if any(line):
+            cells = [Cell(f"{row.value:.2f}", row.value, marks.get(results.get(row.steps, ""), "")) if row else Cell(NONE) for row in line]
+            body.append([Cell(label), *cells])
+        if any(row and row.paper for row in line):
+            theirs = [Cell(f"{row.paper:.2f}", row.paper, "paper") if row and row.paper else Cell(NONE, None, "paper") for row in line]
+            body.append([Cell("paper", None, "paper"), *theirs])
+    caption = (
+        "Gen-PPL of IMDM divided by that of MDLM; below 1 IMDM is better. Filled cells are decided (the two 95% intervals do not "
+        "overlap), the others are ties. Lines marked paper: the same ratio from the paper's Table 4."
+    )
+    return View("ratios", "IMDM / MDLM by sampling steps", caption, ["Recipe", *(f"{n} step{'s' if n > 1 else ''}" for n in steps)], body)
 
 
 def _recipe(rows: list[Row], variant: str, recipe: str, label: str, results: dict[int, str]) -> str:
@@ -66,7 +91,7 @@ def _entropy(rows: list[Row]) -> str:
     low, high = min(gaps), max(gaps)
     return (
         f"Entropy: IMDM's minus MDLM's lies between {low[0]:+.3f} ({low[1]}, {_list([low[2]])}) and {high[0]:+.3f} nats "
-        f"({high[1]}, {_list([high[2]])}); a lower Gen-PPL at a lower entropy is partly bought by repetition."
+        f"({high[1]}, {_list([high[2]])}); a lower Gen-PPL at a lower entropy may partly be bought by repetition."
     )
 
 
@@ -84,11 +109,12 @@ def _teacher(rows: list[Row]) -> str:
         return ""
     pairs = zip(curve, curve[1:], strict=False)
     falls = all(after.low <= before.high for before, after in pairs if after.low is not None and before.high is not None)
+    trend = "" if falls else ", but does NOT fall at every step count"
     below = "below" if valid.value < unigram.value else "NOT below"
     return (
         f"Teacher: validation perplexity (bound) {number(valid.value, 'perplexity')}, {below} the unigram's "
         f"{number(unigram.value, 'perplexity')}; its Gen-PPL goes from {number(curve[0].value, 'gen_ppl')} at {_list([curve[0].steps])} "
-        f"to {number(curve[-1].value, 'gen_ppl')} at {_list([curve[-1].steps])}{'' if falls else ', but does NOT fall at every step count'}."
+        f"to {number(curve[-1].value, 'gen_ppl')} at {_list([curve[-1].steps])}{trend}."
     )
 
 
@@ -98,6 +124,6 @@ def _judge(rows: list[Row]) -> str:
     if not (own and unigram and real):
         return ""
     return (
-        f"Judge: {own.setting}, own held-out perplexity {number(own.value, own.metric)} (unigram {number(unigram.value, own.metric)}). "
-        f"Real text scores {number(real.value, 'gen_ppl')}: what a perfect model would reach."
+        f"Judge {own.setting!r}: own held-out perplexity {number(own.value, own.metric)} (unigram {number(unigram.value, own.metric)}). "
+        f"Real text scores {number(real.value, 'gen_ppl')}; a model far below that is likely to repeat itself."
     )

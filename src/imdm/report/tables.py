@@ -80,6 +80,8 @@ def score_rows(scores: dict[str, dict[str, Any]], samples: dict[str, DataFrame])
         variant, _, recipe = model.partition("/")
         setting = recipe_label(recipe) if recipe else "not distilled"
         for row in scored["rows"]:
+            if row["value"] is None:  # not measurable, as MAUVE of too few samples
+                continue
             number = _MAIN.get(row["metric"])
             paper = paper_value(number, variant, recipe, row["steps"], row["metric"]) if number and recipe else None
             table = str(number) if number else "quality"
@@ -116,12 +118,12 @@ def paired_interval(ours: DataFrame, base: DataFrame) -> tuple[float | None, flo
     """
     import numpy as np
 
-    both = ours.join(base, how="inner", rsuffix="_base")
+    both = ours.join(base.rename(columns={"nll": "base_nll", "tokens": "base_tokens"})[["base_nll", "base_tokens"]], how="inner")
     if both.empty:
         return None, None
     picks = np.random.default_rng(0).integers(len(both), size=(_RESAMPLES, len(both)))
-    sums = {name: both[name].to_numpy(float)[picks].sum(1) for name in ("nll", "tokens", "nll_base", "tokens_base")}
-    ratios = np.exp(sums["nll"] / sums["tokens"] - sums["nll_base"] / sums["tokens_base"])
+    sums = {name: both[name].to_numpy(float)[picks].sum(1) for name in ("nll", "tokens", "base_nll", "base_tokens")}
+    ratios = np.exp(sums["nll"] / sums["tokens"] - sums["base_nll"] / sums["base_tokens"])
     low, high = np.quantile(ratios, (0.025, 0.975))
     return float(low), float(high)
 

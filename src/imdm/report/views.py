@@ -49,6 +49,11 @@ class View:
     columns: list[str]
     rows: list[list[Cell]]
 
+    @property
+    def grouped(self) -> bool:
+        """Whether several rows have the same name."""
+        return len({row[0].text for row in self.rows}) < len(self.rows)
+
 
 def number(value: float, metric: str) -> str:
     """A value with as many digits as its metric deserves."""
@@ -147,17 +152,22 @@ def _pairs(rows: list[Row], metric: str) -> list[tuple[str, str, int, Row | None
     return found
 
 
+def _references(rows: list[Row], table: str, width: int) -> list[list[Cell]]:
+    """Lines of the real text and of the teacher, whose value stands under MDLM."""
+    found = select(rows, table=table, model="test text") + select(rows, table=table, model="teacher")
+    lines = [[Cell(name_of(row.model)), Cell(str(row.steps) if row.steps else NONE, row.steps), value_cell(row)] for row in found]
+    return [line + [Cell(NONE)] * (width - len(line)) for line in lines]
+
+
 def table04(rows: list[Row]) -> View:
     """Table 4: Gen-PPL of the teacher and of each recipe with one mask and with infinitely many."""
     columns = ["Recipe", "Steps", "MDLM", "IMDM", "IMDM / MDLM", "Better", "paper MDLM", "paper IMDM", "paper ratio"]
-    body = [[Cell(name_of(row.model)), Cell(NONE), value_cell(row)] + [Cell(NONE)] * 6 for row in select(rows, table="4", model="test text")]
-    for row in select(rows, table="4", model="teacher"):
-        body.append([Cell(name_of(row.model)), Cell(str(row.steps), row.steps), value_cell(row)] + [Cell(NONE)] * 6)
+    body = _references(rows, "4", len(columns))
     for label, pair, steps, base, ours in _pairs(rows, "gen_ppl"):
         ratio, better = find(rows, model=pair, metric=RATIO, steps=steps), winner(ours, base)
         verdict = {"ours": ("IMDM", "win"), "base": ("MDLM", "lose"), "tie": ("tie", "tie"), "": (NONE, "")}[better]
-        line = [Cell(label), Cell(str(steps), steps), value_cell(base), value_cell(ours), value_cell(ratio), Cell(verdict[0], None, verdict[1])]
-        body.append(line + [paper_cell(base), paper_cell(ours), paper_cell(ratio)])
+        line = [Cell(label), Cell(str(steps), steps), value_cell(base), value_cell(ours), value_cell(ratio)]
+        body.append([*line, Cell(verdict[0], None, verdict[1])] + [paper_cell(base), paper_cell(ours), paper_cell(ratio)])
     caption = (
         f"Generative perplexity under {_judge(rows)}, lower is better, with bootstrap 95% intervals. The teacher and the real text stand "
         "under MDLM. Better: the model whose interval lies wholly below the other's, else tie. The interval of the ratio is paired (both "
@@ -169,9 +179,7 @@ def table04(rows: list[Row]) -> View:
 def table05(rows: list[Row]) -> View:
     """Table 5: entropy of the same samples."""
     columns = ["Recipe", "Steps", "MDLM", "IMDM", "paper MDLM", "paper IMDM"]
-    body = [[Cell(name_of(row.model)), Cell(NONE), value_cell(row)] + [Cell(NONE)] * 3 for row in select(rows, table="5", model="test text")]
-    for row in select(rows, table="5", model="teacher"):
-        body.append([Cell(name_of(row.model)), Cell(str(row.steps), row.steps), value_cell(row)] + [Cell(NONE)] * 3)
+    body = _references(rows, "5", len(columns))
     for label, _, steps, base, ours in _pairs(rows, "entropy"):
         cells = [value_cell(base), value_cell(ours), paper_cell(base), paper_cell(ours)]
         body.append([Cell(label), Cell(str(steps), steps), *cells])
@@ -200,14 +208,14 @@ def models(rows: list[Row]) -> View:
     body = []
     for model, metric in (("judge", "held_out_perplexity"), ("teacher", "valid_perplexity")):
         cells = [value_cell(find(rows, table="models", model=model, metric=name)) for name in (metric, "unigram_perplexity", "parameters")]
-        body.append([Cell(_judge(rows) if model == "judge" else "Teacher (NELBO bound)"), *cells])
-    caption = "Perplexity on held-out text beside that of token frequencies alone on the same split. A judge is only as good as its own value."
+        body.append([Cell("Judge" if model == "judge" else "Teacher (NELBO bound)"), *cells])
+    caption = "Perplexity on held-out text beside that of token frequencies alone on the same split: what they have learnt."
     return View("models", "Judge and teacher", caption, ["Model", "Held-out perplexity", "Unigram perplexity", "Parameters"], body)
 
 
 def _judge(rows: list[Row]) -> str:
     row = find(rows, table="models", model="judge", metric="held_out_perplexity")
-    return f"the judge {row.setting} (own held-out perplexity {number(row.value, row.metric)})" if row else "the judge"
+    return f"the judge {row.setting!r} (own held-out perplexity {number(row.value, row.metric)})" if row else "the judge"
 
 
 def _precision(rows: list[Row]) -> str:

@@ -1,0 +1,153 @@
+"""Figure 2 of the paper, Gen-PPL against entropy, and the training curves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imdm.errors import UserError
+from imdm.report.paper import STEPS, paper_value
+from imdm.report.rows import Row, find, select
+from imdm.report.style import GREY, INK, MARKERS, colour, grid, legend, log_steps, log_values, save, styled
+from imdm.report.tables import BASELINE
+from imdm.report.views import NAMES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+CAPTIONS = {
+    "figure02": "Figure 2. Gen-PPL against sampling steps, lower is better. Above: this run, with 95% intervals; below: the paper's values "
+    "(LM1B, 170M parameters, GPT-2 Large), whose levels are not comparable with this run's.",
+    "frontier": "Gen-PPL against entropy of the same samples, both with 95% intervals; numbers are step counts. Below and to the right is "
+    "better: a low Gen-PPL at a low entropy is repetition. The cross is real text.",
+    "training": "Training losses in nats: faint as logged, bold smoothed. SDTT's rounds follow one another; each starts from the student "
+    "of the round before, so its loss is measured against a new target.",
+}
+
+
+def recipes_of(rows: list[Row]) -> dict[str, list[str]]:
+    """The variants of each recipe, MDLM first, in the order of the tables."""
+    found: dict[str, list[str]] = {}
+    for row in select(rows, table="4", metric="gen_ppl"):
+        variant, _, recipe = row.model.partition("/")
+        if recipe and variant not in found.setdefault(recipe, []):
+            found[recipe].append(variant)
+    return {recipe: sorted(variants, key=lambda name: (name != BASELINE, variants.index(name))) for recipe, variants in found.items()}
+
+
+def _others(recipes: dict[str, list[str]]) -> list[str]:
+    return sorted({name for variants in recipes.values() for name in variants} - set(NAMES))
+
+
+def _curve(axes: Axes, rows: list[Row], tint: str, **style: object) -> None:
+    rows = sorted(rows, key=lambda row: row.steps)
+    y = [row.value for row in rows]
+    error = [[row.value - (row.value if row.low is None else row.low) for row in rows]]
+    error.append([(row.value if row.high is None else row.high) - row.value for row in rows])
+    axes.errorbar([row.steps for row in rows], y, yerr=error, color=tint, capsize=2.2, elinewidth=0.9, **style)
+
+
+def figure02(rows: list[Row], stem: Path) -> None:
+    """Draw Figure 2: a panel a recipe, this run above, the paper below where it has the recipe.
+
+    Raises:
+        UserError: the rows hold no Gen-PPL of any recipe.
+    """
+    from matplotlib import pyplot
+
+    recipes = recipes_of(rows)
+    if not recipes:
+        raise UserError("tables.csv holds no gen_ppl of any VARIANT/RECIPE; run stages/tabulate.py for a run that compares models.")
+    others = _others(recipes)
+    ours = select(rows, table="4", metric="gen_ppl")
+    teacher = select(ours, model="teacher")
+    real = find(ours, model="test text")
+    steps = sorted({row.steps for row in ours if row.steps})
+    figure, grid_axes = pyplot.subplots(
+        2, len(recipes), figsize=(max(2.45 * len(recipes), 3.6), 4.7), height_ratios=(1.6, 1), sharex=True, sharey="row", squeeze=False
+    )
+    for column, (recipe, variants) in enumerate(recipes.items()):
+        top, bottom = grid_axes[:, column]
+        if real:
+            top.axhline(real.value, color=GREY, linewidth=0.8, linestyle=":", label="Real text")
+        _curve(top, teacher, GREY, linestyle="--", marker="", label="Teacher")
+        for variant in variants:
+            name = NAMES.get(variant, variant)
+            tint, marker = colour(variant, others), MARKERS.get(variant, "D")
+            _curve(top, select(ours, model=f"{variant}/{recipe}"), tint, marker=marker, label=name)
+            theirs = {n: paper_value(4, variant, recipe, n, "gen_ppl") for n in STEPS}
+            theirs = {n: value for n, value in theirs.items() if value is not None}
+            if theirs:
+                style = {"markerfacecolor": "none", "linewidth": 1.0, "markersize": 3.5}
+                bottom.plot(list(theirs), list(theirs.values()), color=tint, marker=marker, alpha=0.75, **style)
+        if not bottom.lines:
+            bottom.text(0.5, 0.5, "not in the paper", transform=bottom.transAxes, ha="center", va="center", color=GREY)
+        top.set_title(select(ours, model=f"{variants[0]}/{recipe}")[0].setting)
+        bottom.set_xlabel("sampling steps")
+    _finish(grid_axes, sorted(set(steps) | set(STEPS)))
+    legend(figure, grid_axes[0])
+    save(figure, stem)
+
+
+def _finish(grid_axes: list[list[Axes]], steps: list[int]) -> None:
+    grid_axes[0][0].set_ylabel("Gen-PPL, this run")
+    grid_axes[1][0].set_ylabel("Gen-PPL, paper (LM1B)")
+    for line in grid_axes:
+        log_values(line[0])
+        for axes in line:
+            log_steps(axes, steps)
+            grid(axes)
+
+
+def frontier(rows: list[Row], stem: Path) -> None:
+    """Draw Gen-PPL against entropy, one panel a recipe, the points of a model joined in the order of their steps."""
+    from matplotlib import pyplot
+
+    recipes = recipes_of(rows)
+    others = _others(recipes)
+    figure, panels = pyplot.subplots(
+        1, len(recipes), figsize=(max(2.45 * len(recipes), 3.6), 2.9), sharex=True, sharey=True, squeeze=False
+    )
+    for axes, (recipe, variants) in zip(panels[0], recipes.items(), strict=True):
+        for model, tint, style in [("teacher", GREY, {"linestyle": "--"})] + [
+            (f"{v}/{recipe}", colour(v, others), {"marker": MARKERS.get(v, "D")}) for v in variants
+        ]:
+            _trade(axes, rows, model, tint, style)
+        real = [find(rows, model="test text", metric=metric) for metric in ("entropy", "gen_ppl")]
+        if all(real):
+            axes.plot(real[0].value, real[1].value, color=INK, marker="x", markersize=6, linestyle="", label="Real text")
+        axes.set_title(select(rows, table="4", model=f"{variants[0]}/{recipe}")[0].setting)
+        axes.set_xlabel("entropy (nats)")
+        grid(axes)
+    panels[0][0].set_ylabel("Gen-PPL")
+    log_values(panels[0][0])
+    legend(figure, panels[0])
+    save(figure, stem)
+
+
+def _trade(axes: Axes, rows: list[Row], model: str, tint: str, style: dict[str, str]) -> None:
+    pairs = [(find(rows, table="5", model=model, steps=row.steps), row) for row in select(rows, table="4", model=model, metric="gen_ppl")]
+    pairs = sorted((pair for pair in pairs if pair[0]), key=lambda pair: pair[1].steps)
+    x, y = [pair[0].value for pair in pairs], [pair[1].value for pair in pairs]
+    axes.plot(x, y, color=tint, linewidth=1.0, label=NAMES.get(model.split("/")[0], model).split(",")[0], **style)
+    for entropy, ppl in pairs:
+        for row, draw in ((entropy, axes.hlines), (ppl, axes.vlines)):
+            if row.low is not None and row.high is not None:
+                draw(ppl.value if row is entropy else entropy.value, row.low, row.high, color=tint, linewidth=0.8)
+        if "/" in model:
+            axes.annotate(str(ppl.steps), (entropy.value, ppl.value), (4, 3), textcoords="offset points", fontsize=6, color=tint)
+
+
+def draw_all(rows: list[Row], logs: dict[str, Path], folder: Path) -> None:
+    """Write figure02 and frontier, and training where there are logs, each as PNG and SVG.
+
+    Args:
+        logs: train_log.csv by model: teacher, judge, VARIANT/RECIPE.
+    """
+    from imdm.report.training import training
+
+    with styled():
+        figure02(rows, folder / "figure02")
+        frontier(rows, folder / "frontier")
+        if logs:
+            training(logs, folder / "training")

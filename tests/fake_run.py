@@ -1,0 +1,183 @@
+"""A run's results as its stages would leave them, with invented numbers, for the tests of tables, figures and report."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from checkout import ROOT
+
+STEPS = (1, 2, 4, 8, 16)
+RECIPES = ("sdtt3", "redi", "sdtt3-redi")
+LEVEL = {"teacher": 5.6, "sdtt3": 5.3, "redi": 5.1, "sdtt3-redi": 4.8}  # ln Gen-PPL at one step
+NASTY = "<script>alert(1)</script> & \"quoted\" </script> naïve café €5 日本 "
+LENGTH, COUNT = 24, 48
+
+
+def write(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
+def meta(folder: Path, stage: str, seconds: float, parameters: dict[str, Any], **metrics: float) -> None:
+    """A meta.json as the stage harness writes it."""
+    outputs = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir() if path.is_file()}
+    about = {"stage": stage, "arguments": {"model": "x"}, "parameters": parameters, "inputs": {}, "outputs": outputs, "metrics": metrics}
+    about |= {"seconds": seconds, "resumed": False, "peak_memory_mib": {"host": 512.0}, "code": "0123456789abcdef", "git": "a" * 40}
+    about |= {"machine": {"platform": "Linux-test", "cpus": 2, "python": "3.11.9", "gpu": None}, "libraries": {"torch": "2.13.0"}}
+    write(folder / "meta.json", about)
+
+
+def scores(folder: Path, model: str, nll_at_one: float, entropy: float) -> None:
+    """scores.json and per_sample.parquet whose corpus-level Gen-PPL is exp(sum of nll / sum of tokens)."""
+    import pandas as pd
+
+    folder.mkdir(parents=True, exist_ok=True)
+    rows, frames = [], []
+    for steps in STEPS:
+        noise = np.random.default_rng(steps).normal(0, 0.15, COUNT)  # the same for every model: common random numbers
+        rate = nll_at_one - 0.28 * math.log(steps) + noise + np.random.default_rng([sum(model.encode()), steps]).normal(0, 0.05, COUNT)
+        tokens = np.full(COUNT, LENGTH)
+        frames.append(pd.DataFrame({"model": model, "steps": steps, "sample": range(COUNT), "nll": rate * tokens, "tokens": tokens}))
+        value, spread = math.exp(rate.mean()), 1.96 * rate.std() / math.sqrt(COUNT)
+        metrics = {"gen_ppl": (value, value * math.exp(-spread), value * math.exp(spread))}
+        spread_out = entropy - 0.05 / steps
+        metrics |= {"gen_ppl_mean": metrics["gen_ppl"], "entropy": (spread_out, spread_out - 0.01, spread_out + 0.01)}
+        metrics |= {"mauve": (0.5 + steps / 40, 0.49 + steps / 40, 0.51 + steps / 40), "distinct_4": (0.9, 0.88, 0.92)}
+        rows += [{"steps": steps, "metric": name, "value": v, "low": low, "high": high} for name, (v, low, high) in metrics.items()]
+    judge = {"name": "trained", "held_out_perplexity": 41.5, "precision": "float32"}
+    pd.concat(frames).assign(entropy=entropy).to_parquet(folder / "per_sample.parquet")
+    write(folder / "scores.json", {"model": model, "judge": judge, "precision": "float32", "rows": rows})
+    meta(folder, "score", 3.0, {"scoring": {"bootstrap": 1000}, "seeds.scoring": 0})
+
+
+def synthetic(folder: Path) -> None:
+    """synthetic.json of five seeds with values that are easy to average."""
+    rows = []
+    for seed in range(5):
+        for model, share, error, kl in (("mdm", 49.8, 0.693, 0.693), ("imdm", 98.0, 0.06, 0.001), ("imdm-driven", 99.7, 0.004, 0.0001)):
+            found = {"validity_pct": share + seed / 10, "token_entropy_nats": 0.692, "error_valid_mass_nats": error, "error_kl_nats": kl}
+            rows += [{"table": 1, "model": model, "setting": "1 step", "metric": name, "value": value} for name, value in found.items()]
+            for noise, p in (("noise A", 98.0), ("noise B", 1.0)):
+                p = 49.7 if model == "mdm" else p
+                rows += [{"table": 2, "model": model, "setting": noise, "metric": f"P(token{i}=0)_pct", "value": p} for i in (1, 2)]
+        rows += [{"table": 1, "model": "random", "setting": "", "metric": "validity_pct", "value": 50.0}]
+        rows += [{"table": 1, "model": "random", "setting": "", "metric": "token_entropy_nats", "value": 0.693}]
+        for row in rows:
+            row.setdefault("seed", seed)
+            half = 0.4 if row["metric"] == "validity_pct" else 0.0
+            row |= {"low": row["value"] - half, "high": row["value"] + half}
+    write(folder / "synthetic.json", {"rows": rows})
+    meta(folder, "synthetic", 80.5, {"synthetic": {"seeds": [0, 1, 2, 3, 4], "pairs": 300}})
+
+
+def log(folder: Path, stage: str, start: float, end: float) -> None:
+    """train_log.csv of a loss that decays from `start` to `end`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(len(str(folder))).normal(0, 0.04, 100)
+    loss = [end + (start - end) * math.exp(-i / 18) * (1 + noise[i]) + 0.05 * noise[i] for i in range(100)]
+    lines = ["step,loss,lr,tokens_per_second,seconds"] + [f"{10 * (i + 1)},{loss[i]:.6g},0.0003,20000,{i / 2}" for i in range(100)]
+    (folder / "train_log.csv").write_text("\n".join(lines) + "\n")
+    meta(folder, stage, 61.0, {stage: {"steps": 1000, "lr": 3e-4}, "seeds.train": 0}, tokens_per_second=20000, loss=end)
+
+
+def samples(folder: Path, model: str, tokenizer: Any, digest: str) -> None:
+    """samples.safetensors: cut pieces of NASTY and of prose, unmasked in random order."""
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    prose = "The statement returns the value of the expression, or None where the list of names is empty; see also the module. "
+    stream = tokenizer.encode((NASTY + prose) * 40).ids
+    tensors, draw = {}, np.random.default_rng(0)
+    for steps in STEPS:
+        starts = draw.integers(len(stream) - LENGTH, size=COUNT)
+        starts[0] = 0
+        tokens = np.stack([[0, *stream[s : s + LENGTH - 2], 0] for s in starts]).astype("int32")
+        at = draw.integers(steps, size=tokens.shape).astype("int32")
+        at[:, 0] = -1
+        tensors |= {f"{steps}.tokens": tokens, f"{steps}.unmasked_at": at, f"{steps}.calls": np.full(COUNT, steps, "int32")}
+    about = {"model": model, "steps": list(STEPS), "temperature": 1.0, "precision": "float32", "tokenizer_sha256": digest, "seed": 0}
+    save_file(tensors, folder / "samples.safetensors", metadata={"imdm": json.dumps(about)})
+    meta(folder, "sample", 4.0, {"sampling": {"count": COUNT, "steps": list(STEPS)}, "seeds.sampling": 0}, tokens_per_second=9000)
+
+
+def data(folder: Path) -> tuple[Any, str]:
+    """dataset.json and a byte-level tokenizer; its tokenizer and digest."""
+    from imdm.data.bpe import train_bpe
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer = train_bpe(["the value of the list returns the expression and the statement of the module names see also where"] * 8, 320)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    digest = hashlib.sha256((folder / "tokenizer.json").read_bytes()).hexdigest()
+    vocabulary = tokenizer.get_vocab_size()
+    tree = {"corpus": "pydocs", "seq_len": LENGTH, "vocab_size": vocabulary, "mask_id": vocabulary - 1, "bos_id": 0, "eos_id": 0}
+    splits = {name: {"blocks": 10, "tokens": 200, "tail": 3, "documents": 5, "sha256": "0"} for name in ("train", "judge", "valid", "test")}
+    write(folder / "dataset.json", tree | {"tokenizer_sha256": digest, "splits": splits, "statistics": {}})
+    meta(folder, "tokenize_pack", 12.0, {"corpus": {"name": "pydocs", "vocab_size": 320}, "seeds.data": 0})
+    return tokenizer, digest
+
+
+def build(root: Path, recipes: tuple[str, ...] = RECIPES) -> Path:
+    """Write ROOT/data/pydocs and ROOT/results/tiny, all that tabulate, plot and report read; the run's folder."""
+    results = root / "results" / "tiny"
+    tokenizer, digest = data(root / "data" / "pydocs")
+    log(results / "teacher", "pretrain", 6.2, 4.1)
+    teacher = {"valid_perplexity": 61.2, "low": 60.1, "high": 62.3, "unigram_perplexity": 180.4, "parameters": 1_200_000}
+    write(results / "teacher" / "teacher.json", teacher)
+    meta(results / "teacher", "pretrain", 101.0, {"pretrain": {"steps": 2000}, "network": {"blocks": 4}}, tokens_per_second=25000)
+    log(results / "judge", "train_judge", 6.0, 3.7)
+    judge = {"name": "trained", "parameters": 900_000, "held_out_perplexity": 41.5, "low": 40.7, "high": 42.3, "unigram_perplexity": 181.0}
+    write(results / "judge" / "judge.json", judge | {"test_perplexity": 40.9, "test_entropy": 2.95})
+    meta(results / "judge", "train_judge", 55.0, {"judge": {"steps": 1500}})
+    scores(results / "scores" / "teacher", "teacher", LEVEL["teacher"], 2.9)
+    samples(results / "samples" / "teacher", "teacher", tokenizer, digest)
+    for variant, gain in (("mdlm", 0.0), ("imdm", 0.35)):
+        for number in (1, 2, 3):
+            log(results / "models" / variant / f"sdtt{number}", "sdtt", 0.5, 0.12 + 0.05 * number - 0.1 * gain)
+        for recipe in recipes:
+            if recipe.endswith("redi"):
+                log(results / "models" / variant / recipe, "redi", 4.4, 3.4 - gain)
+            # clearly better with ReDi alone, a tie with SDTT, clearly worse with both
+            shift = {"redi": -gain, "sdtt3": -0.02 * gain, "sdtt3-redi": gain}[recipe]
+            scores(results / "scores" / variant / recipe, f"{variant}/{recipe}", LEVEL[recipe] + shift, 2.85 - 0.1 * gain)
+            samples(results / "samples" / variant / recipe, f"{variant}/{recipe}", tokenizer, digest)
+    synthetic(results / "synthetic")
+    return results
+
+
+def stage(name: str, *argv: str) -> int:
+    """Run a stage in this process on the project's params.yaml; its exit code."""
+    import importlib.util
+
+    from imdm.job import run_stage
+
+    script = ROOT / "stages" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"stage_{name}", script)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with contextlib.chdir(ROOT):
+        return run_stage(str(script), module.__doc__, module.arguments, module.run, list(argv))
+
+
+def tabulate(run: Path) -> int:
+    """The tabulate stage on a fake run."""
+    models = ["--judge", f"{run}/judge/judge.json", "--teacher", f"{run}/teacher/teacher.json"]
+    scored = ["--scores", f"{run}/scores", "--synthetic", f"{run}/synthetic/synthetic.json"]
+    return stage("tabulate", *scored, *models, "--out", f"{run}/tables")
+
+
+def plot(run: Path) -> int:
+    """The plot stage on a fake run."""
+    return stage("plot", "--tables", f"{run}/tables/tables.csv", "--logs", f"{run}/models", "--out", f"{run}/figures")
+
+
+def report(run: Path) -> int:
+    """The report stage on a fake run."""
+    inputs = ["--data", f"{run.parents[1]}/data/pydocs/dataset.json", "--samples", f"{run}/samples"]
+    return stage("report", *inputs, "--tables", f"{run}/tables", "--figures", f"{run}/figures", "--out", f"{run}/report.html")

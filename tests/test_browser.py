@@ -1,0 +1,119 @@
+"""report.html as a reader meets it: opened in headless Chromium."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+import fake_run
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not on PATH")
+OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+OPTIONS += ["--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    run = fake_run.build(tmp_path_factory.mktemp("browser"))
+    assert [fake_run.tabulate(run), fake_run.plot(run), fake_run.report(run)] == [0, 0, 0]
+    return (run / "report.html").resolve().as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visit(browser: Any, address: str) -> Iterator[Any]:
+    """Opens the report; at the end of the test nothing may have been logged or asked for over the network."""
+    trouble: list[str] = []
+    contexts = []
+
+    def open_page(width: int = 1200, scheme: str = "light") -> Any:
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: trouble.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: trouble.append(str(error)))
+        page.on("request", lambda request: trouble.append(request.url) if request.url.startswith("http") else None)
+        page.on("dialog", lambda dialog: trouble.append(dialog.message))
+        page.goto(address)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not trouble
+
+
+def test_figures_are_visible(visit):
+    page = visit()
+    boxes = page.evaluate("[...document.querySelectorAll('figure.plot svg')].map(svg => svg.getBBox()).map(b => [b.width, b.height])")
+    assert len(boxes) == 3 and all(width > 100 and height > 50 for width, height in boxes)
+    assert page.locator("#figure02 svg path").count() > 20
+    assert page.locator("#figure02 svg").is_visible()
+
+
+def test_tables_sort_on_click(visit):
+    page = visit()
+    values = "[...document.querySelectorAll('#table05 tbody tr')].map(row => Number(row.cells[2].dataset.sort))"
+    before = page.evaluate(values)
+    page.locator("#table05 th button").nth(2).click()
+    assert page.evaluate(values) == sorted(before) != before
+    page.locator("#table05 th button").nth(2).click()
+    assert page.evaluate(values) == sorted(before, reverse=True)
+    assert page.locator("#table05 th").nth(2).get_attribute("aria-sort") == "descending"
+    page.locator("#table04 th button").nth(7).click()  # the paper's IMDM: cells without a number go last
+    shown = page.locator("#table04 tbody tr td:nth-child(8)").all_inner_texts()
+    assert shown[0] == "52.51" and shown[-1] == "–"
+
+
+def test_animation_advances(visit):
+    page = visit()
+    page.select_option("#model", "imdm/redi")
+    page.select_option("#steps", "4")
+    assert page.locator("#texts .hidden").count() == 0
+    page.click("#play")
+    assert page.locator("#play").inner_text() == "Pause"
+    first = page.locator("#texts .hidden").count()
+    page.wait_for_function("document.getElementById('frame').value > 1")
+    assert first > 0 and page.locator("#texts .hidden").count() < first
+    page.wait_for_function("document.getElementById('play').textContent === 'Play'", timeout=8000)
+    assert page.locator("#texts .hidden").count() == 0
+    assert page.locator("#now").inner_text() == "after step 4 of 4"
+
+
+def test_samples_are_text_with_colours_and_a_legend(visit):
+    page = visit()
+    page.select_option("#model", "teacher")
+    page.select_option("#steps", "16")
+    assert page.locator("#legend span").count() == 16
+    assert page.locator("#texts li").first.inner_text().startswith("◇<script>alert(1)")
+    colours = page.evaluate("[...document.querySelectorAll('#texts .piece')].map(node => getComputedStyle(node).backgroundColor)")
+    assert len(set(colours)) > 5
+
+
+def test_no_sideways_scrolling_on_a_phone(visit):
+    page = visit(width=390)
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    for details in page.locator("details summary").all():
+        details.click()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate("parseFloat(getComputedStyle(document.body).fontSize)") >= 15
+
+
+def test_dark_mode_differs(visit):
+    styles = "['body', '#figure02 text', '#table04 td'].map(name => getComputedStyle(document.querySelector(name)))"
+    look = f"{styles}.map(style => [style.backgroundColor, style.color, style.fill])"
+    light, dark = visit(scheme="light").evaluate(look), visit(scheme="dark").evaluate(look)
+    assert all(one != other for one, other in zip(light, dark, strict=True))
+

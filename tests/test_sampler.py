@@ -1,0 +1,146 @@
+"""The sampler against exact enumeration, a plain ancestral sampler, and the tail of the draw."""
+
+import itertools
+
+import pytest
+import torch
+from networks import small_network
+from scipy import stats
+
+from imdm.diffusion.counter import row_seeds
+from imdm.diffusion.posterior import posterior_rows
+from imdm.diffusion.schedule import time_grid
+from imdm.diffusion.states import is_masked
+from imdm.sampling.categorical import draw
+from imdm.sampling.sampler import sample
+
+TWO = dict(vocab_size=4, mask_id=3, seq_len=2, learned_positions=True)
+
+
+def test_rare_tokens_come_as_often_as_they_should():
+    logits = torch.tensor([0.99, 1e-2 - 1e-5 - 1e-7, 1e-5, 1e-7, 0.0]).log().clamp(min=-1e6)
+    n = 4_000_000
+    u = torch.rand(n, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    counts = torch.zeros(5, dtype=torch.int64)
+    for part in u.split(500_000):
+        counts += draw(logits.expand(len(part), 5), part).bincount(minlength=5)
+    assert counts[4] == 0
+    merged = [int(counts[0]), int(counts[1]), int(counts[2] + counts[3])]
+    assert stats.chisquare(merged, [n * p for p in (0.99, 1e-2 - 1e-5 - 1e-7, 1e-5 + 1e-7)]).pvalue > 1e-3
+    edge = torch.tensor([1 - 0.5e-7, 1 - 1.5e-7, 1 - 2**-53, 2**-53], dtype=torch.float64)
+    assert draw(logits.expand(4, 5).double(), edge).tolist() == [3, 2, 3, 0]
+
+
+def test_temperature_sharpens():
+    logits, u = torch.tensor([[0.0, 1.0]]).expand(10_000, 2), torch.linspace(1e-4, 1 - 1e-4, 10_000).double()
+    expected = torch.softmax(torch.tensor([0.0, 2.0]), 0)[1].item()
+    assert draw(logits, u, 0.5).double().mean().item() == pytest.approx(expected, abs=1e-3)
+
+
+@torch.no_grad()
+def exact_single_mask(network, steps):
+    """P(x) of an MDM with two positions, by enumeration: both unmasked in one step (1/N), or one after the other."""
+    probabilities = {}
+    z = torch.full((1, 2), 4)
+    first = torch.softmax(network(z, torch.arange(2)).double(), -1)
+    for a, b in itertools.product(range(3), repeat=2):
+        together = first[0, a] * first[1, b]
+        after_a = torch.softmax(network(torch.tensor([[a, 4]]), torch.tensor([1])).double(), -1)[0, b]
+        after_b = torch.softmax(network(torch.tensor([[4, b]]), torch.tensor([0])).double(), -1)[0, a]
+        apart = 0.5 * first[0, a] * after_a + 0.5 * first[1, b] * after_b
+        probabilities[a, b] = (together / steps + (1 - 1 / steps) * apart).item()
+    return probabilities
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_single_mask_distribution_is_exact(steps):
+    network = small_network(mask="single", **TWO)
+    expected = exact_single_mask(network, steps)
+    assert sum(expected.values()) == pytest.approx(1)
+    drawn = sample(network, row_seeds(1, 0, 20_000), steps)
+    counts = (drawn.tokens[:, 0] * 3 + drawn.tokens[:, 1]).bincount(minlength=9)
+    assert stats.chisquare(counts, [20_000 * expected[a, b] for a, b in itertools.product(range(3), repeat=2)]).pvalue > 1e-3
+
+
+class KeyedTable:
+    """Stands for a network of two positions: logits by table from both states, a mask state's key mod 2 included."""
+
+    config = small_network(mask="finite", **TWO).config
+
+    def __init__(self):
+        self.table = 2 * torch.randn(5, 5, 2, 4, generator=torch.Generator().manual_seed(1))
+        self.table[..., 3] = -1e6
+
+    def __call__(self, z, positions):
+        code = torch.where(z < 4, z, 3 + (z - 4) % 2)
+        return self.table[code[:, 0], code[:, 1]].flatten(0, 1)[positions]
+
+
+@torch.no_grad()
+def plain_ancestral(network, count, steps, keys):
+    """Step by step as Eq. 13 reads, every position projected and drawn from its V + 2 outcomes; `keys` mask states."""
+    vocab, length = network.config.vocab_size, network.config.seq_len
+    z = vocab + torch.randint(keys, (count, length))
+    grid = time_grid(steps, torch.ones(1, dtype=torch.float64))[0]
+    for t, s in itertools.pairwise(grid):
+        probabilities = torch.softmax(network(z, torch.arange(z.numel())).double(), -1)
+        rows = posterior_rows(probabilities, t, s)
+        outcome = torch.multinomial(rows, 1).view_as(z)
+        fresh = vocab + torch.randint(keys, z.shape)
+        following = torch.where(outcome < vocab, outcome, torch.where(outcome == vocab, z, fresh))
+        z = torch.where(is_masked(z, vocab), following, z)
+    return z
+
+
+@pytest.mark.parametrize("steps", [2, 3, 8])
+def test_redrawn_masks_agree_with_a_plain_sampler(steps):
+    """With two mask states, what a kept or redrawn key does to the tokens shows: two-sample chi-squared."""
+    network = KeyedTable()
+    torch.manual_seed(0)
+    ours = sample(network, row_seeds(2, 0, 30_000), steps).tokens
+    plain = plain_ancestral(network, 30_000, steps, keys=2)
+    table = [(x[:, 0] * 3 + x[:, 1]).bincount(minlength=9) for x in (ours, plain)]
+    assert stats.chi2_contingency(torch.stack(table).numpy()).pvalue > 1e-3
+    kept = sample(network, row_seeds(2, 0, 30_000), steps, mask_redraw="keep").tokens
+    kept = (kept[:, 0] * 3 + kept[:, 1]).bincount(minlength=9)
+    assert stats.chi2_contingency(torch.stack([kept, table[1]]).numpy()).pvalue < 1e-6  # so the test can tell them apart
+
+
+@pytest.mark.parametrize("mask", ["single", "infinite"])
+@pytest.mark.parametrize("steps", [1, 3, 40])
+def test_calls_and_steps(mask, steps):
+    network = small_network(mask=mask)
+    drawn = sample(network, row_seeds(1, 0, 50), steps)
+    assert (drawn.tokens < 7).all() and (drawn.tokens != 3).all()
+    assert drawn.unmasked_at.min() >= 0 and drawn.unmasked_at.max() < steps
+    distinct = torch.tensor([len(row.unique()) for row in drawn.unmasked_at])
+    assert torch.equal(drawn.calls, distinct) and (drawn.calls <= min(steps, 5)).all()
+
+
+def test_tokens_do_not_depend_on_the_batch():
+    network = small_network()
+    seeds = row_seeds(4, 0, 48)
+    whole = sample(network, seeds, 4)
+    for size in (1, 7, 16):
+        parts = [sample(network, part, 4) for part in seeds.split(size)]
+        assert torch.equal(whole.tokens, torch.cat([part.tokens for part in parts]))
+        assert torch.equal(whole.calls, torch.cat([part.calls for part in parts]))
+
+
+def test_visible_positions_stay():
+    network = small_network()
+    x = torch.randint(0, 3, (20, 5))
+    visible = torch.rand(20, 5) < 0.5
+    drawn = sample(network, row_seeds(4, 0, 20), 3, visible=(visible, x))
+    assert torch.equal(drawn.tokens[visible], x[visible])
+    assert (drawn.unmasked_at[visible] == -1).all() and (drawn.unmasked_at[~visible] >= 0).all()
+    full = sample(network, row_seeds(4, 0, 20), 3, visible=(torch.ones_like(visible), x))
+    assert torch.equal(full.tokens, x) and (full.calls == 0).all()
+
+
+def test_text_of_a_keyed_teacher_is_a_function_of_the_initial_noise():
+    """Order and tokens come from the noise that the student sees, not from the row's seed."""
+    network = small_network(mask="single")
+    drawn = [sample(network, row_seeds(6, 0, 30), steps, draws="from_noise") for steps in (1000, 1000)]
+    assert torch.equal(drawn[0].tokens, drawn[1].tokens)
+    assert not torch.equal(drawn[0].tokens, sample(network, row_seeds(6, 0, 30), 1000).tokens)
