@@ -1,10 +1,11 @@
 """Makes the stages use the library of their own checkout, whatever is installed.
 
 `dvc exp run --temp` and `--queue` run in a copy of the project, where an editable install would
-still point to the original.
+still point to the original. This folder leaves the path, since `tabulate` and others are also packages.
 """
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+_HERE = Path(__file__).resolve().parent
+sys.path[:] = [str(_HERE.parent / "src"), *(entry for entry in sys.path if Path(entry).resolve() != _HERE)]

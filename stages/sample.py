@@ -6,7 +6,6 @@ between models have little noise. N steps make at most N network calls a row; th
 Example: python stages/sample.py --model results/tiny/models/imdm/redi/model.safetensors --out results/tiny/samples/imdm/redi
 """
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -26,12 +25,11 @@ def model_name(path: str) -> str:
 
 
 def run(job: Job) -> None:
-    from safetensors.torch import save_file
-
     from imdm.chunks import in_chunks
     from imdm.diffusion.counter import root_seed, row_seeds
     from imdm.models.checkpoint import load_network
     from imdm.runtime import precision_name, setup
+    from imdm.sampling.files import SampleFile, save_samples
     from imdm.sampling.sampler import sample
 
     settings = job.params.sampling
@@ -39,7 +37,7 @@ def run(job: Job) -> None:
     network = load_network(job.args.model, "ema", body_dtype).to(device).eval()
     root = root_seed(job.params.seeds.sampling, "sampling")
 
-    start, tensors = time.monotonic(), {}
+    start, done = time.monotonic(), {}
     for steps in settings.steps:
 
         def make(first: int, count: int) -> dict:
@@ -47,8 +45,7 @@ def run(job: Job) -> None:
             drawn = sample(network, seeds, steps, temperature=settings.temperature, mask_redraw=settings.mask_redraw)  # noqa: B023
             return {name: value.int().cpu() for name, value in vars(drawn).items()}
 
-        done = in_chunks(job, settings.count, settings.batch_size, make, name=f"steps{steps}")
-        tensors |= {f"{steps}.{name}": value for name, value in done.items()}
+        done[steps] = in_chunks(job, settings.count, settings.batch_size, make, name=f"steps{steps}")
     seconds = time.monotonic() - start
     about = {
         "model": model_name(job.args.model),
@@ -60,9 +57,10 @@ def run(job: Job) -> None:
         "tokenizer_sha256": network.config.tokenizer_sha256,
         "seed": job.params.seeds.sampling,
     }
-    save_file(tensors, job.dir / "samples.safetensors", metadata={"imdm": json.dumps(about, sort_keys=True)})
+    parts = {name: {steps: found[name].numpy() for steps, found in done.items()} for name in ("tokens", "unmasked_at", "calls")}
+    save_samples(job.dir / "samples.safetensors", SampleFile(**parts, about=about))
     job.metrics |= {"tokens_per_second": round(settings.count * network.config.seq_len * len(settings.steps) / seconds)}
-    job.metrics |= {f"mean_calls_{steps}": tensors[f"{steps}.calls"].double().mean().item() for steps in settings.steps}
+    job.metrics |= {f"mean_calls_{steps}": parts["calls"][steps].mean().item() for steps in settings.steps}
 
 
 if __name__ == "__main__":

@@ -26,6 +26,11 @@ class Ema:
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         torch._foreach_lerp_(self.shadow, list(network.parameters()), 1 - decay)
 
+    @torch.no_grad()
+    def copy_to(self, network: nn.Module) -> None:
+        """Replace the network's weights by the shadow."""
+        torch._foreach_copy_(list(network.parameters()), self.shadow)
+
     def state_dict(self) -> dict[str, Tensor | int]:
         """Updates and shadow weights by name."""
         return {"updates": self.updates, "shadow": dict(zip(self.names, self.shadow))}

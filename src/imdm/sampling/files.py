@@ -1,0 +1,58 @@
+"""The file that the sample stage writes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from imdm.data.blocks import Dataset
+from imdm.errors import UserError
+
+_KEY = "imdm"
+_NAMES = ("tokens", "unmasked_at", "calls")
+
+
+@dataclass
+class SampleFile:
+    """Samples of one model, by number of steps.
+
+    Attributes:
+        tokens, unmasked_at: int32 [n, L].
+        calls: int32 [n].
+        about: model, steps, temperature, precision, seed, tokenizer_sha256.
+    """
+
+    tokens: dict[int, np.ndarray]
+    unmasked_at: dict[int, np.ndarray]
+    calls: dict[int, np.ndarray]
+    about: dict
+
+
+def save_samples(path: str | Path, samples: SampleFile) -> None:
+    """Write samples; equal samples give equal bytes."""
+    tensors = {f"{steps}.{name}": getattr(samples, name)[steps] for steps in samples.about["steps"] for name in _NAMES}
+    save_file(tensors, path, metadata={_KEY: json.dumps(samples.about, sort_keys=True)})
+
+
+def load_samples(path: str | Path, data: Dataset) -> SampleFile:
+    """Read samples.
+
+    Raises:
+        UserError: the file is truncated or foreign, or was made for another vocabulary than `data`'s.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            about = json.loads((file.metadata() or {})[_KEY])
+            found = {name: {steps: file.get_tensor(f"{steps}.{name}") for steps in about["steps"]} for name in _NAMES}
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is truncated or holds no samples ({error}); run stage sample again.") from None
+    except KeyError:
+        raise UserError(f"{path} holds no samples; give the samples.safetensors of stage sample.") from None
+    if about["tokenizer_sha256"] != data.tokenizer_sha256:
+        raise UserError(f"{path} was made with another vocabulary than {data.path}; sample a model of this corpus.")
+    return SampleFile(**found, about=about)

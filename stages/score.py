@@ -1,0 +1,69 @@
+"""Score a model's samples at every step count with one load of the judge.
+
+Gen-PPL (corpus level and mean over samples), entropy, MAUVE against the test split, n-gram diversity; 95% bootstrap
+intervals over samples (MAUVE: plus and minus the standard deviation over k-means seeds). Per-sample values are kept.
+
+Example: python stages/score.py --data data/pydocs/dataset.json --judge results/tiny/judge/model.safetensors --samples results/tiny/samples/imdm/redi/samples.safetensors --out results/tiny/scores/imdm/redi
+"""
+
+import json
+import sys
+
+import _src  # noqa: F401, I001  (first: this checkout's library)
+from imdm.job import Job, StageParser, run_stage
+
+
+def arguments(parser: StageParser) -> None:
+    parser.input("--data", help="dataset.json of tokenize_pack: tokenizer and reference text")
+    parser.input("--judge", help="model.safetensors of train_judge; unused where scoring.judge names another model")
+    parser.input("--samples", help="samples.safetensors of sample")
+
+
+def run(job: Job) -> None:
+    import pandas as pd
+
+    from imdm.artifact import write_json
+    from imdm.data.blocks import Dataset
+    from imdm.runtime import setup
+    from imdm.sampling.files import load_samples
+    from imdm.scoring.gen_ppl import gen_ppl, judge_ids, judge_texts
+    from imdm.scoring.judge import load_judge
+    from imdm.scoring.rows import score_rows
+
+    params, settings = job.params, job.params.scoring
+    device, _ = setup(params.runtime)
+    data = Dataset.open(job.args.data)
+    samples = load_samples(job.args.samples, data)
+    judge = load_judge(job.args.judge if settings.judge == "trained" else settings.judge, device)
+    tokenizer = data.tokenizer()
+
+    reference = judge_texts(judge, judge_ids(data.split("test"), tokenizer, judge, settings.retokenize), settings.batch_size)
+    rows, per_sample = [], []
+    for steps in job_bar(job, samples.about["steps"]):
+        tokens = samples.tokens[steps]
+        judged = judge_texts(judge, judge_ids(tokens, tokenizer, judge, settings.retokenize), settings.batch_size)
+        found, columns = score_rows(tokens, samples.calls[steps], judged, reference.features, settings, params.seeds.scoring)
+        rows += [{"steps": steps} | row for row in found]
+        per_sample.append(pd.DataFrame({"model": samples.about["model"], "steps": steps, "sample": range(len(tokens))} | columns))
+    pd.concat(per_sample, ignore_index=True).to_parquet(job.dir / "per_sample.parquet")
+    scores = {
+        "model": samples.about["model"],
+        "judge": {"name": judge.name, "precision": judge.precision, "held_out_perplexity": gen_ppl(reference.nll, reference.tokens)},
+        "precision": samples.about["precision"],
+        "temperature": samples.about["temperature"],
+        "rows": rows,
+    }
+    write_json(job.dir / "scores.json", json.loads(json.dumps(scores)))
+    job.metrics["samples"] = sum(len(frame) for frame in per_sample)
+
+
+def job_bar(job: Job, items: list[int]):
+    """`items`, with the job's progress bar."""
+    with job.progress(len(items), "step count") as bar:
+        for item in items:
+            yield item
+            bar.update()
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(__file__, __doc__, arguments, run))

@@ -1,0 +1,107 @@
+"""Trainings: exact resume after any interruption, and what a training writes."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MICRO = ROOT / "tests" / "micro.yaml"
+
+
+def command(stage, *arguments, sets=()):
+    return [sys.executable, str(ROOT / "stages" / f"{stage}.py"), "--params", str(MICRO), *arguments, *[part for value in sets for part in ("--set", value)]]
+
+
+def run(*args, **kwargs):
+    return subprocess.run(command(*args, **kwargs), capture_output=True, text=True, timeout=300, env=os.environ | {"OMP_NUM_THREADS": "1"})
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A packed corpus of a few hundred words, by the stage itself."""
+    folder = tmp_path_factory.mktemp("corpus")
+    words = np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat", "and", "saw", "one", "red", "dog", "run"], 6000)
+    text = "\n\n".join(" ".join(words[i : i + 12]) for i in range(0, len(words), 12))
+    (folder / "text.txt").write_text(text)
+    sets = ["corpus.name=files", f"corpus.path={folder}/text.txt", "corpus.vocab_size=280"]
+    done = run("tokenize_pack", "--out", str(folder / "data"), sets=sets)
+    assert done.returncode == 0, done.stderr
+    return folder / "data" / "dataset.json"
+
+
+SETS = ["pretrain.steps=60", "pretrain.warm_start=10", "runtime.checkpoint_seconds=0.001", "network.dropout=0.1"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("undisturbed") / "teacher"
+    done = run("pretrain", "--data", str(data), "--out", str(out), sets=SETS)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_training_ends_with_the_same_bytes(kill, data, undisturbed, tmp_path):
+    out = tmp_path / "teacher"
+    process = subprocess.Popen(command("pretrain", "--data", str(data), "--out", str(out), sets=SETS), stderr=subprocess.PIPE, text=True)
+    checkpoint = tmp_path / "teacher.partial" / ".resume" / "last.ckpt"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(kill)
+    said = process.communicate()[1]
+    assert process.returncode == (143 if kill == signal.SIGTERM else -9), said
+    assert not out.exists() and checkpoint.exists()
+    if kill == signal.SIGTERM:
+        assert "run again to continue" in said
+    done = run("pretrain", "--data", str(data), "--out", str(out), sets=SETS)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((out / "meta.json").read_text())["resumed"]
+    assert (out / "model.safetensors").read_bytes() == (undisturbed / "model.safetensors").read_bytes()
+    assert not (tmp_path / "teacher.partial").exists()
+
+    def steps(folder):
+        return [row[:3] for row in csv.reader((folder / "train_log.csv").open())]
+
+    assert [row[0] for row in steps(out)] == [row[0] for row in steps(undisturbed)]
+
+
+def test_what_a_training_writes(undisturbed):
+    meta = json.loads((undisturbed / "meta.json").read_text())
+    assert set(meta["outputs"]) == {"model.safetensors", "teacher.json", "train_log.csv"}
+    assert meta["parameters"]["pretrain"]["steps"] == 60 and meta["parameters"]["seeds.train"] == 0
+    assert meta["seconds"] > 0 and meta["peak_memory_mib"]["host"] > 0 and meta["libraries"]["torch"]
+    teacher = json.loads((undisturbed / "teacher.json").read_text())
+    assert 1 < teacher["low"] < teacher["valid_perplexity"] < teacher["high"]
+    rows = list(csv.DictReader((undisturbed / "train_log.csv").open()))
+    assert int(rows[-1]["step"]) == 60 and float(rows[-1]["loss"]) < float(rows[0]["loss"])
+
+
+def test_a_changed_input_is_noticed(data, undisturbed, tmp_path):
+    model = undisturbed / "model.safetensors"
+    whole = model.read_bytes()
+    model.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    try:
+        done = run("adopt", "--teacher", str(model), "--variant", "imdm", "--out", str(tmp_path / "adopted"))
+    finally:
+        model.write_bytes(whole)
+    assert done.returncode == 2
+    assert "model.safetensors is damaged" in done.stderr and "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_foreign_vocabulary_is_refused(data, undisturbed, tmp_path):
+    tree = json.loads(data.read_text())
+    other = tmp_path / "dataset.json"
+    other.write_text(json.dumps(tree | {"vocab_size": 300}))
+    done = run("couple", "--data", str(other), "--teacher", str(undisturbed / "model.safetensors"), "--out", str(tmp_path / "couplings"))
+    assert done.returncode == 2 and "vocab_size" in done.stderr and "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["dataset.json"]
