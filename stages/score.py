@@ -46,12 +46,16 @@ def run(job: Job) -> None:
         rows += [{"steps": steps} | row for row in found]
         per_sample.append(pd.DataFrame({"model": samples.about["model"], "steps": steps, "sample": range(len(tokens))} | columns))
     pd.concat(per_sample, ignore_index=True).to_parquet(job.dir / "per_sample.parquet")
+    metrics: dict[str, dict[str, float]] = {}  # the values once more, as the tree that `dvc metrics` and `dvc exp show` read
+    for row in rows:
+        metrics.setdefault(row["metric"], {})[str(row["steps"])] = row["value"]
     scores = {
         "model": samples.about["model"],
         "judge": {"name": judge.name, "precision": judge.precision, "held_out_perplexity": gen_ppl(reference.nll, reference.tokens)},
         "precision": samples.about["precision"],
         "temperature": samples.about["temperature"],
         "rows": rows,
+        "metrics": metrics,
     }
     write_json(job.dir / "scores.json", json.loads(json.dumps(scores)))
     job.metrics["samples"] = sum(len(frame) for frame in per_sample)

@@ -17,37 +17,22 @@ def arguments(parser: StageParser) -> None:
 
 
 def run(job: Job) -> None:
-    import torch
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
 
     from imdm.artifact import write_json
     from imdm.runtime import setup
-    from imdm.synthetic.measure import table1, table2, validity
-    from imdm.synthetic.task import build, couplings, rectify, teacher
+    from imdm.synthetic.measure import seed_rows
 
     settings = job.params.synthetic
     setup(job.params.runtime)
-    rows = []
-    models = (  # mask kind, couplings, how the teacher draws, steps
-        ("mdm", "single", settings.pairs, "independent", settings.steps),
-        ("imdm", "infinite", settings.pairs, "independent", settings.steps),
-        ("imdm-driven", "infinite", settings.driven_pairs, "from_noise", settings.driven_steps),
-    )
-    bar = job.progress(len(settings.seeds) * (1 + len(models)), "model")
-    for seed in settings.seeds:
-        source = teacher(settings, seed)
-        bar.update()
-        for name, mask, pairs, draws, steps in models:
-            z, x = couplings(source, pairs, draws, seed)
-            network = rectify(build(settings, mask, seed), source, z, x, settings, steps, seed)
-            found = [{"table": 1, "setting": "1 step, fresh noise"} | row for row in table1(network, settings.samples, settings.noise_draws, seed)]
-            found += [{"table": 2, "low": row["value"], "high": row["value"]} | row for row in table2(network, seed)]
-            rows += [{"model": name, "seed": seed} | row for row in found]
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(settings.workers, mp_context=spawn) as pool, job.progress(len(settings.seeds), "seed") as bar:
+        running = [pool.submit(seed_rows, settings, seed) for seed in settings.seeds]
+        rows = []
+        for future in running:
+            rows += future.result()
             bar.update()
-        x = torch.randint(2, (settings.samples, 2), generator=torch.Generator().manual_seed(seed))
-        rows += [
-            {"table": 1, "model": "random", "setting": "independent tokens", "seed": seed, "metric": name, "value": value, "low": low, "high": high}
-            for name, (value, low, high) in validity(x).items()
-        ]
     write_json(job.dir / "synthetic.json", {"rows": rows})
 
 

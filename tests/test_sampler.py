@@ -144,3 +144,5 @@ def test_text_of_a_keyed_teacher_is_a_function_of_the_initial_noise():
     drawn = [sample(network, row_seeds(6, 0, 30), steps, draws="from_noise") for steps in (1000, 1000)]
     assert torch.equal(drawn[0].tokens, drawn[1].tokens)
     assert not torch.equal(drawn[0].tokens, sample(network, row_seeds(6, 0, 30), 1000).tokens)
+    in_order = sample(network, row_seeds(6, 0, 30), 10, draws="from_noise_in_order")
+    assert torch.equal(in_order.unmasked_at, torch.tensor([1, 3, 5, 7, 9]).expand(30, 5))

@@ -140,7 +140,9 @@ class Couplings(Block):
     steps: Positive = Field(1024, description="steps of the teacher")
     batch_size: Positive = Field(64, description="sequences generated at once; the result does not depend on it")
     start: Literal["perturbed", "full"] = Field("perturbed", description="perturbed: a real block masked at t~U(0,1); full: all masked")
-    draws: Literal["independent", "from_noise"] = Field("independent", description="from_noise: the teacher's draws are read from the mask keys")
+    draws: Literal["independent", "from_noise", "from_noise_in_order"] = Field(
+        "independent", description="from_noise: the teacher's order and draws are read from the mask keys; from_noise_in_order: left to right"
+    )
 
 
 class Redi(Optimizer):
@@ -164,19 +166,27 @@ class Scoring(Block):
     mauve_scale: PositiveFloat = Field(5.0, description="MAUVE's scaling factor c")
 
 
+class Rectify(Block):
+    """How a student of the synthetic task is rectified."""
+
+    pairs: Positive = Field(description="couplings, half of each outcome")
+    steps: Positive = Field(description="optimizer steps")
+    batch_size: Positive = Field(description="couplings a step")
+    lr: PositiveFloat = Field(description="peak learning rate, cosine to 0")
+    noise_dim: Positive = Field(description="d_noise")
+    noise_scale: PositiveFloat = Field(1.0, description="factor on the noise")
+
+
 class Synthetic(Block):
-    seeds: list[NonNegative] = Field([0, 1, 2, 3, 4], description="one model of each kind a seed")
-    pairs: Positive = Field(300, description="couplings; few, since a random pairing can only be memorised")
-    driven_pairs: Positive = Field(20_000, description="couplings of the noise-driven row; many, since its map can be learnt")
-    driven_steps: Positive = Field(2000, description="optimizer steps of the noise-driven student")
-    noise_dim: Positive = Field(128, description="d_noise of the synthetic IMDM")
-    hidden_size: Positive = Field(64, description="width")
-    blocks: Positive = Field(2, description="transformer blocks")
-    steps: Positive = Field(800, description="optimizer steps of the teacher and of each student")
-    batch_size: Positive = Field(128, description="sequences a step")
-    lr: PositiveFloat = Field(1e-3, description="peak learning rate")
-    samples: Positive = Field(5000, description="one-step samples")
-    noise_draws: Positive = Field(10_000, description="noise realizations of the factorization error")
+    seeds: list[NonNegative] = Field(min_length=1, description="one model of each kind a seed")
+    hidden_size: Positive = Field(description="width")
+    blocks: Positive = Field(description="transformer blocks")
+    teacher_steps: Positive = Field(description="optimizer steps of the teacher")
+    random: Rectify = Field(description="rectification on randomly paired noise: few pairs, since they can only be memorised")
+    driven: Rectify = Field(description="rectification on noise-driven couplings: many pairs, since the map can be learnt")
+    samples: Positive = Field(description="one-step samples")
+    noise_draws: Positive = Field(description="noise realizations of the factorization error")
+    workers: Positive = Field(1, description="processes, one seed each; the result does not depend on it")
 
 
 class Runtime(Block):
@@ -207,7 +217,7 @@ class Params(MaskSettings):
     redi: Redi
     sampling: Sampling
     scoring: Scoring = Scoring()
-    synthetic: Synthetic = Synthetic()
+    synthetic: Synthetic
     runtime: Runtime = Runtime()
 
     @model_validator(mode="after")

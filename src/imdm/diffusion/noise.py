@@ -44,7 +44,7 @@ def noise(keys: Tensor, dim: int, dist: str = "uniform", scale: float = 1.0) -> 
 def carried_uniforms(keys: Tensor) -> tuple[Tensor, Tensor]:
     """The two uniforms that a key carries, float64 (...), which are noise coordinates 0 and 1 mapped to (0, 1).
 
-    A teacher that draws with them (`couplings.draws: from_noise`) makes its text a function of the noise
+    A teacher that draws with them (`couplings.draws: from_noise...`) makes its text a function of the noise
     that the student sees: (unmasking order, token draw). 16 bits each.
     """
     word = bits(keys, Stream.NOISE, 0)

@@ -65,7 +65,8 @@ def sample(
         visible: (mask bool [B, L], tokens int64 [B, L]): positions that are given (prefix, infill, perturbed block).
         temperature: of the token draw.
         mask_redraw: "posterior" (Eq. 13) or "keep" (keys stay for the whole trajectory).
-        draws: "independent", or "from_noise": order and tokens are read from the initial keys.
+        draws: "independent"; "from_noise": order and tokens are read from the initial keys, so that the text is a
+            function of the noise; "from_noise_in_order": the tokens alone, the order is left to right.
         on_call: called with the states after every network call.
     """
     config, device = network.config, seeds.device
@@ -76,11 +77,13 @@ def sample(
         z = mask_where(visible[1], ~visible[0], seeds, vocab)
     masked = is_masked(z, vocab)
     positions = torch.arange(z.shape[1], device=device)
-    if draws == "from_noise":
-        order_u, token_u = carried_uniforms(key_of(z, vocab))
-    else:
+    if draws == "independent":
         order_u = uniform(bits(seeds[:, None], Stream.UNMASK, positions))
         token_u = uniform(bits(seeds[:, None], Stream.TOKEN, positions))
+    else:
+        order_u, token_u = carried_uniforms(key_of(z, vocab))
+        if draws == "from_noise_in_order":
+            order_u = ((positions + 0.5) / z.shape[1]).expand_as(token_u)
     # With equal steps each masked position's step is uniform on 0..N-1: P(unmask in a step | masked) = 1 - s/t.
     unmasked_at = torch.where(masked, (order_u * steps).long().clamp(max=steps - 1), -1)
     times = time_grid(steps, torch.ones(len(seeds), dtype=torch.float64, device=device) if start is None else start)

@@ -1,1 +1,1 @@
-"""What samples are worth: Gen-PPL, entropy, diversity, MAUVE, each with its interval."""
+"""Scoring of samples: Gen-PPL by a judge, entropy, diversity, MAUVE, intervals."""

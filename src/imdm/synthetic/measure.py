@@ -9,8 +9,9 @@ from torch import Tensor
 from imdm.diffusion.counter import root_seed, row_seeds
 from imdm.diffusion.states import initial_masks
 from imdm.models.dit import Network
+from imdm.params import Synthetic
 from imdm.sampling.sampler import sample
-from imdm.synthetic.task import LENGTH, VOCAB
+from imdm.synthetic.task import LENGTH, VOCAB, student, teacher
 
 
 @torch.inference_mode()
@@ -78,4 +79,27 @@ def table2(network: Network, seed: int) -> list[dict]:
     rows = []
     for setting, index in (("noise A", first_zero), ("noise B", first_one)):
         rows += [{"setting": setting, "metric": f"P(token{i + 1}=0)_pct", "value": 100 * p[index, i].item()} for i in range(LENGTH)]
+    return rows
+
+
+# name, mask kind, which rectification, how the teacher draws
+MODELS = (
+    ("mdm", "single", "random", "independent"),
+    ("imdm", "infinite", "random", "independent"),
+    ("imdm-driven", "infinite", "driven", "from_noise_in_order"),
+)
+
+
+def seed_rows(settings: Synthetic, seed: int) -> list[dict]:
+    """All rows of one seed: the three students of one teacher, and independent tokens for reference."""
+    torch.set_num_threads(1)  # seeds run side by side
+    source, rows = teacher(settings, seed), []
+    for name, mask, kind, draws in MODELS:
+        network = student(settings, getattr(settings, kind), mask, draws, source, seed)
+        found = [{"table": 1, "setting": "1 step, fresh noise"} | row for row in table1(network, settings.samples, settings.noise_draws, seed)]
+        found += [{"table": 2, "low": row["value"], "high": row["value"]} | row for row in table2(network, seed)]
+        rows += [{"model": name, "seed": seed} | row for row in found]
+    x = torch.randint(2, (settings.samples, 2), generator=torch.Generator().manual_seed(seed))
+    for name, (value, low, high) in validity(x).items():
+        rows.append({"table": 1, "model": "random", "setting": "independent tokens", "seed": seed, "metric": name, "value": value, "low": low, "high": high})
     return rows

@@ -13,14 +13,17 @@ from imdm.diffusion.states import initial_masks
 from imdm.models.checkpoint import share_weights
 from imdm.models.config import NetworkConfig
 from imdm.models.dit import Network
-from imdm.params import Synthetic
+from imdm.params import Rectify, Synthetic
 from imdm.sampling.sampler import sample
 
 LENGTH, VOCAB, MASK_ID = 2, 3, 2
 _TEACHER_STEPS = 1024  # a row needs two network calls whatever this is; more steps, fewer simultaneous draws
 
 
-def build(settings: Synthetic, mask: str, seed: int) -> Network:
+_TEACHER_BATCH, _TEACHER_LR = 128, 1e-3
+
+
+def build(settings: Synthetic, rectify: Rectify, mask: str, seed: int) -> Network:
     """A network for two binary tokens."""
     torch.manual_seed(root_seed(seed, "weights"))
     config = NetworkConfig(
@@ -30,7 +33,8 @@ def build(settings: Synthetic, mask: str, seed: int) -> Network:
         cond_dim=settings.hidden_size,
         dropout=0.0,
         mask=mask,
-        noise_dim=settings.noise_dim,
+        noise_dim=rectify.noise_dim,
+        noise_scale=rectify.noise_scale,
         vocab_size=VOCAB,
         mask_id=MASK_ID,
         seq_len=LENGTH,
@@ -38,9 +42,9 @@ def build(settings: Synthetic, mask: str, seed: int) -> Network:
     return Network(config)
 
 
-def train(network: Network, settings: Synthetic, steps: int, loss: Callable[[int], Tensor]) -> Network:
-    """AdamW with a cosine rate from `settings.lr` to 0; returns the network in eval mode."""
-    optimizer = torch.optim.AdamW(network.parameters(), settings.lr, weight_decay=0.0, fused=True)
+def train(network: Network, lr: float, steps: int, loss: Callable[[int], Tensor]) -> Network:
+    """AdamW with a cosine rate from `lr` to 0; returns the network in eval mode."""
+    optimizer = torch.optim.AdamW(network.parameters(), lr, weight_decay=0.0, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     network.train()
     for step in range(steps):
@@ -53,14 +57,14 @@ def train(network: Network, settings: Synthetic, steps: int, loss: Callable[[int
 
 def teacher(settings: Synthetic, seed: int) -> Network:
     """An MDM trained on 00 and 11, each with probability 1/2."""
-    network, draws = build(settings, "single", seed), root_seed(seed, "teacher")
+    network, draws = build(settings, settings.random, "single", seed), root_seed(seed, "teacher")
 
     def loss(step: int) -> Tensor:
-        x = torch.arange(settings.batch_size)[:, None].expand(-1, LENGTH) % 2
-        batch = forward_process(x, draws, step, 0, settings.batch_size, VOCAB)
+        x = torch.arange(_TEACHER_BATCH)[:, None].expand(-1, LENGTH) % 2
+        batch = forward_process(x, draws, step, 0, _TEACHER_BATCH, VOCAB)
         return weighted_nll(network(batch.z, batch.masked), batch)
 
-    return train(network, settings, settings.steps, loss)
+    return train(network, _TEACHER_LR, settings.teacher_steps, loss)
 
 
 def couplings(network: Network, pairs: int, draws: str, seed: int) -> tuple[Tensor, Tensor]:
@@ -78,14 +82,16 @@ def couplings(network: Network, pairs: int, draws: str, seed: int) -> tuple[Tens
     return initial_masks(seeds[chosen], LENGTH, VOCAB), x[chosen]
 
 
-def rectify(network: Network, source: Network, z: Tensor, x: Tensor, settings: Synthetic, steps: int, seed: int) -> Network:
-    """Train a student, from the source's weights, to answer each coupling's states with its completion in one step."""
+def student(settings: Synthetic, how: Rectify, mask: str, draws: str, source: Network, seed: int) -> Network:
+    """Train a student, from the teacher's weights, to answer each coupling's states with its completion in one step."""
+    z, x = couplings(source, how.pairs, draws, seed)
+    network = build(settings, how, mask, seed)
     share_weights(network, source)
     generator = torch.Generator().manual_seed(root_seed(seed, "rectify"))
+    positions = torch.arange(how.batch_size * LENGTH)
 
     def loss(step: int) -> Tensor:
-        index = torch.randint(len(z), (settings.batch_size,), generator=generator)
-        positions = torch.arange(settings.batch_size * LENGTH)
+        index = torch.randint(len(z), (how.batch_size,), generator=generator)
         return torch.nn.functional.cross_entropy(network(z[index], positions), x[index].flatten())
 
-    return train(network, settings, steps, loss)
+    return train(network, how.lr, how.steps, loss)
