@@ -1,11 +1,12 @@
 """Makes the stages use the library of their own checkout, whatever is installed.
 
 `dvc exp run --temp` and `--queue` run in a copy of the project, where an editable install would
-still point to the original. This folder leaves the path, since `tabulate` and others are also packages.
+still point to the original. This folder goes last, since `tabulate` and others are also packages; it stays
+for the processes that a stage starts, which import the stage's script again.
 """
 
 import sys
 from pathlib import Path
 
 _HERE = Path(__file__).resolve().parent
-sys.path[:] = [str(_HERE.parent / "src"), *(entry for entry in sys.path if Path(entry).resolve() != _HERE)]
+sys.path[:] = [str(_HERE.parent / "src"), *(entry for entry in sys.path if Path(entry).resolve() != _HERE), str(_HERE)]

@@ -2,27 +2,13 @@
 
 import csv
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-ROOT = Path(__file__).parents[1]
-MICRO = ROOT / "tests" / "micro.yaml"
-
-
-def command(stage, *arguments, sets=()):
-    return [sys.executable, str(ROOT / "stages" / f"{stage}.py"), "--params", str(MICRO), *arguments, *[part for value in sets for part in ("--set", value)]]
-
-
-def run(*args, **kwargs):
-    return subprocess.run(command(*args, **kwargs), capture_output=True, text=True, timeout=300, env=os.environ | {"OMP_NUM_THREADS": "1"})
-
+from stage import command, run
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
@@ -32,7 +18,7 @@ def data(tmp_path_factory):
     text = "\n\n".join(" ".join(words[i : i + 12]) for i in range(0, len(words), 12))
     (folder / "text.txt").write_text(text)
     sets = ["corpus.name=files", f"corpus.path={folder}/text.txt", "corpus.vocab_size=280"]
-    done = run("tokenize_pack", "--out", str(folder / "data"), sets=sets)
+    done = run("tokenize_pack", "--out", folder / "data", sets=sets)
     assert done.returncode == 0, done.stderr
     return folder / "data" / "dataset.json"
 
@@ -43,7 +29,7 @@ SETS = ["pretrain.steps=60", "pretrain.warm_start=10", "runtime.checkpoint_secon
 @pytest.fixture(scope="module")
 def undisturbed(data, tmp_path_factory):
     out = tmp_path_factory.mktemp("undisturbed") / "teacher"
-    done = run("pretrain", "--data", str(data), "--out", str(out), sets=SETS)
+    done = run("pretrain", "--data", data, "--out", out, sets=SETS)
     assert done.returncode == 0, done.stderr
     return out
 
@@ -51,7 +37,7 @@ def undisturbed(data, tmp_path_factory):
 @pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_training_ends_with_the_same_bytes(kill, data, undisturbed, tmp_path):
     out = tmp_path / "teacher"
-    process = subprocess.Popen(command("pretrain", "--data", str(data), "--out", str(out), sets=SETS), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command("pretrain", "--data", data, "--out", out, sets=SETS), stderr=subprocess.PIPE, text=True)
     checkpoint = tmp_path / "teacher.partial" / ".resume" / "last.ckpt"
     deadline = time.monotonic() + 120
     while not checkpoint.exists() and time.monotonic() < deadline:
@@ -62,7 +48,7 @@ def test_a_killed_training_ends_with_the_same_bytes(kill, data, undisturbed, tmp
     assert not out.exists() and checkpoint.exists()
     if kill == signal.SIGTERM:
         assert "run again to continue" in said
-    done = run("pretrain", "--data", str(data), "--out", str(out), sets=SETS)
+    done = run("pretrain", "--data", data, "--out", out, sets=SETS)
     assert done.returncode == 0, done.stderr
     assert json.loads((out / "meta.json").read_text())["resumed"]
     assert (out / "model.safetensors").read_bytes() == (undisturbed / "model.safetensors").read_bytes()
@@ -90,7 +76,7 @@ def test_a_changed_input_is_noticed(data, undisturbed, tmp_path):
     whole = model.read_bytes()
     model.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     try:
-        done = run("adopt", "--teacher", str(model), "--variant", "imdm", "--out", str(tmp_path / "adopted"))
+        done = run("adopt", "--teacher", model, "--variant", "imdm", "--out", tmp_path / "adopted")
     finally:
         model.write_bytes(whole)
     assert done.returncode == 2
@@ -102,6 +88,6 @@ def test_a_foreign_vocabulary_is_refused(data, undisturbed, tmp_path):
     tree = json.loads(data.read_text())
     other = tmp_path / "dataset.json"
     other.write_text(json.dumps(tree | {"vocab_size": 300}))
-    done = run("couple", "--data", str(other), "--teacher", str(undisturbed / "model.safetensors"), "--out", str(tmp_path / "couplings"))
+    done = run("couple", "--data", other, "--teacher", undisturbed / "model.safetensors", "--out", tmp_path / "couplings")
     assert done.returncode == 2 and "vocab_size" in done.stderr and "Traceback" not in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["dataset.json"]

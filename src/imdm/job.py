@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -128,12 +129,21 @@ def run_stage(script: str, doc: str, arguments: Callable[[StageParser], None], r
     except UserError as error:
         print(f"{stage}: {error}", file=sys.stderr)
         return 2
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+    except Exception as error:
+        # torch and safetensors report a full disk in words of their own, so the disk itself is asked.
+        unwritable = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+        if not unwritable and not _disk_full(args.out):
             raise
-        print(f"{stage}: {error.filename or args.out}: {os.strerror(error.errno)}; free space or choose another --out, then run again.", file=sys.stderr)
+        reason = os.strerror(error.errno) if unwritable else os.strerror(errno.ENOSPC)
+        print(f"{stage}: {args.out} can't be written: {reason}; free space or choose another --out, then run again.", file=sys.stderr)
         return 2
     return 0
+
+
+def _disk_full(out: str) -> bool:
+    """Whether less than 64 KiB are free where `out` goes."""
+    place = next((parent for parent in Path(out).absolute().parents if parent.exists()), Path("/"))
+    return shutil.disk_usage(place).free < 1 << 16
 
 
 def _run(stage: str, script: str, parser: StageParser, args: argparse.Namespace, run: Callable[[Job], None]) -> None:
@@ -173,7 +183,7 @@ def _paths(value: str | list[str] | None) -> list[str]:
 def _code_digest(script: str) -> str:
     """One digest of the stage script and the library, to notice artifacts of older code."""
     digest = hashlib.sha256()
-    for path in [Path(script), *sorted(Path(__file__).parent.rglob("*.py"))]:
+    for path in [Path(script), *sorted(path for path in Path(__file__).parent.rglob("*.*") if path.suffix in (".py", ".j2", ".csv"))]:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -131,7 +131,7 @@ class Sdtt(Optimizer):
         for number, entry in enumerate(self.rounds, start=1):
             teacher = "teacher" if number == 1 else f"sdtt{number - 1}"
             if (entry.round, entry.teacher) != (number, teacher):
-                raise ValueError(f"entry {number} must be {{round: {number}, teacher: {teacher}}}")
+                raise ValueError(f"rounds: entry {number} must be {{round: {number}, teacher: {teacher}}}")
         return self
 
 
