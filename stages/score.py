@@ -3,11 +3,13 @@
 Gen-PPL (corpus level and mean over samples), entropy, MAUVE against the test split, n-gram diversity; 95% bootstrap
 intervals over samples (MAUVE: plus and minus the standard deviation over k-means seeds). Per-sample values are kept.
 
-Example: python stages/score.py --data data/pydocs/dataset.json --judge results/tiny/judge/model.safetensors --samples results/tiny/samples/imdm/redi/samples.safetensors --out results/tiny/scores/imdm/redi
+Example: python stages/score.py --data data/pydocs/dataset.json --judge results/tiny/judge/model.safetensors
+    --samples results/tiny/samples/imdm/redi/samples.safetensors --out results/tiny/scores/imdm/redi
 """
 
 import json
 import sys
+from pathlib import Path
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
 from imdm.job import Job, StageParser, run_stage
@@ -21,9 +23,10 @@ def arguments(parser: StageParser) -> None:
 
 def run(job: Job) -> None:
     import pandas as pd
+    import torch
 
     from imdm.artifact import write_json
-    from imdm.data.blocks import Dataset
+    from imdm.data.blocks import Dataset, block_order
     from imdm.runtime import setup
     from imdm.sampling.files import load_samples
     from imdm.scoring.gen_ppl import gen_ppl, judge_ids, judge_texts
@@ -34,10 +37,24 @@ def run(job: Job) -> None:
     device, _ = setup(params.runtime)
     data = Dataset.open(job.args.data)
     samples = load_samples(job.args.samples, data)
+    torch.set_float32_matmul_precision("highest")  # scores are full float32 on every device
     judge = load_judge(job.args.judge if settings.judge == "trained" else settings.judge, device)
+    judge.check_vocabulary(data, settings.retokenize)
     tokenizer = data.tokenizer()
 
-    reference = judge_texts(judge, judge_ids(data.split("test"), tokenizer, judge, settings.retokenize), settings.batch_size)
+    most = max(map(len, samples.tokens.values()))  # blocks of each split: as many as samples, where it has them
+
+    def judge_split(name: str):
+        blocks = data.split(name)
+        chosen = blocks[block_order(len(blocks), params.seeds.scoring, 0)[:most]]
+        return judge_texts(judge, judge_ids(chosen, tokenizer, judge, settings.retokenize), settings.batch_size)
+
+    reference = judge_split("test")
+    if judge.trained:
+        held_out = json.loads(Path(job.args.judge).with_name("judge.json").read_text())["held_out_perplexity"]
+    else:
+        valid = judge_split("valid")
+        held_out = gen_ppl(valid.nll, valid.tokens)
     rows, per_sample = [], []
     for steps in job_bar(job, samples.about["steps"]):
         tokens = samples.tokens[steps]
@@ -51,7 +68,7 @@ def run(job: Job) -> None:
         metrics.setdefault(row["metric"], {})[str(row["steps"])] = row["value"]
     scores = {
         "model": samples.about["model"],
-        "judge": {"name": judge.name, "precision": judge.precision, "held_out_perplexity": gen_ppl(reference.nll, reference.tokens)},
+        "judge": {"name": judge.name, "precision": judge.precision, "held_out_perplexity": held_out},
         "precision": samples.about["precision"],
         "temperature": samples.about["temperature"],
         "rows": rows,

@@ -45,6 +45,9 @@ def run(job: Job) -> None:
     texts = {split: judge_ids(data.split(split), tokenizer, judge, scoring.retokenize) for split in ("valid", "test")}
     valid, test = (judge_texts(judge, rows, scoring.batch_size) for rows in texts.values())
     low, high = ratio_interval(valid.nll, valid.tokens, scoring.bootstrap, params.seeds.scoring)
+    # the unigram's perplexity of the same targets as the judge's, which don't include end-of-text
+    own, targets = (data.split(split)[:, 1:] for split in ("judge", "valid"))
+    unigram = unigram_perplexity(own[own != data.eos_id], targets[targets != data.eos_id], data.vocab_size)
     summary = {
         "name": judge.name,
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -54,7 +57,7 @@ def run(job: Job) -> None:
         "high": high,
         "test_perplexity": gen_ppl(test.nll, test.tokens),
         "test_entropy": float(entropy(data.split("test")).mean()),
-        "unigram_perplexity": unigram_perplexity(data.split("judge"), data.split("valid"), data.vocab_size),
+        "unigram_perplexity": unigram,
     }
     write_json(job.dir / "judge.json", summary)
     job.metrics |= summary

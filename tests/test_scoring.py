@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 
+from checkout import ROOT
+from imdm.data.blocks import Dataset
 from imdm.data.bpe import train_bpe
+from imdm.errors import UserError
+from imdm.job import run_stage
 from imdm.params import Judge as Settings
 from imdm.params import Scoring
 from imdm.scoring.bootstrap import mean_interval, ratio_interval
@@ -68,6 +75,75 @@ def test_a_judge_has_no_dropout_and_transformers_loads_it(folder, judge):
         assert torch.equal(again(ids).logits, judge.model(ids).logits)
         assert torch.equal(judge.model.train()(ids).logits, judge.model.eval()(ids).logits)
     assert judge.precision == "float32" and judge.end_id == 0
+
+
+def break_it(folder: Path, how: str) -> None:
+    weights = folder / "model.safetensors"
+    if how == "truncated":
+        weights.write_bytes(weights.read_bytes()[:-100])
+    elif how == "foreign":
+        save_file({"online.embedding": np.zeros((4, 4), np.float32)}, weights, metadata={"format": "pt"})
+    elif how == "partial":
+        tensors = load_file(weights)
+        tensors.pop("transformer.h.1.mlp.c_fc.weight")
+        save_file(tensors, weights, metadata={"format": "pt"})
+    elif how == "tokenizer":
+        train_bpe(TEXT * 4, 320).save(str(folder / "tokenizer.json"))
+    else:
+        (folder / how).unlink()
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("truncated", "can't be loaded"),
+        ("foreign", "lack "),
+        ("partial", "lack transformer.h.1.mlp.c_fc.weight"),
+        ("tokenizer", "no tokenizer or another model's"),
+        ("config.json", "can't be loaded"),
+        ("tokenizer.json", "no tokenizer or another model's"),
+        ("model.safetensors", "can't be loaded"),
+    ],
+)
+def test_a_broken_judge_is_refused(folder, tmp_path, how, message, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    shutil.copytree(folder, tmp_path / "judge")
+    break_it(tmp_path / "judge", how)
+    with pytest.raises(UserError, match=message):
+        load_judge(str(tmp_path / "judge" / "model.safetensors"))
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory, tokenizer) -> Path:
+    """dataset.json of packed TEXT."""
+    return make_dataset(tmp_path_factory.mktemp("data"), tokenizer)
+
+
+def make_dataset(folder: Path, tokenizer) -> Path:
+    tokenizer.save(str(folder / "tokenizer.json"))
+    splits = {}
+    for seed, name in enumerate(("train", "judge", "valid", "test")):
+        blocks = packed(tokenizer, 40, seed).astype("<u2")
+        blocks.tofile(folder / f"{name}.bin")
+        splits[name] = {"blocks": 40, "tokens": 400, "tail": 0, "documents": 4, "sha256": hashlib.sha256(blocks.tobytes()).hexdigest()}
+    size = tokenizer.get_vocab_size()
+    about = {"corpus": "files", "seq_len": LENGTH, "vocab_size": size, "mask_id": size - 1, "bos_id": 0, "eos_id": 0, "splits": splits}
+    digest = hashlib.sha256((folder / "tokenizer.json").read_bytes()).hexdigest()
+    (folder / "dataset.json").write_text(json.dumps(about | {"tokenizer_sha256": digest, "statistics": {}}))
+    return folder / "dataset.json"
+
+
+def test_a_judge_of_another_vocabulary_is_refused(folder, judge, dataset, tmp_path):
+    other = Dataset.open(make_dataset(tmp_path, train_bpe(TEXT[:1] * 4, 280)))
+    judge.check_vocabulary(Dataset.open(dataset), False)
+    with pytest.raises(UserError, match="train_judge on this dataset"):
+        judge.check_vocabulary(other, True)
+    shutil.copytree(folder, tmp_path / "public")
+    (tmp_path / "public" / "judge.json").unlink()
+    public = load_judge(str(tmp_path / "public"))
+    public.check_vocabulary(other, True)
+    with pytest.raises(UserError, match="set scoring.retokenize to true"):
+        public.check_vocabulary(other, False)
 
 
 # Gen-PPL
@@ -213,7 +289,7 @@ def test_mauve_is_the_librarys_mean_over_seeds(capfd):
     draw = np.random.default_rng(0)
     reference, samples = (draw.normal(shift, 1, (200, 8)).astype(np.float32) for shift in (0, 0.5))
     mean, sd = mauve(reference, samples, 3, 5.0)
-    capfd.readouterr()
+    assert capfd.readouterr().err == ""  # faiss's warning, which the library's own bucket rule provokes
     alone = [compute_mauve(p_features=reference, q_features=samples, seed=seed, mauve_scaling_factor=5.0).mauve for seed in (1, 2, 3)]
     assert mean == pytest.approx(np.mean(alone)) and sd == pytest.approx(np.std(alone, ddof=1))
     assert 0 < mean < 0.99 < mauve(reference, reference, 1, 5.0)[0]
@@ -233,3 +309,48 @@ def test_every_figure_lies_in_its_interval(judge, tokenizer):
     ppl = next(row["value"] for row in rows if row["metric"] == "gen_ppl")
     assert ppl == pytest.approx(math.exp(columns["nll"].sum() / columns["tokens"].sum()))
     assert all(len(column) == 40 for column in columns.values())
+
+
+# The stage
+
+
+def score(folder: Path, dataset: Path, out: Path, samples: dict[int, np.ndarray], *sets: str) -> int:
+    import score as stage
+
+    tensors = {}
+    for steps, tokens in samples.items():
+        tensors[f"{steps}.tokens"] = tensors[f"{steps}.unmasked_at"] = tokens.astype(np.int32)
+        tensors[f"{steps}.calls"] = np.full(len(tokens), steps, np.int32)
+    digest = json.loads(dataset.read_text())["tokenizer_sha256"]
+    about = {"model": "imdm/redi", "steps": list(samples), "temperature": 1.0, "precision": "float32", "tokenizer_sha256": digest}
+    out.parent.mkdir(exist_ok=True)
+    save_file(tensors, out.parent / "samples.safetensors", metadata={"imdm": json.dumps(about)})
+    argv = ["--params", str(ROOT / "tests/micro.yaml"), "--data", str(dataset), "--judge", str(folder / "model.safetensors")]
+    argv += ["--samples", str(out.parent / "samples.safetensors"), "--out", str(out)]
+    argv += [part for value in sets for part in ("--set", value)]
+    return run_stage(stage.__file__, stage.__doc__, stage.arguments, stage.run, argv)
+
+
+def test_the_stage_writes_scores(folder, dataset, tokenizer, tmp_path, monkeypatch):
+    import pandas as pd
+
+    monkeypatch.syspath_prepend(str(ROOT / "stages"))
+    samples = {1: np.random.default_rng(0).integers(0, 250, (32, LENGTH)), 4: packed(tokenizer, 32, 9)}
+    assert score(folder, dataset, tmp_path / "out" / "scores", samples, "scoring.retokenize=false") == 0
+    scores = json.loads((tmp_path / "out" / "scores" / "scores.json").read_text())
+    assert scores["model"] == "imdm/redi" and scores["judge"]["held_out_perplexity"] == 42.5
+    table = pd.read_parquet(tmp_path / "out" / "scores" / "per_sample.parquet")
+    for steps in samples:
+        part = table[table["steps"] == steps]
+        found = {row["metric"]: row["value"] for row in scores["rows"] if row["steps"] == steps}
+        assert found["gen_ppl"] == pytest.approx(math.exp(part["nll"].sum() / part["tokens"].sum()))
+        assert found["entropy"] == pytest.approx(part["entropy"].mean())
+    assert score(folder, dataset, tmp_path / "public" / "scores", samples, f"scoring.judge={copy_public(folder, tmp_path)}") == 0
+    public = json.loads((tmp_path / "public" / "scores" / "scores.json").read_text())
+    assert public["judge"]["held_out_perplexity"] not in (42.5, None)
+
+
+def copy_public(folder: Path, to: Path) -> Path:
+    """The judge as a public model has it: without judge.json."""
+    shutil.copytree(folder, to / "model", ignore=shutil.ignore_patterns("judge.json"))
+    return to / "model"

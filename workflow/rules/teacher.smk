@@ -4,6 +4,7 @@ rule train_judge:
     output:
         "<results>/judge/model.safetensors",
         "<results>/judge/config.json",
+        "<results>/judge/tokenizer.json",
         "<results>/judge/judge.json",
         "<results>/judge/train_log.csv",
         "<results>/judge/meta.json",

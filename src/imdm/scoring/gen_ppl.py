@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from imdm.scoring.judge import Judge
 
+_LOGITS = 2**28  # most logits held at once, 1 GiB
+
 
 @dataclass
 class Judged:
@@ -41,17 +43,11 @@ def judge_ids(samples: np.ndarray, tokenizer: Tokenizer, judge: Judge, retokeniz
     Args:
         samples: token ids [n, L] of `tokenizer`.
         retokenize: decode and encode with the judge's tokenizer, as MDLM and Duo do (special tokens stay as
-            strings); otherwise the ids are the judge's own.
-
-    Raises:
-        UserError: ids are taken as they are, but the judge's vocabulary is smaller.
+            strings); otherwise the ids are the judge's own, which `Judge.check_vocabulary` makes sure of.
     """
+    ids = samples.tolist()
     if retokenize:
-        ids = judge.encode(tokenizer.decode_batch(samples.tolist(), skip_special_tokens=False))
-    else:
-        ids = samples.tolist()
-        if samples.max() >= judge.model.config.vocab_size:
-            raise UserError("scoring.retokenize is false, but samples hold ids that the judge does not have; set it to true.")
+        ids = judge.encode(tokenizer.decode_batch(ids, skip_special_tokens=False))
     return [row[: judge.max_length] for row in ids]
 
 
@@ -78,6 +74,9 @@ def counted(ids: Tensor, lengths: Tensor, end_id: int) -> Tensor:
 def judge_texts(judge: Judge, rows: Sequence[Sequence[int]], batch_size: int) -> Judged:
     """Score token rows, in batches of similar length; the result does not depend on batching but for rounding.
 
+    Args:
+        batch_size: most rows in one pass; fewer where their logits would take more than 1 GiB.
+
     Raises:
         UserError: a row is empty.
     """
@@ -85,23 +84,29 @@ def judge_texts(judge: Judge, rows: Sequence[Sequence[int]], batch_size: int) ->
     lengths = np.array([len(row) for row in rows])
     if lengths.min() == 0:
         raise UserError(f"sample {int(lengths.argmin())} is empty after decoding; score it with scoring.retokenize: false.")
-    order = np.argsort(lengths, kind="stable")
+    order = np.argsort(-lengths, kind="stable")  # what needs most memory comes first
     nll, tokens, features = np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64), [None] * len(rows)
-    for start in range(0, len(rows), batch_size):
-        chosen = order[start : start + batch_size]
+    hidden: list[Tensor] = []  # what a causal LM projects to logits; output_hidden_states would keep every layer's
+    hook = judge.model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: hidden.append(inputs[0]))
+    start = 0
+    while start < len(rows):
+        size = max(1, min(batch_size, _LOGITS // (int(lengths[order[start]]) * judge.model.config.vocab_size)))
+        chosen = order[start : start + size]
+        start += size
         sizes = torch.from_numpy(lengths[chosen]).to(device)
         ids = torch.full((len(chosen), int(sizes.max())), judge.end_id, device=device)
         for i, row in enumerate(chosen):
             ids[i, : lengths[row]] = torch.tensor(rows[row], device=device)
         # Padding is on the right of a causal model: no mask is needed, and it sees what it would see alone.
-        out = judge.model(ids, output_hidden_states=True)
-        loss = F.cross_entropy(out.logits[:, :-1].float().transpose(1, 2), ids[:, 1:], reduction="none")
+        logits = judge.model(ids, use_cache=False).logits
+        loss = F.cross_entropy(logits[:, :-1].float().transpose(1, 2), ids[:, 1:], reduction="none")
         counts = counted(ids, sizes, judge.end_id)
         nll[chosen] = (loss.double() * counts).sum(1).cpu().numpy()
         tokens[chosen] = counts.sum(1).cpu().numpy()
-        last = out.hidden_states[-1][torch.arange(len(chosen), device=device), sizes - 1].float().cpu().numpy()
+        last = hidden.pop()[torch.arange(len(chosen), device=device), sizes - 1].float().cpu().numpy()
         for i, row in enumerate(chosen):
             features[row] = last[i]
+    hook.remove()
     return Judged(nll, tokens, np.stack(features))
 
 

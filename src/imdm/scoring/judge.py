@@ -14,10 +14,13 @@ from tokenizers import Tokenizer
 from transformers.models.gpt2 import GPT2Config, GPT2LMHeadModel
 
 from imdm import params
+from imdm.data.bpe import MASK
 from imdm.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from imdm.data.blocks import Dataset
 
 
 @dataclass
@@ -31,6 +34,8 @@ class Judge:
         name: for tables.
         precision: dtype of its weights.
         max_length: longest input in tokens.
+        vocabulary: id of each token.
+        trained: whether it is one of train_judge.
     """
 
     model: Any
@@ -39,6 +44,24 @@ class Judge:
     name: str
     precision: str
     max_length: int
+    vocabulary: dict[str, int]
+    trained: bool
+
+    def check_vocabulary(self, data: Dataset, retokenize: bool) -> None:
+        """Refuse a judge to which the samples' ids would mean something else.
+
+        Raises:
+            UserError: it was trained on another corpus, or ids are to be taken as they are and its vocabulary differs.
+        """
+        own, other = dict(self.vocabulary), data.tokenizer().get_vocab()
+        for vocabulary in (own, other):  # no sample holds a mask
+            vocabulary.pop(MASK, None)
+        if own == other:
+            return
+        if self.trained:
+            raise UserError(f"the judge was trained for another vocabulary than that of {data.path}; run train_judge on this dataset.")
+        if not retokenize:
+            raise UserError(f"judge {self.name} has another vocabulary than {data.path}; set scoring.retokenize to true.")
 
 
 def build_judge(settings: params.Judge, vocab_size: int, seq_len: int, end_id: int) -> GPT2LMHeadModel:
@@ -65,28 +88,55 @@ def load_judge(where: str, device: torch.device | str = "cpu") -> Judge:
     """Load the trained judge (path of its model.safetensors) or any causal LM of transformers (id or folder).
 
     Raises:
-        UserError: it can't be loaded, or has no tokenizer.
+        UserError: it can't be loaded, lacks weights or end-of-text, or has no tokenizer, or one of another vocabulary.
     """
     from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
+    logging.set_verbosity_error()  # what it warns of is checked here
+    logging.disable_progress_bar()
     folder = Path(where).parent if where.endswith(".safetensors") else Path(where)
-    trained = folder / "tokenizer.json"
+    trained = (folder / "judge.json").exists()  # written by train_judge
+    source = str(folder) if folder.is_dir() else where
     try:
-        if (folder / "judge.json").exists():  # written by train_judge
-            model = GPT2LMHeadModel.from_pretrained(folder)
-            tokenizer = Tokenizer.from_file(str(trained))
-            return _judge(model, lambda texts: [e.ids for e in tokenizer.encode_batch(texts)], "trained judge", device)
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        model = AutoModelForCausalLM.from_pretrained(where)
-        auto = AutoTokenizer.from_pretrained(where)
-    except (OSError, ValueError, SafetensorError, RuntimeError) as error:
+        model, info = AutoModelForCausalLM.from_pretrained(source, output_loading_info=True)
+        tokenizer = _tokenizer(source)
+    except Exception as error:  # transformers and the Rust libraries raise all kinds, bare Exception too, for what they can't read
+        if not isinstance(error, (OSError, ValueError, KeyError, RuntimeError, SafetensorError)) and type(error) is not Exception:
+            raise
         said = " ".join(str(error).split())[:200]
-        raise UserError(f"the judge {where} can't be loaded ({said}); set scoring.judge to trained, or to a causal LM's id or folder.") from None
-    return _judge(model, lambda texts: auto(texts, add_special_tokens=False)["input_ids"], where, device)
+        remedy = "set scoring.judge to trained, or to a causal LM's id or folder"
+        raise UserError(f"the judge {where} can't be loaded ({said}); {remedy}.") from None
+    if info["missing_keys"]:  # transformers would draw them at random
+        first = min(info["missing_keys"])
+        raise UserError(f"the weights of judge {where} lack {first}; give the file that belongs to the config.json beside it.")
+    config, vocabulary = model.config, tokenizer.get_vocab()
+    end_id = config.eos_token_id[0] if isinstance(config.eos_token_id, list) else config.eos_token_id
+    # transformers makes up a nearly empty tokenizer for a folder without one
+    if end_id is None or not config.vocab_size / 2 < len(vocabulary) <= max(vocabulary.values()) + 1 <= config.vocab_size:
+        raise UserError(f"judge {where} has no end-of-text token, no tokenizer or another model's; give a model with its own tokenizer.")
+    return Judge(
+        model=model.float().to(device).eval(),
+        encode=lambda texts: [found.ids for found in tokenizer.encode_batch(texts, add_special_tokens=False)],
+        end_id=end_id,
+        name="trained judge" if trained else where,
+        precision="float32",
+        max_length=config.max_position_embeddings,
+        vocabulary=vocabulary,
+        trained=trained,
+    )
 
 
-def _judge(model: Any, encode: Callable[[list[str]], list[list[int]]], name: str, device: torch.device | str) -> Judge:
-    config = model.config
-    precision = str(model.dtype).removeprefix("torch.")
-    return Judge(model.to(device).eval(), encode, config.eos_token_id, name, precision, config.max_position_embeddings)
+def _tokenizer(source: str) -> Tokenizer:
+    """The tokenizer of a folder or hub id, without padding or truncation."""
+    file = Path(source) / "tokenizer.json"
+    if file.is_file():
+        tokenizer = Tokenizer.from_file(str(file))
+    else:
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(source).backend_tokenizer
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
