@@ -2,7 +2,8 @@
 
 Each pair is a function of (seed, its index): batch size changes nothing, and an interrupted run goes on.
 
-Example: python stages/couple.py --data data/pydocs/dataset.json --teacher results/tiny/teacher/model.safetensors --out results/tiny/couplings/teacher
+Example: python stages/couple.py --data data/pydocs/dataset.json
+    --teacher results/tiny/teacher/model.safetensors --out results/tiny/couplings/teacher
 """
 
 import sys
@@ -32,7 +33,9 @@ def run(job: Job) -> None:
     blocks = data.split("train")
 
     start = time.monotonic()
-    pairs = in_chunks(job, settings.pairs, settings.batch_size, lambda first, count: make_couplings(network, blocks, first, count, settings, seed))
+    pairs = in_chunks(
+        job, settings.pairs, settings.batch_size, lambda first, count: make_couplings(network, blocks, first, count, settings, seed)
+    )
     save_couplings(job.dir / "couplings.safetensors", pairs, network.config, settings)
     seconds = time.monotonic() - start
     job.metrics |= {

@@ -1,6 +1,7 @@
 """Rectification: train a student on a teacher's couplings (paper Sec. 5.3, loss of Eq. 14 on the coupling).
 
-Example: python stages/redi.py --couplings results/tiny/couplings/teacher/couplings.safetensors --init results/tiny/models/imdm/teacher/model.safetensors --out results/tiny/models/imdm/redi
+Example: python stages/redi.py --couplings results/tiny/couplings/teacher/couplings.safetensors
+    --init results/tiny/models/imdm/teacher/model.safetensors --out results/tiny/models/imdm/redi
 """
 
 import sys

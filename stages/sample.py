@@ -21,7 +21,7 @@ def arguments(parser: StageParser) -> None:
 def model_name(path: str) -> str:
     """imdm/redi for .../models/imdm/redi/model.safetensors, teacher for .../teacher/model.safetensors."""
     parts = Path(path).parent.parts
-    return "/".join(parts[parts.index("models") + 1 :]) if "models" in parts else parts[-1]
+    return "/".join(parts[-2:]) if parts[-3:-2] == ("models",) else parts[-1]
 
 
 def run(job: Job) -> None:

@@ -3,7 +3,8 @@
 The round's teacher also gives the student its first weights. From round 2 on these are the online weights of the
 round before, as in SDTT; its moving average is what sampling and couplings use.
 
-Example: python stages/sdtt.py --data data/pydocs/dataset.json --round 1 --teacher results/tiny/models/imdm/teacher/model.safetensors --out results/tiny/models/imdm/sdtt1
+Example: python stages/sdtt.py --data data/pydocs/dataset.json --round 1
+    --teacher results/tiny/models/imdm/teacher/model.safetensors --out results/tiny/models/imdm/sdtt1
 """
 
 import sys

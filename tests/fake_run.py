@@ -16,7 +16,7 @@ from checkout import ROOT
 STEPS = (1, 2, 4, 8, 16)
 RECIPES = ("sdtt3", "redi", "sdtt3-redi")
 LEVEL = {"teacher": 5.6, "sdtt3": 5.3, "redi": 5.1, "sdtt3-redi": 4.8}  # ln Gen-PPL at one step
-NASTY = "<script>alert(1)</script> & \"quoted\" </script> naïve café €5 日本 "
+NASTY = '<script>alert(1)</script> & "quoted" </script> naïve café €5 日本 '
 LENGTH, COUNT = 24, 48
 
 

@@ -12,7 +12,14 @@ MICRO = ROOT / "tests" / "micro.yaml"
 def command(stage: str, *arguments: str | Path, sets: list[str] | None = None) -> list[str]:
     """The command line of a stage with the micro parameters and some `--set`."""
     script = str(ROOT / "stages" / f"{stage}.py")
-    return [sys.executable, script, "--params", str(MICRO), *map(str, arguments), *[part for value in sets or [] for part in ("--set", value)]]
+    return [
+        sys.executable,
+        script,
+        "--params",
+        str(MICRO),
+        *map(str, arguments),
+        *[part for value in sets or [] for part in ("--set", value)],
+    ]
 
 
 def run(stage: str, *arguments: str | Path, sets: list[str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -116,4 +116,3 @@ def test_dark_mode_differs(visit):
     look = f"{styles}.map(style => [style.backgroundColor, style.color, style.fill])"
     light, dark = visit(scheme="light").evaluate(look), visit(scheme="dark").evaluate(look)
     assert all(one != other for one, other in zip(light, dark, strict=True))
-

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from networks import small_network
 from safetensors.torch import save_file
 
 from imdm.diffusion.counter import Stream, bits, row_seeds, uniform
@@ -13,6 +12,7 @@ from imdm.distill.couplings import load_couplings, make_couplings, save_coupling
 from imdm.distill.sdtt import divergence, sdtt_target, teacher_step, unmask_first
 from imdm.errors import UserError
 from imdm.params import Couplings
+from networks import small_network
 
 
 def test_time_grids_at_the_values_of_the_published_code():
@@ -91,7 +91,10 @@ def test_every_block_starts_a_coupling_before_one_comes_twice():
     data = np.arange(150).reshape(30, 5).astype(np.uint16) % 7
     made = make_couplings(network, data, 0, 30, settings, 1)
     visible = ~made["masked"]
-    hits = [[i for i, row in enumerate(data) if all(row[j] == x[j] for j in range(5) if v[j])] for x, v in zip(made["x"].tolist(), visible.tolist())]
+    hits = [
+        [i for i, row in enumerate(data) if all(row[j] == x[j] for j in range(5) if v[j])]
+        for x, v in zip(made["x"].tolist(), visible.tolist())
+    ]
     assert all(hits)
 
 

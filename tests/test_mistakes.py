@@ -2,13 +2,14 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from stage import MICRO, ROOT, run
 
 from imdm.errors import UserError
 from imdm.params import load_params, recipe_rounds
+from stage import MICRO, ROOT, run
 
 
 def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -85,10 +86,15 @@ def test_stages_refuse_and_leave_nothing(tmp_path):
 
 @pytest.mark.parametrize("stage", sorted(path.stem for path in (ROOT / "stages").glob("[a-z]*.py")))
 def test_help_needs_no_heavy_import(stage):
-    code = f"import sys, runpy; sys.argv = ['x', '--help']\ntry: runpy.run_path('stages/{stage}.py', run_name='__main__')\nexcept SystemExit: pass\n"
-    code += "sys.exit(bool({'torch', 'pandas', 'transformers', 'matplotlib', 'lightning'} & set(sys.modules)))"
-    import sys
-
+    code = f"""
+import sys, runpy
+sys.argv = ["x", "--help"]
+try:
+    runpy.run_path("stages/{stage}.py", run_name="__main__")
+except SystemExit:
+    pass
+sys.exit(bool({{"torch", "pandas", "transformers", "matplotlib", "lightning"}} & set(sys.modules)))
+"""
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": "stages"})
     assert done.returncode == 0, done.stderr
     assert "--out" in done.stdout and "Example: python stages/" in done.stdout

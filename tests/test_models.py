@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import SMALL, small_network
 from safetensors.torch import load_file, save_file
 
 from imdm.diffusion.counter import row_seeds
@@ -19,6 +18,7 @@ from imdm.models.checkpoint import adopt_weights, load_network, read_config, sav
 from imdm.models.config import NetworkConfig
 from imdm.models.dit import Network
 from imdm.models.ema import Ema
+from networks import SMALL, small_network
 
 PARITY = Path(__file__).parent / "data" / "parity"
 

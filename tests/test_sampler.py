@@ -4,7 +4,6 @@ import itertools
 
 import pytest
 import torch
-from networks import small_network
 from scipy import stats
 
 from imdm.diffusion.counter import row_seeds
@@ -13,6 +12,7 @@ from imdm.diffusion.schedule import time_grid
 from imdm.diffusion.states import is_masked
 from imdm.sampling.categorical import draw
 from imdm.sampling.sampler import sample
+from networks import small_network
 
 TWO = dict(vocab_size=4, mask_id=3, seq_len=2, learned_positions=True)
 

@@ -8,7 +8,9 @@ import time
 
 import numpy as np
 import pytest
+
 from stage import command, run
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):

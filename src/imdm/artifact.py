@@ -73,7 +73,9 @@ def verify(file: str | Path) -> str:
     meta = read_meta(file)
     recorded = (meta or {}).get("outputs", {}).get(file.name)
     if recorded is not None and recorded != digest:
-        raise UserError(f"{file} is damaged or was edited (its sha256 is not the one in {META}); delete it and run stage {meta['stage']} again.")
+        raise UserError(
+            f"{file} is damaged or was edited (its sha256 is not the one in {META}); delete it and run stage {meta['stage']} again."
+        )
     return digest
 
 

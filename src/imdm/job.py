@@ -89,7 +89,9 @@ class Job:
         from tqdm import tqdm
 
         live = sys.stderr.isatty()
-        return tqdm(total=total, initial=initial, unit=unit, desc=self.stage, mininterval=0.2 if live else 30, maxinterval=0.5 if live else 60)
+        return tqdm(
+            total=total, initial=initial, unit=unit, desc=self.stage, mininterval=0.2 if live else 30, maxinterval=0.5 if live else 60
+        )
 
 
 def resolve(params: Params, stage: str, args: argparse.Namespace | None = None) -> dict[str, Any]:
@@ -110,7 +112,9 @@ def resolve(params: Params, stage: str, args: argparse.Namespace | None = None) 
     return found
 
 
-def run_stage(script: str, doc: str, arguments: Callable[[StageParser], None], run: Callable[[Job], None], argv: list[str] | None = None) -> int:
+def run_stage(
+    script: str, doc: str, arguments: Callable[[StageParser], None], run: Callable[[Job], None], argv: list[str] | None = None
+) -> int:
     """Run a stage and return its exit code: 0, 2 for a user's mistake, 143 after SIGTERM.
 
     Args:

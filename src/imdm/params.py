@@ -141,7 +141,8 @@ class Couplings(Block):
     batch_size: Positive = Field(64, description="sequences generated at once; the result does not depend on it")
     start: Literal["perturbed", "full"] = Field("perturbed", description="perturbed: a real block masked at t~U(0,1); full: all masked")
     draws: Literal["independent", "from_noise", "from_noise_in_order"] = Field(
-        "independent", description="from_noise: the teacher's order and draws are read from the mask keys; from_noise_in_order: left to right"
+        "independent",
+        description="from_noise: the teacher's order and draws are read from the mask keys; from_noise_in_order: left to right",
     )
 
 
@@ -154,7 +155,9 @@ class Sampling(Block):
     count: Positive = Field(1024, description="samples for each step count")
     batch_size: Positive = Field(64, description="sequences at once; the result does not depend on it")
     temperature: PositiveFloat = Field(1.0, description="softmax temperature of the token draw")
-    mask_redraw: Literal["posterior", "keep"] = Field("posterior", description="posterior: Eq. 13; keep: noise stays for the whole trajectory")
+    mask_redraw: Literal["posterior", "keep"] = Field(
+        "posterior", description="posterior: Eq. 13; keep: noise stays for the whole trajectory"
+    )
 
 
 class Scoring(Block):
@@ -228,10 +231,14 @@ class Params(MaskSettings):
                 raise ValueError(f"compare names the variant {variant!r}, which variants does not declare")
             rounds = recipe_rounds(recipe)
             if rounds is None or rounds > len(self.sdtt.rounds):
-                raise ValueError(f"compare names the recipe {recipe!r}; known are redi, sdttK and sdttK-redi with K up to {len(self.sdtt.rounds)}")
+                raise ValueError(
+                    f"compare names the recipe {recipe!r}; known are redi, sdttK and sdttK-redi with K up to {len(self.sdtt.rounds)}"
+                )
         rectified = {recipe.removesuffix("-redi") for recipe in self.compare.recipes if recipe.endswith("-redi")}
         if rectified != set(self.compare.rectified):
-            raise ValueError(f"compare.rectified must be [{', '.join(sorted(rectified))}], the sdttK of every sdttK-redi in compare.recipes")
+            raise ValueError(
+                f"compare.rectified must be [{', '.join(sorted(rectified))}], the sdttK of every sdttK-redi in compare.recipes"
+            )
         if self.network.hidden_size % self.network.heads:
             raise ValueError("network.hidden_size must be a multiple of network.heads")
         if (self.network.hidden_size // self.network.heads) % 2:

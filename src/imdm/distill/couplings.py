@@ -101,6 +101,7 @@ def load_couplings(path: str | Path, config: NetworkConfig) -> CouplingSet:
     for key in ("vocab_size", "seq_len", "tokenizer_sha256"):
         if about[key] != getattr(config, key):
             raise UserError(
-                f"{path} was made for {key} {about[key]}, the network has {getattr(config, key)}; make couplings with a teacher of the same corpus."
+                f"{path} was made for {key} {about[key]}, the network has {getattr(config, key)}; "
+                "make couplings with a teacher of the same corpus."
             )
     return found

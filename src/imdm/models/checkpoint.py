@@ -6,7 +6,6 @@ network) holds one set of weights, which serves as both.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
@@ -80,7 +79,9 @@ def _fill(network: Network, found: dict[str, Tensor], origin: str) -> None:
     missing = [name for name in own if name not in found and not name.startswith(("vocab_embed.imdm_mlp.", "vocab_embed.mask_table"))]
     wrong = [name for name in found if name not in own or own[name].shape != found[name].shape]
     if missing or wrong:
-        raise UserError(f"{origin} does not fit the network (first difference: {(missing + wrong)[0]}); adopt a checkpoint of the same sizes.")
+        raise UserError(
+            f"{origin} does not fit the network (first difference: {(missing + wrong)[0]}); adopt a checkpoint of the same sizes."
+        )
     network.load_state_dict(found, strict=False)
 
 

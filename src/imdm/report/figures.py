@@ -105,9 +105,7 @@ def frontier(rows: list[Row], stem: Path) -> None:
 
     recipes = recipes_of(rows)
     others = _others(recipes)
-    figure, panels = pyplot.subplots(
-        1, len(recipes), figsize=(max(2.45 * len(recipes), 3.6), 2.9), sharex=True, sharey=True, squeeze=False
-    )
+    figure, panels = pyplot.subplots(1, len(recipes), figsize=(max(2.45 * len(recipes), 3.6), 2.9), sharex=True, sharey=True, squeeze=False)
     for axes, (recipe, variants) in zip(panels[0], recipes.items(), strict=True):
         for model, tint, style in [("teacher", GREY, {"linestyle": "--"})] + [
             (f"{v}/{recipe}", colour(v, others), {"marker": MARKERS.get(v, "D")}) for v in variants

@@ -96,10 +96,23 @@ def seed_rows(settings: Synthetic, seed: int) -> list[dict]:
     source, rows = teacher(settings, seed), []
     for name, mask, kind, draws in MODELS:
         network = student(settings, getattr(settings, kind), mask, draws, source, seed)
-        found = [{"table": 1, "setting": "1 step, fresh noise"} | row for row in table1(network, settings.samples, settings.noise_draws, seed)]
+        found = [
+            {"table": 1, "setting": "1 step, fresh noise"} | row for row in table1(network, settings.samples, settings.noise_draws, seed)
+        ]
         found += [{"table": 2, "low": row["value"], "high": row["value"]} | row for row in table2(network, seed)]
         rows += [{"model": name, "seed": seed} | row for row in found]
     x = torch.randint(2, (settings.samples, 2), generator=torch.Generator().manual_seed(seed))
     for name, (value, low, high) in validity(x).items():
-        rows.append({"table": 1, "model": "random", "setting": "independent tokens", "seed": seed, "metric": name, "value": value, "low": low, "high": high})
+        rows.append(
+            {
+                "table": 1,
+                "model": "random",
+                "setting": "independent tokens",
+                "seed": seed,
+                "metric": name,
+                "value": value,
+                "low": low,
+                "high": high,
+            }
+        )
     return rows

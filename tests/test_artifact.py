@@ -1,0 +1,92 @@
+"""Artifacts are complete or absent; interrupted work is kept, but only for the same run."""
+
+import json
+import types
+
+import pytest
+import torch
+
+from imdm.artifact import Artifact, verify
+from imdm.chunks import in_chunks
+from imdm.errors import UserError
+
+
+def test_an_artifact_appears_at_once_and_replaces_the_old_one(tmp_path):
+    out = tmp_path / "a"
+    for text in ("one", "two"):
+        with Artifact(out, "f") as artifact:
+            (artifact.partial / "file.txt").write_text(text)
+            (artifact.partial / ".chunks").mkdir()
+            assert not out.exists() or (out / "file.txt").read_text() != text
+            artifact.commit({"outputs": artifact.digests()})
+        assert (out / "file.txt").read_text() == text
+    assert sorted(path.name for path in out.iterdir()) == ["file.txt", "meta.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_single_file(tmp_path):
+    with Artifact(tmp_path / "report.html", "f") as artifact:
+        (artifact.partial / "report.html").write_text("<html>")
+        artifact.commit({})
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+@pytest.mark.parametrize(("fingerprint", "resumed"), [("same", True), ("other", False)])
+def test_work_in_progress_is_kept_for_the_same_run_only(tmp_path, fingerprint, resumed):
+    with pytest.raises(KeyboardInterrupt), Artifact(tmp_path / "a", "same") as artifact:
+        (artifact.partial / ".resume").mkdir()
+        (artifact.partial / ".resume" / "last.ckpt").write_text("half")
+        raise KeyboardInterrupt
+    with Artifact(tmp_path / "a", fingerprint) as artifact:
+        assert artifact.resumed == resumed
+        assert (artifact.partial / ".resume").exists() == resumed
+
+
+def test_two_writers_do_not_mix(tmp_path):
+    with Artifact(tmp_path / "a", "f"), pytest.raises(UserError, match="being written by another process"), Artifact(tmp_path / "a", "f"):
+        pass
+
+
+def test_a_changed_byte_is_noticed(tmp_path):
+    with Artifact(tmp_path / "a", "f") as artifact:
+        (artifact.partial / "w.bin").write_bytes(b"12345")
+        artifact.commit({"stage": "pretrain", "outputs": artifact.digests()})
+    file = tmp_path / "a" / "w.bin"
+    digest = verify(file)
+    assert digest == json.loads((tmp_path / "a" / "meta.json").read_text())["outputs"]["w.bin"]
+    file.write_bytes(b"12346")
+    for place in (file, tmp_path):
+        with pytest.raises(UserError, match=r"w.bin is damaged .* run stage pretrain again"):
+            verify(place)
+    (tmp_path / "b.partial").mkdir()
+    file.unlink()
+    with pytest.raises(UserError, match="holds no finished artifact"):
+        verify(tmp_path)
+
+
+@pytest.mark.parametrize("stop", [0, 3, 6])
+def test_chunks_go_on_where_they_stopped(tmp_path, stop):
+    bar = types.SimpleNamespace(update=lambda n: None, __enter__=None)
+
+    class Bar:
+        def __enter__(self):
+            return bar
+
+        def __exit__(self, *_):
+            return None
+
+    job = types.SimpleNamespace(dir=tmp_path, progress=lambda total, unit: Bar())
+    made = []
+
+    def make(first, count):
+        if len(made) == stop and stop not in made:
+            raise KeyboardInterrupt
+        made.append(first)
+        return {"x": torch.arange(first, first + count)}
+
+    with pytest.raises(KeyboardInterrupt):
+        in_chunks(job, 30, 4, make)
+    before, stop = list(made), -1
+    result = in_chunks(job, 30, 4, make)
+    assert torch.equal(result["x"], torch.arange(30))
+    assert made == list(range(0, 30, 4)) and made[: len(before)] == before
