@@ -11,7 +11,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 from imdm.errors import UserError
 from imdm.job import resolve
-from imdm.params import load_params
+from imdm.params import load_params, recipe_rounds
 
 
 def overrides(tree, prefix=""):
@@ -56,3 +56,11 @@ def teacher_of(wildcards):
 def of_models(pattern):
     """`pattern` for the teacher and every declared VARIANT/RECIPE."""
     return [pattern.format(model=model) for model in ["teacher", *map("/".join, PARAMS.models())]]
+
+
+def training_logs():
+    """The logs of the teacher, the judge and every training behind a declared VARIANT/RECIPE."""
+    models = set(PARAMS.models())
+    models |= {(variant, f"sdtt{k}") for variant, recipe in models for k in range(1, 1 + recipe_rounds(recipe))}
+    logs = [f"<results>/models/{variant}/{recipe}/train_log.csv" for variant, recipe in sorted(models)]
+    return ["<results>/teacher/train_log.csv", "<results>/judge/train_log.csv", *logs]

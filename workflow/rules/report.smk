@@ -27,11 +27,14 @@ rule tabulate:
 rule plot:
     input:
         tables="<results>/tables/tables.csv",
+        logs=training_logs(),
     output:
         report("<results>/figures/figure02.png", caption="../report/figure02.rst", category="Figures"),
         report("<results>/figures/frontier.png", caption="../report/frontier.rst", category="Figures"),
+        report("<results>/figures/training.png", caption="../report/training.rst", category="Figures"),
         "<results>/figures/figure02.svg",
         "<results>/figures/frontier.svg",
+        "<results>/figures/training.svg",
         "<results>/figures/meta.json",
     log:
         "<logs>/plot.log",
@@ -40,11 +43,12 @@ rule plot:
     conda:
         "../../environment.yml"
     params:
+        logs=lambda wildcards, input: Path(input.logs[-1]).parents[2],
         out=subpath(output[0], parent=True),
         reads=reads("plot"),
         options=options,
     shell:
-        "python stages/plot.py --tables {input.tables} --out {params.out}{params.options} > {log} 2>&1"
+        "python stages/plot.py --tables {input.tables} --logs {params.logs} --out {params.out}{params.options} > {log} 2>&1"
 
 
 rule report:
