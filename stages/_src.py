@@ -13,5 +13,6 @@ _HERE = Path(__file__).resolve().parent
 sys.path[:] = [str(_HERE.parent / "src"), *(entry for entry in sys.path if Path(entry).resolve() != _HERE), str(_HERE)]
 
 if importlib.util.find_spec("torch") is None or importlib.util.find_spec("pydantic") is None:
-    print(f"{sys.executable} lacks this project's packages; run `source .venv/bin/activate` (made by `make run`), then again.", file=sys.stderr)
+    remedy = "run `source .venv/bin/activate` (made by `make run`), then again."
+    print(f"{sys.executable} lacks this project's packages; {remedy}", file=sys.stderr)
     raise SystemExit(2)
