@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from imdm.diffusion.noise import noise
 from imdm.diffusion.states import is_masked, key_of
@@ -46,7 +47,8 @@ class StateEmbedding(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """States int64 [B, L] to embeddings [B, L, d]; the MLP runs on the masked positions alone."""
         masked = is_masked(z, self.config.vocab_size)
-        x = self.embedding[torch.where(masked, self.config.mask_id, z)]
+        # F.embedding, since the gradient of plain indexing adds in an order that varies between threads.
+        x = F.embedding(torch.where(masked, self.config.mask_id, z), self.embedding)
         if self.config.mask == "single":
             return x
         positions = masked.flatten().nonzero().squeeze(1)
