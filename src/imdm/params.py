@@ -197,7 +197,6 @@ class Runtime(Block):
 
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where there is one")
     precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="of the network's body; auto: bfloat16 on cuda")
-    compile: bool = Field(False, description="torch.compile the blocks")
     threads: NonNegative = Field(0, description="torch threads; 0: all cores")
     deterministic: bool = Field(False, description="torch.use_deterministic_algorithms")
     checkpoint_seconds: PositiveFloat = Field(60.0, description="time between the checkpoints of a training")
