@@ -1,5 +1,5 @@
 # Everything that an experiment declares, in parallel: `snakemake --cores 2 all`, or `snakemake --profile slurm all`.
-# Another experiment: `snakemake --cores 2 --configfile presets/lm1b.yaml all`; one value: `--config noise_dim=64`.
+# Another experiment: `snakemake all --cores 2 --configfile presets/lm1b.yaml`; one value: `--config noise_dim=64`.
 from snakemake.utils import min_version
 
 min_version("9.27")
@@ -12,10 +12,12 @@ include: "workflow/rules/common.smk"
 
 
 pathvars:
-    data=f"data/{PARAMS.corpus.name}",
+    data=f"data/{PARAMS.corpus.name}-{PARAMS.corpus.packing}-{PARAMS.corpus.seq_len}",
     results=f"results/{PARAMS.run}",
     logs=f"logs/{PARAMS.run}",
     benchmarks=f"logs/{PARAMS.run}/benchmarks",
+    couplings_shard=shard_of("couplings"),
+    samples_shard=shard_of("samples"),
 
 
 report: "workflow/report/workflow.rst"
@@ -23,15 +25,22 @@ report: "workflow/report/workflow.rst"
 
 localrules:
     all,
+    paper,
     tabulate,
     plot,
+    exhibit_table,
+    exhibit_figure,
+    exhibit_page,
     report,
+    paper_report,
 
 
 wildcard_constraints:
-    variant="|".join(map(re.escape, PARAMS.variants)),
-    recipe=r"redi|sdtt[1-9]\d*(-redi)?",
+    variant=alternatives(PARAMS.variants),
+    recipe=RECIPES,
+    name=alternatives(PARAMS.public),
     round=r"[1-9]\d*",
+    shard=r"[1-9]\d*",
 
 
 # The tables hold every model of compare.recipes and compare.also, so this samples and scores them all.
@@ -43,9 +52,16 @@ rule all:
         "<results>/report.html",
 
 
+# Every table and figure of the paper that paper.exhibits lists, and a report that shows them.
+rule paper:
+    input:
+        "<results>/paper.html",
+
+
 include: "workflow/rules/data.smk"
 include: "workflow/rules/teacher.smk"
 include: "workflow/rules/students.smk"
 include: "workflow/rules/sample.smk"
+include: "workflow/rules/merge.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/report.smk"

@@ -1,8 +1,8 @@
 """Generate a teacher's couplings for ReDi (paper Sec. 5.3: perturbed rectification).
 
-Each pair is a function of (seed, its index): batch size changes nothing, and an interrupted run goes on.
+Each pair is a function of (seed, its index): batch size and shards change nothing, and an interrupted run goes on.
 
-Example: python stages/couple.py --data data/pydocs/dataset.json
+Example: python stages/couple.py --data data/pydocs-carry-32/dataset.json
     --teacher results/tiny/teacher/model.safetensors --out results/tiny/couplings/teacher
 """
 
@@ -16,6 +16,7 @@ from imdm.job import Job, StageParser, run_stage
 def arguments(parser: StageParser) -> None:
     parser.input("--data", help="dataset.json of tokenize_pack")
     parser.input("--teacher", help="model.safetensors of the teacher; its EMA weights are used")
+    parser.add_argument("--shard", help="i/n: the i-th of n parts of the pairs; stages/merge.py joins them")
 
 
 def run(job: Job) -> None:
@@ -24,6 +25,7 @@ def run(job: Job) -> None:
     from imdm.distill.couplings import make_couplings, save_couplings
     from imdm.models.checkpoint import load_network
     from imdm.runtime import precision_name, setup
+    from imdm.shards import about_rows, shard_rows
 
     settings, seed = job.params.couplings, job.params.seeds.couplings
     device, body_dtype = setup(job.params.runtime)
@@ -32,14 +34,12 @@ def run(job: Job) -> None:
     data.check_vocabulary(network.config, job.args.teacher)
     blocks = data.split("train")
 
-    start = time.monotonic()
-    pairs = in_chunks(
-        job, settings.pairs, settings.batch_size, lambda first, count: make_couplings(network, blocks, first, count, settings, seed)
-    )
-    save_couplings(job.dir / "couplings.safetensors", pairs, network.config, settings)
+    start, rows = time.monotonic(), shard_rows(settings.pairs, job.args.shard)
+    pairs = in_chunks(job, rows, settings.batch_size, lambda first, count: make_couplings(network, blocks, first, count, settings, seed))
+    save_couplings(job.dir / "couplings.safetensors", pairs, network.config, settings, about_rows(rows, settings.pairs))
     seconds = time.monotonic() - start
     job.metrics |= {
-        "pairs": settings.pairs,
+        "pairs": len(rows),
         "masked_share": pairs["masked"].double().mean().item(),
         "tokens_per_second": round(pairs["masked"].sum().item() / seconds),
         "precision": precision_name(body_dtype),

@@ -1,6 +1,7 @@
 """Draw the figures, each as PNG and SVG: Figure 2, Gen-PPL against entropy, and the training curves where --logs is given.
 
-Example: python stages/plot.py --tables results/tiny/tables/tables.csv --logs results/tiny/models --out results/tiny/figures
+Example: python stages/plot.py --tables results/tiny/tables/tables.csv --logs results/tiny/models
+         --out results/tiny/figures/figure02.png
 """
 
 import sys

@@ -1,9 +1,10 @@
-"""Pretrain the teacher: an MDLM from scratch, by the NELBO (paper Eq. 14).
+"""Pretrain a network from scratch by the NELBO (paper Eq. 14): the teacher, an MDLM, or a variant (Tab. 12).
 
-Writes model.safetensors (online and EMA weights), teacher.json (validation perplexity beside the unigram
+Writes model.safetensors (online and EMA weights), validation.json (validation perplexity beside the unigram
 perplexity of the same split) and train_log.csv. An interrupted run continues from its last checkpoint.
 
-Example: python stages/pretrain.py --data data/pydocs/dataset.json --out results/tiny/teacher
+Example: python stages/pretrain.py --data data/pydocs-carry-32/dataset.json --out results/tiny/teacher
+    python stages/pretrain.py --data data/pydocs-carry-32/dataset.json --variant imdm --out results/tiny/models/imdm/scratch
 """
 
 import sys
@@ -14,48 +15,44 @@ from imdm.job import Job, StageParser, run_stage
 
 def arguments(parser: StageParser) -> None:
     parser.input("--data", help="dataset.json of tokenize_pack")
+    parser.add_argument("--variant", help="name of a variant in params.yaml; without it, the single mask of the teacher")
 
 
 def run(job: Job) -> None:
     import torch
 
     from imdm.artifact import write_json
-    from imdm.data.blocks import Dataset, unigram_perplexity
+    from imdm.data.blocks import Dataset
     from imdm.diffusion.counter import root_seed
     from imdm.models.checkpoint import load_network, save_network
     from imdm.models.config import NetworkConfig
     from imdm.models.dit import Network
+    from imdm.params import MaskSettings
     from imdm.runtime import setup
     from imdm.training.loop import fit
-    from imdm.training.pretrain import Pretraining, validation_nelbo
+    from imdm.training.pretrain import Pretraining, validate
 
-    params, data = job.params, Dataset.open(job.args.data)
+    params, settings, seed = job.params, job.params.pretrain, job.params.seeds.train
+    data = Dataset.open(job.args.data)
+    mask = params.mask_settings(job.args.variant) if job.args.variant else MaskSettings(mask="single")
     device, body_dtype = setup(params.runtime)
     config = NetworkConfig(
         **params.network.model_dump(),
-        mask="single",
+        **mask.model_dump(),
         vocab_size=data.vocab_size,
         mask_id=data.mask_id,
         seq_len=data.seq_len,
         tokenizer_sha256=data.tokenizer_sha256,
     )
-    torch.manual_seed(root_seed(params.seeds.train, "weights"))
-    training = Pretraining(Network(config), params.pretrain, params.seeds.train, data.split("train"))
-    fit(job, training, params.pretrain.batch_size * data.seq_len)
+    torch.manual_seed(root_seed(seed, "weights"))
+    training = Pretraining(Network(config), settings, seed, data.split("train"))
+    fit(job, training, settings.batch_size * data.seq_len)
     path = job.dir / "model.safetensors"
     save_network(path, training.network, training.ema)
 
     network = load_network(path, "ema", body_dtype).to(device).eval()
-    nelbo = validation_nelbo(network, data.split("valid"), params.pretrain.eval_batches, params.pretrain.batch_size, params.seeds.train)
-    half = 1.96 * nelbo.std() / len(nelbo) ** 0.5
-    summary = {
-        "valid_perplexity": nelbo.mean().exp().item(),
-        "low": (nelbo.mean() - half).exp().item(),
-        "high": (nelbo.mean() + half).exp().item(),
-        "unigram_perplexity": unigram_perplexity(data.split("train"), data.split("valid"), data.vocab_size),
-        "parameters": sum(p.numel() for p in network.parameters()),
-    }
-    write_json(job.dir / "teacher.json", summary)
+    summary = validate(network, data, settings, seed)
+    write_json(job.dir / "validation.json", summary)
     job.metrics |= summary
 
 

@@ -1,8 +1,9 @@
 """Write report.html: summary, tables, figures, samples, timings and parameters in one file that needs no other.
 
-Times, memory and parameters come from the meta.json files below the folder that holds --tables.
+The paper's other tables and figures are shown as far as stages/exhibit.py has made them. Times, memory and parameters
+come from the meta.json files below the folder that holds --tables.
 
-Example: python stages/report.py --data data/pydocs/dataset.json --tables results/tiny/tables --figures results/tiny/figures
+Example: python stages/report.py --data data/pydocs-carry-32/dataset.json --tables results/tiny/tables --figures results/tiny/figures
          --samples results/tiny/samples --out results/tiny/report.html
 """
 

@@ -1,89 +1,68 @@
-"""Score a model's samples at every step count with one load of the judge.
+"""Score a model's samples at every step count with one load of the judge: of sample, complete or match.
 
-Gen-PPL (corpus level and mean over samples), entropy, MAUVE against the test split, n-gram diversity; 95% bootstrap
-intervals over samples (MAUVE: plus and minus the standard deviation over k-means seeds). Per-sample values are kept.
+Gen-PPL (corpus level and mean over samples), entropy, MAUVE against real text, n-gram diversity; 95% bootstrap
+intervals over samples or prompts (MAUVE: plus and minus the standard deviation over k-means seeds). Per-sample values
+are kept. Of completions, the window that the samples' own settings name is scored.
 
-Example: python stages/score.py --data data/pydocs/dataset.json --judge results/tiny/judge/model.safetensors
-    --samples results/tiny/samples/imdm/redi/samples.safetensors --out results/tiny/scores/imdm/redi
+Example: python stages/score.py --data data/pydocs-carry-32/dataset.json --judge results/tiny/judge/judge.json
+    --reference results/tiny/reference/reference.json --samples results/tiny/samples/imdm/redi/samples.safetensors
+    --out results/tiny/scores/imdm/redi
 """
 
-import json
 import sys
-from pathlib import Path
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
 from imdm.job import Job, StageParser, run_stage
 
 
 def arguments(parser: StageParser) -> None:
-    parser.input("--data", help="dataset.json of tokenize_pack: tokenizer and reference text")
-    parser.input("--judge", help="model.safetensors of train_judge; unused where scoring.judge names another model")
-    parser.input("--samples", help="samples.safetensors of sample")
+    parser.input("--data", help="dataset.json of tokenize_pack, for its tokenizer")
+    parser.input("--judge", help="judge.json of train_judge or load_judge")
+    parser.input("--reference", help="reference.json of reference")
+    parser.input("--samples", help="samples.safetensors of sample, complete or match")
 
 
 def run(job: Job) -> None:
     import pandas as pd
-    import torch
 
     from imdm.artifact import write_json
-    from imdm.data.blocks import Dataset, block_order
+    from imdm.data.blocks import Dataset
     from imdm.runtime import setup
     from imdm.sampling.files import load_samples
-    from imdm.scoring.gen_ppl import gen_ppl, judge_ids, judge_texts
+    from imdm.scoring.diversity import entropy
     from imdm.scoring.judge import load_judge
-    from imdm.scoring.rows import score_rows
+    from imdm.scoring.reference import common_settings, load_features
+    from imdm.scoring.rows import judge_samples, sample_figures
+    from imdm.scoring.window import window_of
 
-    params, settings = job.params, job.params.scoring
-    device, _ = setup(params.runtime)
+    settings, seed = job.params.scoring, job.params.seeds.scoring
+    device, _ = setup(job.params.runtime)
     data = Dataset.open(job.args.data)
     samples = load_samples(job.args.samples, data)
-    torch.set_float32_matmul_precision("highest")  # scores are full float32 on every device
-    judge = load_judge(job.args.judge if settings.judge == "trained" else settings.judge, device)
+    about, tokenizer = samples.about, data.tokenizer()
+    judge = load_judge(job.args.judge, device, settings.precision)
     judge.check_vocabulary(data, settings.retokenize)
-    tokenizer = data.tokenizer()
+    features = load_features(job.args.reference, common_settings(job.args.judge, judge, data, settings), about["conditional"])
+    window = window_of(about["conditional"], data.seq_len)
+    group = about["conditional"]["completions"] if about["conditional"] else 1
 
-    most = max(map(len, samples.tokens.values()))  # blocks of each split: as many as samples, where it has them
-
-    def judge_split(name: str):
-        blocks = data.split(name)
-        chosen = blocks[block_order(len(blocks), params.seeds.scoring, 0)[:most]]
-        return judge_texts(judge, judge_ids(chosen, tokenizer, judge, settings.retokenize), settings.batch_size)
-
-    reference = judge_split("test")
-    if judge.trained:
-        held_out = json.loads(Path(job.args.judge).with_name("judge.json").read_text())["held_out_perplexity"]
-    else:
-        valid = judge_split("valid")
-        held_out = gen_ppl(valid.nll, valid.tokens)
     rows, per_sample = [], []
-    for steps in job_bar(job, samples.about["steps"]):
-        tokens = samples.tokens[steps]
-        judged = judge_texts(judge, judge_ids(tokens, tokenizer, judge, settings.retokenize), settings.batch_size)
-        found, columns = score_rows(tokens, samples.calls[steps], judged, reference.features, settings, params.seeds.scoring)
-        rows += [{"steps": steps} | row for row in found]
-        per_sample.append(pd.DataFrame({"model": samples.about["model"], "steps": steps, "sample": range(len(tokens))} | columns))
-    pd.concat(per_sample, ignore_index=True).to_parquet(job.dir / "per_sample.parquet")
     metrics: dict[str, dict[str, float]] = {}  # the values once more, as the tree that `dvc metrics` and `dvc exp show` read
-    for row in rows:
-        metrics.setdefault(row["metric"], {})[str(row["steps"])] = row["value"]
-    scores = {
-        "model": samples.about["model"],
-        "judge": {"name": judge.name, "precision": judge.precision, "held_out_perplexity": held_out},
-        "precision": samples.about["precision"],
-        "temperature": samples.about["temperature"],
-        "rows": rows,
-        "metrics": metrics,
-    }
-    write_json(job.dir / "scores.json", json.loads(json.dumps(scores)))
-    job.metrics["samples"] = sum(len(frame) for frame in per_sample)
-
-
-def job_bar(job: Job, items: list[int]):
-    """`items`, with the job's progress bar."""
-    with job.progress(len(items), "step count") as bar:
-        for item in items:
-            yield item
+    with job.progress(len(about["steps"]), "step count") as bar:
+        for steps in about["steps"]:
+            tokens, calls = window.scored(samples.tokens[steps]), samples.calls[steps]
+            judged = judge_samples(judge, samples.tokens[steps], window, tokenizer, settings)
+            for metric, (value, low, high) in sample_figures(tokens, calls, judged, features, settings, seed, group).items():
+                rows.append({"steps": steps, "metric": metric, "value": value, "low": low, "high": high})
+                metrics.setdefault(metric, {})[str(steps)] = value
+            columns = {"nll": judged.nll, "tokens": judged.tokens, "entropy": entropy(tokens), "calls": calls}
+            per_sample.append(pd.DataFrame({"model": about["model"], "steps": steps, "sample": range(len(tokens))} | columns))
             bar.update()
+    pd.concat(per_sample, ignore_index=True).to_parquet(job.dir / "per_sample.parquet")
+    scores = {key: about[key] for key in ("task", "model", "precision", "temperature", "conditional", "matching")}
+    scores["judge"] = {"name": judge.name, "precision": judge.precision, "held_out_perplexity": judge.held_out_perplexity}
+    write_json(job.dir / "scores.json", scores | {"rows": rows, "metrics": metrics})
+    job.metrics["samples"] = sum(map(len, per_sample))
 
 
 if __name__ == "__main__":

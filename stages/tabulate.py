@@ -3,7 +3,8 @@
 Needs the scores of the teacher and of every model that compare declares; those of compare.also are taken where they are there.
 
 Example: python stages/tabulate.py --scores results/tiny/scores --judge results/tiny/judge/judge.json
-         --teacher results/tiny/teacher/teacher.json --synthetic results/tiny/synthetic/synthetic.json --out results/tiny/tables
+         --reference results/tiny/reference/reference.json --validation results/tiny/teacher/validation.json
+         --synthetic results/tiny/synthetic/synthetic.json --out results/tiny/tables/tables.csv
 """
 
 import sys
@@ -15,8 +16,9 @@ from imdm.job import Job, StageParser, run_stage
 
 def arguments(parser: StageParser) -> None:
     parser.input("--scores", help="folder with teacher/scores.json and VARIANT/RECIPE/scores.json")
-    parser.input("--judge", help="judge.json of train_judge")
-    parser.input("--teacher", help="teacher.json of pretrain")
+    parser.input("--judge", help="judge.json of train_judge or load_judge")
+    parser.input("--reference", help="reference.json: real text under the judge")
+    parser.input("--validation", help="validation.json of the teacher")
     parser.input("--synthetic", help="synthetic.json")
 
 
@@ -24,7 +26,8 @@ def run(job: Job) -> None:
     from imdm.report.render import write_tables
     from imdm.report.tables import build_rows
 
-    rows = build_rows(*(Path(getattr(job.args, name)) for name in ("scores", "judge", "teacher", "synthetic")), job.params)
+    inputs = (job.args.scores, job.args.judge, job.args.reference, job.args.validation, job.args.synthetic)
+    rows = build_rows(*map(Path, inputs), job.params)
     write_tables(job.dir, rows)
     job.metrics["rows"] = len(rows)
 

@@ -1,6 +1,7 @@
-"""Turn a corpus into packed blocks, with a byte-level BPE tokenizer trained on its training split.
+"""Turn a corpus into packed blocks.
 
-Documents go to train, judge, valid or test by a hash of their text. Writes dataset.json, tokenizer.json and
+Documents go to train, judge, valid or test by a hash of their text; lm1b and openwebtext have their own validation documents.
+The tokenizer is trained on the training split, or is BERT's or GPT-2's. Writes dataset.json, tokenizer.json and
 train.bin, judge.bin, valid.bin, test.bin (little-endian uint16, seq_len tokens a block).
 
 Example: python stages/tokenize_pack.py --out data/pydocs
@@ -10,7 +11,6 @@ Own text: python stages/tokenize_pack.py --set corpus.name=files --set 'corpus.p
 import sys
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.errors import UserError
 from imdm.job import Job, StageParser, run_stage
 
 
@@ -20,60 +20,56 @@ def arguments(parser: StageParser) -> None:
 
 def run(job: Job) -> None:
     from imdm.artifact import sha256, write_json
-    from imdm.data.bpe import END, MASK, limit_threads, train_bpe
-    from imdm.data.corpus import Tally, open_corpus
-    from imdm.data.packing import Packer, pack
-    from imdm.data.splits import SPLITS, Splitter
+    from imdm.data.corpus import open_corpus
+    from imdm.data.packing import DROP_EVERY, Packer, pack
+    from imdm.data.splits import SPLITS, Splitter, too_small
+    from imdm.data.tokenizer import end_and_mask, limit_threads, make_tokenizer
 
     corpus = job.params.corpus
     limit_threads(corpus.workers)
     split_of = Splitter(corpus, job.params.seeds.data)
-    read, tally = open_corpus(corpus), Tally(corpus)
+    source = open_corpus(corpus)
 
-    train = (document for document in tally(read()) if split_of(document) == "train")
-    tokenizer = train_bpe(train, corpus.vocab_size)
+    def documents():
+        return ((text, split_of(text, held_out)) for text, held_out in source)
+
+    tokenizer = make_tokenizer(corpus, (text for text, split in documents() if split == "train"))
     vocab_size = tokenizer.get_vocab_size()
-    if vocab_size < corpus.vocab_size:
+    if corpus.tokenizer == "trained" and vocab_size < corpus.vocab_size:
         print(f"{job.stage}: the corpus gives {vocab_size} tokens, not the {corpus.vocab_size} of corpus.vocab_size.", file=sys.stderr)
     tokenizer.save(str(job.dir / "tokenizer.json"))
 
-    end_id = tokenizer.token_to_id(END)
-    packers = {name: Packer(job.dir / f"{name}.bin", corpus.seq_len, end_id) for name in SPLITS}
-    with job.progress(tally.documents, "document") as bar:
-        for count in pack(read(), tokenizer, split_of, packers):
+    end_id, mask_id = end_and_mask(tokenizer)
+    packers = {name: Packer(job.dir / f"{name}.bin", corpus.seq_len, end_id, DROP_EVERY[corpus.packing]) for name in SPLITS}
+    with job.progress(source.documents, "document") as bar:
+        for count in pack(documents(), tokenizer, packers):
             bar.update(count)
     splits = {name: packer.summary() for name, packer in packers.items()}
-    for name, split in splits.items():
-        wanted = name == "train" or getattr(corpus, f"{name}_fraction") > 0
-        if wanted and not split["blocks"]:
-            raise UserError(_too_small(corpus, name, split))
+    for name in SPLITS:
+        if name in split_of.used and not splits[name]["blocks"]:
+            raise too_small(corpus, name, splits[name]["dropped"])
 
-    tokens = sum(split["tokens"] + split["tail"] - split["documents"] for split in splits.values())  # but for the EOS of each document
+    tokens = sum(split["tokens"] + split["dropped"] - split["documents"] for split in splits.values())  # but for the EOS of each document
+    statistics = source.summary()
     write_json(
         job.dir / "dataset.json",
         {
             "corpus": corpus.name,
             "seq_len": corpus.seq_len,
+            "packing": corpus.packing,
             "vocab_size": vocab_size,
-            "mask_id": tokenizer.token_to_id(MASK),
+            "mask_id": mask_id,
             "bos_id": end_id,
             "eos_id": end_id,
+            "tokenizer_kind": type(tokenizer.model).__name__,
+            "tokenizer_source": corpus.tokenizer,
             "tokenizer_sha256": sha256(job.dir / "tokenizer.json"),
             "splits": splits,
-            "statistics": {**tally.summary(), "bytes_per_token": round(tally.bytes / tokens, 4)},
+            "statistics": {**statistics, "bytes_per_token": round(statistics["bytes"] / tokens, 4)},
         },
     )
     blocks = {f"{name}_blocks": split["blocks"] for name, split in splits.items()}
-    job.metrics |= tally.summary() | {"tokens": tokens, "vocab_size": vocab_size} | blocks
-
-
-def _too_small(corpus, name: str, split: dict) -> str:
-    source = f"files {corpus.path!r}" if corpus.name == "files" else corpus.name
-    remedy = "add text" if name == "train" else f"add text, raise corpus.{name}_fraction"
-    return (
-        f"the {name} split of corpus {source} has {split['tail']} tokens, too few for one block of corpus.seq_len = {corpus.seq_len}; "
-        f"{remedy} or lower corpus.seq_len."
-    )
+    job.metrics |= statistics | {"tokens": tokens, "vocab_size": vocab_size} | blocks
 
 
 if __name__ == "__main__":

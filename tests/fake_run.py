@@ -12,10 +12,15 @@ from typing import Any
 import numpy as np
 
 from checkout import ROOT
+from imdm.exhibits.plan import target
 
+DATA = "pydocs-carry-32"
 STEPS = (1, 2, 4, 8, 16)
 RECIPES = ("sdtt3", "redi", "sdtt3-redi")
 LEVEL = {"teacher": 5.6, "sdtt3": 5.3, "redi": 5.1, "sdtt3-redi": 4.8}  # ln Gen-PPL at one step
+NOISE = ("imdm-gaussian", "imdm-d64", "imdm-d512", "imdm-s0.5", "imdm-s2", "multimask")  # variants of the ablations in params.yaml
+DI4C = "mdlm/sdtt3-di4c2"
+TASK = {"prompts": 8, "completions": 6, "prompt_tokens": 8, "split": "valid", "scored_tokens": 16, "scored": "with_prompt", "seed": 0}
 NASTY = '<script>alert(1)</script> & "quoted" </script> naïve café €5 日本 '
 LENGTH, COUNT = 24, 48
 
@@ -34,7 +39,7 @@ def meta(folder: Path, stage: str, seconds: float, parameters: dict[str, Any], *
     write(folder / "meta.json", about)
 
 
-def scores(folder: Path, model: str, nll_at_one: float, entropy: float) -> None:
+def scores(folder: Path, model: str, nll_at_one: float, entropy: float, **about: Any) -> None:
     """scores.json and per_sample.parquet whose corpus-level Gen-PPL is exp(sum of nll / sum of tokens)."""
     import pandas as pd
 
@@ -47,13 +52,15 @@ def scores(folder: Path, model: str, nll_at_one: float, entropy: float) -> None:
         frames.append(pd.DataFrame({"model": model, "steps": steps, "sample": range(COUNT), "nll": rate * tokens, "tokens": tokens}))
         value, spread = math.exp(rate.mean()), 1.96 * rate.std() / math.sqrt(COUNT)
         metrics = {"gen_ppl": (value, value * math.exp(-spread), value * math.exp(spread))}
-        spread_out = entropy - 0.05 / steps
+        spread_out = entropy + 0.0003 - 0.05 / steps  # no exact half in the last digit shown
         metrics |= {"gen_ppl_mean": metrics["gen_ppl"], "entropy": (spread_out, spread_out - 0.01, spread_out + 0.01)}
-        metrics |= {"mauve": (0.5 + steps / 40, 0.49 + steps / 40, 0.51 + steps / 40), "distinct_4": (0.9, 0.88, 0.92)}
+        mauve = 1 / (1 + math.exp(nll_at_one - 4.9) / steps)
+        metrics |= {"mauve": (mauve, mauve - 0.01, mauve + 0.01), "distinct_4": (0.9, 0.88, 0.92)}
         rows += [{"steps": steps, "metric": name, "value": v, "low": low, "high": high} for name, (v, low, high) in metrics.items()]
     judge = {"name": "trained", "held_out_perplexity": 41.5, "precision": "float32"}
     pd.concat(frames).assign(entropy=entropy).to_parquet(folder / "per_sample.parquet")
-    write(folder / "scores.json", {"model": model, "judge": judge, "precision": "float32", "rows": rows})
+    about = {"task": "unconditional", "temperature": {str(n): 1.0 for n in STEPS}, "conditional": None, "matching": None} | about
+    write(folder / "scores.json", about | {"model": model, "judge": judge, "precision": "float32", "rows": rows})
     meta(folder, "score", 3.0, {"scoring": {"bootstrap": 1000}, "seeds.scoring": 0})
 
 
@@ -87,8 +94,8 @@ def log(folder: Path, stage: str, start: float, end: float) -> None:
     meta(folder, stage, 61.0, {stage: {"steps": 1000, "lr": 3e-4}, "seeds.train": 0}, tokens_per_second=20000, loss=end)
 
 
-def samples(folder: Path, model: str, tokenizer: Any, digest: str) -> None:
-    """samples.safetensors: cut pieces of NASTY and of prose, unmasked in random order."""
+def samples(folder: Path, model: str, tokenizer: Any, digest: str, task: dict[str, Any] | None = None) -> None:
+    """samples.safetensors: cut pieces of NASTY and of prose, unmasked in random order; completions where there is a task."""
     from safetensors.numpy import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,9 +107,13 @@ def samples(folder: Path, model: str, tokenizer: Any, digest: str) -> None:
         starts[0] = 0
         tokens = np.stack([[0, *stream[s : s + LENGTH - 2], 0] for s in starts]).astype("int32")
         at = draw.integers(steps, size=tokens.shape).astype("int32")
-        at[:, 0] = -1
+        at[:, : task["prompt_tokens"] if task else 1] = -1
+        if task:
+            prompts = np.repeat(tokens[:: task["completions"]], task["completions"], 0)
+            tokens = np.where(at < 0, prompts, tokens).astype("int32")
         tensors |= {f"{steps}.tokens": tokens, f"{steps}.unmasked_at": at, f"{steps}.calls": np.full(COUNT, steps, "int32")}
-    about = {"model": model, "steps": list(STEPS), "temperature": 1.0, "precision": "float32", "tokenizer_sha256": digest, "seed": 0}
+    about = {"model": model, "steps": list(STEPS), "temperature": {str(n): 1.0 for n in STEPS}, "precision": "float32"}
+    about |= {"tokenizer_sha256": digest, "seed": 0, "conditional": task}
     save_file(tensors, folder / "samples.safetensors", metadata={"imdm": json.dumps(about)})
     meta(folder, "sample", 4.0, {"sampling": {"count": COUNT, "steps": list(STEPS)}, "seeds.sampling": 0}, tokens_per_second=9000)
 
@@ -116,25 +127,44 @@ def data(folder: Path) -> tuple[Any, str]:
     tokenizer.save(str(folder / "tokenizer.json"))
     digest = hashlib.sha256((folder / "tokenizer.json").read_bytes()).hexdigest()
     vocabulary = tokenizer.get_vocab_size()
-    tree = {"corpus": "pydocs", "seq_len": LENGTH, "vocab_size": vocabulary, "mask_id": vocabulary - 1, "bos_id": 0, "eos_id": 0}
-    splits = {name: {"blocks": 10, "tokens": 200, "tail": 3, "documents": 5, "sha256": "0"} for name in ("train", "judge", "valid", "test")}
+    tree = {
+        "corpus": "pydocs",
+        "packing": "carry",
+        "tokenizer_kind": "BPE",
+        "tokenizer_source": "trained",
+        "seq_len": LENGTH,
+        "vocab_size": vocabulary,
+        "mask_id": vocabulary - 1,
+        "bos_id": 0,
+        "eos_id": 0,
+    }
+    splits = {
+        name: {"blocks": 10, "tokens": 200, "dropped": 3, "documents": 5, "sha256": "0"} for name in ("train", "judge", "valid", "test")
+    }
     write(folder / "dataset.json", tree | {"tokenizer_sha256": digest, "splits": splits, "statistics": {}})
     meta(folder, "tokenize_pack", 12.0, {"corpus": {"name": "pydocs", "vocab_size": 320}, "seeds.data": 0})
     return tokenizer, digest
 
 
+def validation(folder: Path, perplexity: float) -> None:
+    found = {"valid_perplexity": perplexity, "low": perplexity - 1.1, "high": perplexity + 1.1}
+    write(folder / "validation.json", found | {"unigram_perplexity": 180.4, "parameters": 1_200_000})
+
+
 def build(root: Path, recipes: tuple[str, ...] = RECIPES) -> Path:
-    """Write ROOT/data/pydocs and ROOT/results/tiny, all that tabulate, plot and report read; the run's folder."""
+    """Write ROOT/data/pydocs-carry-32 and ROOT/results/tiny, all that tabulate, plot and report read; the run's folder."""
     results = root / "results" / "tiny"
-    tokenizer, digest = data(root / "data" / "pydocs")
+    tokenizer, digest = data(root / "data" / DATA)
     log(results / "teacher", "pretrain", 6.2, 4.1)
-    teacher = {"valid_perplexity": 61.2, "low": 60.1, "high": 62.3, "unigram_perplexity": 180.4, "parameters": 1_200_000}
-    write(results / "teacher" / "teacher.json", teacher)
+    validation(results / "teacher", 61.2)
     meta(results / "teacher", "pretrain", 101.0, {"pretrain": {"steps": 2000}, "network": {"blocks": 4}}, tokens_per_second=25000)
     log(results / "judge", "train_judge", 6.0, 3.7)
     judge = {"name": "trained", "parameters": 900_000, "held_out_perplexity": 41.5, "low": 40.7, "high": 42.3, "unigram_perplexity": 181.0}
-    write(results / "judge" / "judge.json", judge | {"test_perplexity": 40.9, "test_entropy": 2.95})
+    write(results / "judge" / "judge.json", judge)
     meta(results / "judge", "train_judge", 55.0, {"judge": {"steps": 1500}})
+    real = {"split": "test", "gen_ppl": {"value": 40.9, "low": 40.1, "high": 41.7}, "entropy": {"value": 2.95, "low": 2.93, "high": 2.97}}
+    write(results / "reference" / "reference.json", {"unconditional": real, "conditional": None})
+    meta(results / "reference", "reference", 9.0, {})
     scores(results / "scores" / "teacher", "teacher", LEVEL["teacher"], 2.9)
     samples(results / "samples" / "teacher", "teacher", tokenizer, digest)
     for variant, gain in (("mdlm", 0.0), ("imdm", 0.35)):
@@ -149,6 +179,34 @@ def build(root: Path, recipes: tuple[str, ...] = RECIPES) -> Path:
             samples(results / "samples" / variant / recipe, f"{variant}/{recipe}", tokenizer, digest)
     synthetic(results / "synthetic")
     return results
+
+
+def add_paper(results: Path) -> None:
+    """Add to a built run what the other exhibits of the paper need, of the models that `paper` in params.yaml names."""
+    from imdm.data.blocks import Dataset
+
+    dataset = Dataset.open(results.parents[1] / "data" / DATA / "dataset.json")
+    tokenizer, digest = dataset.tokenizer(), dataset.tokenizer_sha256
+    student, levels = "imdm/sdtt3-redi", {"teacher": 5.6, "mdlm/sdtt3": 5.3, DI4C: 5.2, "imdm/sdtt3-redi": 5.0}
+    for place, variant in enumerate(NOISE):
+        model = f"{variant}/sdtt3-redi"
+        log(results / "models" / model, "redi", 4.4, 3.3 + 0.05 * place)
+        scores(results / "scores" / model, model, 5.0 + 0.15 * place, 2.84)
+    for number in (1, 2):
+        log(results / "models" / f"mdlm/sdtt3-di4c{number}", "di4c", 2.4, 2.1 - 0.1 * number)
+    samples(results / "samples" / DI4C, DI4C, tokenizer, digest)
+    for model in (DI4C, "imdm/scratch"):
+        scores(results / "scores" / model, model, levels.get(model, 5.65), 2.88)
+    for model, level in levels.items():
+        scores(results / "conditional" / "scores" / model, model, level - 0.4, 2.8, task="conditional", conditional=TASK)
+        samples(results / "conditional" / "samples" / model, model, tokenizer, digest, TASK)
+    found = {str(n): {"target": 2.8, "reached": 2.8, "bound": "high" if n == 1 else None} for n in STEPS}
+    about = {"temperature": {str(n): 1 + 0.01 * n for n in STEPS}, "matching": {"target": "mdlm/sdtt3", "steps": found}}
+    scores(results / "matched" / "scores" / student, student, 5.05, 2.85, task="matched", **about)
+    for model, perplexity in (("imdm/scratch", 62.0), ("mdlm/finetune", 60.0), ("imdm/finetune", 65.0)):
+        log(results / "models" / model, model.split("/")[1], 5.0, 4.0)
+        validation(results / "models" / model, perplexity)
+        meta(results / "models" / model, model.split("/")[1], 20.0, {})
 
 
 def stage(name: str, *argv: str) -> int:
@@ -167,17 +225,30 @@ def stage(name: str, *argv: str) -> int:
 
 def tabulate(run: Path) -> int:
     """The tabulate stage on a fake run."""
-    models = ["--judge", f"{run}/judge/judge.json", "--teacher", f"{run}/teacher/teacher.json"]
-    scored = ["--scores", f"{run}/scores", "--synthetic", f"{run}/synthetic/synthetic.json"]
-    return stage("tabulate", *scored, *models, "--out", f"{run}/tables")
+    models = ["--judge", f"{run}/judge/judge.json", "--validation", f"{run}/teacher/validation.json"]
+    scored = ["--scores", f"{run}/scores", "--reference", f"{run}/reference/reference.json"]
+    return stage("tabulate", *scored, *models, "--synthetic", f"{run}/synthetic/synthetic.json", "--out", f"{run}/tables/tables.csv")
 
 
 def plot(run: Path) -> int:
     """The plot stage on a fake run."""
-    return stage("plot", "--tables", f"{run}/tables/tables.csv", "--logs", f"{run}/models", "--out", f"{run}/figures")
+    return stage("plot", "--tables", f"{run}/tables/tables.csv", "--logs", f"{run}/models", "--out", f"{run}/figures/figure02.png")
+
+
+def exhibit(run: Path, name: str, *options: str) -> int:
+    """The exhibit stage on a fake run."""
+    inputs = ["--exhibit", name, "--data", f"{run.parents[1]}/data/{DATA}/dataset.json", "--results", f"{run}"]
+    return stage("exhibit", *inputs, *options, "--out", f"{run}/{target(name)}")
 
 
 def report(run: Path) -> int:
     """The report stage on a fake run."""
-    inputs = ["--data", f"{run.parents[1]}/data/pydocs/dataset.json", "--samples", f"{run}/samples"]
+    inputs = ["--data", f"{run.parents[1]}/data/{DATA}/dataset.json", "--samples", f"{run}/samples"]
     return stage("report", *inputs, "--tables", f"{run}/tables", "--figures", f"{run}/figures", "--out", f"{run}/report.html")
+
+
+def finished(root: Path) -> Path:
+    """A fake run, tabulated, plotted and reported."""
+    run = build(root)
+    assert [tabulate(run), plot(run), report(run)] == [0, 0, 0]
+    return run

@@ -24,11 +24,18 @@ def test_an_artifact_appears_at_once_and_replaces_the_old_one(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_a_single_file(tmp_path):
-    with Artifact(tmp_path / "report.html", "f") as artifact:
-        (artifact.partial / "report.html").write_text("<html>")
-        artifact.commit({})
-    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+def test_files_of_a_shared_folder(tmp_path):
+    for name in ("table03", "table06"):
+        with Artifact(tmp_path / f"{name}.csv", name) as artifact:
+            for suffix in ("csv", "md"):
+                (artifact.partial / f"{name}.{suffix}").write_text(name)
+            artifact.commit({"stage": "exhibit", "outputs": artifact.digests()})
+    names = [f"{name}.{suffix}" for name in ("table03", "table06") for suffix in ("csv", "md", "meta.json")]
+    assert [path.name for path in sorted(tmp_path.iterdir())] == names
+    verify(tmp_path / "table06.md")
+    (tmp_path / "table06.md").write_text("other")
+    with pytest.raises(UserError, match=r"table06.md is damaged .* run stage exhibit again"):
+        verify(tmp_path / "table06.md")
 
 
 @pytest.mark.parametrize(("fingerprint", "resumed"), [("same", True), ("other", False)])
@@ -85,8 +92,8 @@ def test_chunks_go_on_where_they_stopped(tmp_path, stop):
         return {"x": torch.arange(first, first + count)}
 
     with pytest.raises(KeyboardInterrupt):
-        in_chunks(job, 30, 4, make)
+        in_chunks(job, range(30), 4, make)
     before, stop = list(made), -1
-    result = in_chunks(job, 30, 4, make)
+    result = in_chunks(job, range(30), 4, make)
     assert torch.equal(result["x"], torch.arange(30))
     assert made == list(range(0, 30, 4)) and made[: len(before)] == before

@@ -1,9 +1,10 @@
-"""report.html as a reader meets it: opened in headless Chromium."""
+"""report.html and the pages of samples as a reader meets them: opened in headless Chromium."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,11 +17,17 @@ OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", 
 OPTIONS += ["--disable-component-update", "--disable-sync"]
 
 
+EXHIBITS = ("table03", "table07", "figure03", "figure04", "figure06")
+
+
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    run = fake_run.build(tmp_path_factory.mktemp("browser"))
-    assert [fake_run.tabulate(run), fake_run.plot(run), fake_run.report(run)] == [0, 0, 0]
-    return (run / "report.html").resolve().as_uri()
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = fake_run.build(tmp_path_factory.mktemp("browser"))
+    fake_run.add_paper(folder)
+    assert [fake_run.tabulate(folder), fake_run.plot(folder)] == [0, 0]
+    assert [fake_run.exhibit(folder, name) for name in EXHIBITS] == [0] * 5
+    assert fake_run.report(folder) == 0
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +40,12 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 @pytest.fixture
-def visit(browser: Any, address: str) -> Iterator[Any]:
-    """Opens the report; at the end of the test nothing may have been logged or asked for over the network."""
+def visit(browser: Any, run: Path) -> Iterator[Any]:
+    """Opens a page, by default the report; at the end of the test nothing may have been logged or asked for over the network."""
     trouble: list[str] = []
     contexts = []
 
-    def open_page(width: int = 1200, scheme: str = "light") -> Any:
+    def open_page(width: int = 1200, scheme: str = "light", name: str = "report.html") -> Any:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         contexts.append(context)
         page = context.new_page()
@@ -46,7 +53,7 @@ def visit(browser: Any, address: str) -> Iterator[Any]:
         page.on("pageerror", lambda error: trouble.append(str(error)))
         page.on("request", lambda request: trouble.append(request.url) if request.url.startswith("http") else None)
         page.on("dialog", lambda dialog: trouble.append(dialog.message))
-        page.goto(address)
+        page.goto((run / name).resolve().as_uri())
         return page
 
     yield open_page
@@ -58,7 +65,7 @@ def visit(browser: Any, address: str) -> Iterator[Any]:
 def test_figures_are_visible(visit):
     page = visit()
     boxes = page.evaluate("[...document.querySelectorAll('figure.plot svg')].map(svg => svg.getBBox()).map(b => [b.width, b.height])")
-    assert len(boxes) == 3 and all(width > 100 and height > 50 for width, height in boxes)
+    assert len(boxes) == 4 and all(width > 100 and height > 50 for width, height in boxes)
     assert page.locator("#figure02 svg path").count() > 20
     assert page.locator("#figure02 svg").is_visible()
 
@@ -116,3 +123,31 @@ def test_dark_mode_differs(visit):
     look = f"{styles}.map(style => [style.backgroundColor, style.color, style.fill])"
     light, dark = visit(scheme="light").evaluate(look), visit(scheme="dark").evaluate(look)
     assert all(one != other for one, other in zip(light, dark, strict=True))
+
+
+def test_exhibits_are_shown(visit):
+    page = visit()
+    assert page.locator("#table03 td.disagree").first.inner_text().endswith("†")
+    assert page.locator("#figure03 svg").is_visible()
+    completions = page.locator("#exhibits details").first
+    assert not completions.locator("li").first.is_visible()
+    completions.locator("summary").click()
+    assert completions.locator("li").first.is_visible()
+    page.locator("#table07 th button").nth(2).click()  # by MDLM's Gen-PPL
+    assert page.locator("#table07 tbody td:nth-child(3)").first.inner_text().startswith("78.00")
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_prompts_are_red(visit, width):
+    page = visit(width=width, name="figures/figure04.html")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    red = page.evaluate("getComputedStyle(document.querySelector('.given:not(.break)')).color")
+    assert red == "rgb(179, 38, 30)"
+    assert page.evaluate("getComputedStyle(document.querySelector('.piece:not(.given)')).color") != red
+    assert page.locator(".legend span").count() == 8
+
+
+def test_samples_have_the_colour_of_their_step(visit):
+    page = visit(scheme="dark", name="figures/figure06.html")
+    colours = page.evaluate("[...document.querySelectorAll('.piece:not(.given)')].map(node => getComputedStyle(node).backgroundColor)")
+    assert len(set(colours)) == page.locator(".legend span").count() == 4

@@ -68,6 +68,7 @@ BAD = {
         b'{"body": "one", "id": 3}\n',
         "field.jsonl, line 1 has no field 'text'; set corpus.text_field to one that it has (body, id)",
     ),
+    "half.jsonl": (b'{"text": "one"}\n{"text": "\\ud83d"}\n', "document 2 of 1 files of"),
     "number.jsonl": (b'{"text": 3}\n', "number.jsonl, line 1: field 'text' is not text"),
     "page.html": (b"<p>", "page.html is none of .txt, .txt.gz, .jsonl"),
     "empty.txt": (b"\n \n", "the train split of corpus files"),
@@ -89,7 +90,7 @@ def test_bad_text_ends_with_one_sentence_and_no_output(tmp_path, capsys, name):
     "options, message",
     [
         (["corpus.path={}/*.none"], "matches no file; correct the glob"),
-        (["corpus.path=null"], "corpus.path must be a glob where corpus.name is files"),
+        (["corpus.path=null"], "corpus: path must be a glob where corpus.name is files"),
         (["corpus.vocab_size=100"], "corpus.vocab_size = 100 must hold all bytes"),
         (["corpus.vocab_size=70000"], "corpus.vocab_size = 70000 must fit in 16 bits"),
         (["corpus.seq_len=100000"], "too few for one block of corpus.seq_len = 100000; add text or lower corpus.seq_len"),

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from imdm.errors import UserError
-from imdm.params import load_params, recipe_rounds
+from imdm.job import READS
+from imdm.params import load_params, parse_recipe
 from stage import MICRO, ROOT, run
 
 
@@ -32,11 +33,19 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
         ("couplings.steps=0", ["couplings.steps = 0 is wrong"]),
         ("corpus.seq_len=3", ["corpus.seq_len = 3 is wrong"]),
         ("corpus.name=books", ["corpus.name = 'books' is wrong"]),
-        ("corpus.name=files", ["corpus.path must be a glob"]),
+        ("corpus.name=files", ["corpus: path must be a glob"]),
         ("network.heads=3", ["network.hidden_size must be a multiple of network.heads"]),
         ("compare.recipes=[reedi]", ["'reedi'"]),
         ("compare.recipes=[sdtt9-redi]", ["'sdtt9-redi'", "K up to 1"]),
         ("compare.variants=[imdn]", ["'imdn'", "does not declare"]),
+        ("compare.recipes=[di4c1]", ["'di4c1'", "a main comparison is of"]),
+        ("compare.also=[imdm/di4c1]", ["imdm/di4c1", "mask: single"]),
+        ("compare.also=[public/mdlm]", ["public/mdlm", "public declares nothing"]),
+        ("paper.scale=[imdm-s3]", ["paper.scale", "'imdm-s3'"]),
+        ("paper.exhibits=[table15]", ["paper.exhibits.0 = 'table15' is wrong"]),
+        ("teacher.stage=load_mdlm", ["teacher: checkpoint must be given"]),
+        ("judge.stage=load_judge", ["judge: model must be given"]),
+        ("conditional.scored_tokens=17", ["conditional.scored_tokens", "at most corpus.seq_len"]),
         ("sdtt.rounds=[{round: 2, teacher: teacher}]", ["sdtt: rounds: entry 1", "{round: 1, teacher: teacher}"]),
     ],
 )
@@ -61,8 +70,26 @@ def test_parameter_files(tmp_path):
         load_params(MICRO, ["noise_dim"])
 
 
-def test_recipes():
-    assert [recipe_rounds(name) for name in ("redi", "sdtt1", "sdtt7-redi", "sdtt0", "sdtt", "redi2")] == [0, 1, 7, None, None, None]
+@pytest.mark.parametrize(
+    ("name", "trained"),
+    [
+        ("redi", ["redi"]),
+        ("sdtt2", ["sdtt1", "sdtt2"]),
+        ("sdtt2-redi", ["sdtt1", "sdtt2", "sdtt2-redi"]),
+        ("di4c2", ["di4c1", "di4c2"]),
+        ("sdtt1-di4c2", ["sdtt1", "sdtt1-di4c1", "sdtt1-di4c2"]),
+        ("scratch", ["scratch"]),
+        ("finetune", ["finetune"]),
+    ],
+)
+def test_recipes(name, trained):
+    assert parse_recipe(name).trained() == trained
+    assert parse_recipe(name).parent == (trained[-2] if len(trained) > 1 else "teacher")
+
+
+@pytest.mark.parametrize("name", ["sdtt0", "sdtt", "redi2", "redi-sdtt1", "di4c", "sdtt1-redi-di4c1", "teacher", ""])
+def test_what_is_no_recipe(name):
+    assert parse_recipe(name) is None
 
 
 def test_overrides_reach_a_variant():
@@ -84,7 +111,7 @@ def test_stages_refuse_and_leave_nothing(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.safetensors", "text.safetensors"]
 
 
-@pytest.mark.parametrize("stage", sorted(path.stem for path in (ROOT / "stages").glob("[a-z]*.py")))
+@pytest.mark.parametrize("stage", sorted(READS))
 def test_help_needs_no_heavy_import(stage):
     code = f"""
 import sys, runpy

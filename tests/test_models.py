@@ -23,9 +23,9 @@ from networks import SMALL, small_network
 PARITY = Path(__file__).parent / "data" / "parity"
 
 
-@pytest.fixture(params=["mdlm", "imdm"])
+@pytest.fixture(params=["mdlm", "imdm", "di4c"])
 def public(request):
-    """A small instance of a public network: (ours with its weights, its inputs and outputs, our states)."""
+    """A small instance of a public network: (ours with its weights, its inputs and outputs, our states, latents or None)."""
     folder = PARITY / request.param
     sizes, io = json.loads((folder / "config.json").read_text()), np.load(folder / "io.npz")
     config = NetworkConfig(
@@ -38,6 +38,7 @@ def public(request):
         seq_len=sizes["length"],
         mask="infinite" if "noise_dim" in sizes else "single",
         noise_dim=sizes.get("noise_dim", 1),
+        latent_hidden=512 if sizes["kind"] == "di4c" else None,
     )
     network = Network(config).eval()
     network.load_state_dict(load_file(folder / "weights.safetensors"))
@@ -46,30 +47,30 @@ def public(request):
     if config.mask == "infinite":  # keys count the positions, so that each gets the noise it had there
         eps = torch.from_numpy(io["noise"]).flatten(0, 1)
         network.vocab_embed.mask_vectors = lambda keys: network.vocab_embed.imdm_mlp(eps[keys])
-    return network, io, z
+    return network, io, z, torch.from_numpy(io["latent_z"]) if "latent_z" in io else None
 
 
 @torch.no_grad()
 def test_logits_of_the_public_networks(public):
-    network, io, z = public
-    assert np.abs(network.logits(network.hidden(z)).numpy() - io["logits_sigma0"]).max() < 1e-4
+    network, io, z, latent = public
+    assert np.abs(network.logits(network.hidden(z, latent=latent)).numpy() - io["logits_sigma0"]).max() < 1e-4
     sigma = torch.from_numpy(io["sigma_t"])
-    assert np.abs(network.logits(network.hidden(z, sigma), sigma).numpy() - io["logits_sigma_t"]).max() < 1e-4
+    assert np.abs(network.logits(network.hidden(z, sigma, latent=latent), sigma).numpy() - io["logits_sigma_t"]).max() < 1e-4
 
 
 @torch.no_grad()
 def test_nelbo_of_the_public_networks(public):
-    network, io, z = public
+    network, io, z, latent = public
     masked = (z >= network.config.vocab_size).flatten().nonzero().squeeze(1)
     batch = Noised(z, torch.from_numpy(io["x0"]).long(), masked, torch.from_numpy(io["t"]).double())
-    assert weighted_nll(network(z, masked), batch).item() == pytest.approx(io["nelbo_mean"].item(), abs=1e-5)
+    assert weighted_nll(network(z, masked, latent), batch).item() == pytest.approx(io["nelbo_mean"].item(), abs=1e-5)
 
 
 @torch.no_grad()
 def test_subs_of_the_public_networks(public):
-    network, io, z = public
+    network, io, z, latent = public
     masked = (z >= network.config.vocab_size).flatten().nonzero().squeeze(1)
-    ours = torch.log_softmax(network(z, masked), -1).numpy()
+    ours = torch.log_softmax(network(z, masked, latent), -1).numpy()
     theirs = io["subs_logprobs"].reshape(-1, network.config.vocab_size)[masked]
     tokens = np.delete(np.arange(network.config.vocab_size), network.config.mask_id)
     assert np.abs(ours - theirs)[:, tokens].max() < 1e-4

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from imdm.artifact import sha256
 from imdm.data.blocks import Dataset, batch_indices, block_order, unigram_perplexity
-from imdm.data.bpe import END, MASK, load_bpe, train_bpe
+from imdm.data.bpe import END, MASK, train_bpe
 from imdm.data.packing import Packer, pack
 from imdm.data.splits import SPLITS, Splitter
+from imdm.data.tokenizer import read_tokenizer
 from imdm.errors import UserError
 from imdm.params import Corpus
 
@@ -32,7 +33,8 @@ def tokenizer():
 
 def packed(folder: Path, documents: list[str], tokenizer, seq_len: int, batch: int, corpus: Corpus | None = None) -> dict[str, Packer]:
     packers = {name: Packer(folder / f"{name}.bin", seq_len, 0) for name in SPLITS}
-    assert sum(pack(documents, tokenizer, Splitter(corpus or Corpus(), 0), packers, batch)) == len(documents)
+    split_of = Splitter(corpus or Corpus(), 0)
+    assert sum(pack([(document, split_of(document)) for document in documents], tokenizer, packers, batch)) == len(documents)
     return packers
 
 
@@ -50,14 +52,43 @@ def test_no_token_is_lost_and_batches_do_not_matter(tmp_path_factory, tokenizer,
         blocks, summary = read(packer), packer.summary()
         mine = [document for document in documents if split_of(document) == name]
         assert (blocks[:, 0] == 0).all() and (blocks[:, -1] == 0).all()
-        stream = np.concatenate([blocks[:, 1:-1].ravel(), packer.tail])
+        stream = np.concatenate([blocks[:, 1:-1].ravel(), packer.rest])
         expected = [token for document in mine for token in [*tokenizer.encode(document).ids, 0]]
         assert stream.tolist() == expected
-        assert summary["tokens"] + summary["tail"] == len(expected) and summary["tail"] < seq_len - 2
+        assert summary["tokens"] + summary["dropped"] == len(expected) and summary["dropped"] < seq_len - 2
         assert summary["blocks"] == len(blocks) and summary["documents"] == len(mine) and summary["sha256"] == sha256(packer.path)
         assert tokenizer.decode(stream.tolist(), skip_special_tokens=False) == "".join(document + END for document in mine)
     again = packed(tmp_path_factory.mktemp("again"), documents, tokenizer, seq_len, batches[1])
     assert {name: packer.summary() for name, packer in again.items()} == {name: packer.summary() for name, packer in packers.items()}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    documents=st.lists(st.lists(st.integers(1, 9), max_size=12), max_size=30),
+    seq_len=st.integers(4, 9),
+    drop_every=st.integers(1, 8),
+    cuts=st.lists(st.integers(0, 30), max_size=4),
+)
+def test_each_batch_of_documents_is_packed_on_its_own(tmp_path_factory, documents, seq_len, drop_every, cuts):
+    packer = Packer(tmp_path_factory.mktemp("packed") / "train.bin", seq_len, 0, drop_every)
+    edges = [0, *sorted(cuts), len(documents)]
+    for start, end in zip(edges, edges[1:]):
+        packer.add(documents[start:end])
+    expected, lost = [], 0
+    for start in range(0, len(documents), drop_every):
+        stream = [token for ids in documents[start : start + drop_every] for token in [*ids, 0]]
+        while len(stream) >= seq_len - 2:
+            expected.append([0, *stream[: seq_len - 2], 0])
+            stream = stream[seq_len - 2 :]
+        lost += len(stream)
+    assert read(packer).tolist() == expected
+    assert packer.summary() == {
+        "blocks": len(expected),
+        "tokens": len(expected) * (seq_len - 2),
+        "dropped": lost,
+        "documents": len(documents),
+        "sha256": sha256(packer.path),
+    }
 
 
 @settings(max_examples=100, deadline=None)
@@ -68,7 +99,7 @@ def test_any_text_survives_the_tokenizer(tokenizer, text):
 
 def test_special_tokens_spelt_in_a_document_are_plain_text(tokenizer, tmp_path):
     tokenizer.save(str(tmp_path / "tokenizer.json"))
-    for each in (tokenizer, load_bpe(tmp_path / "tokenizer.json")):
+    for each in (tokenizer, read_tokenizer(tmp_path / "tokenizer.json")):
         ids = each.encode(f"a {MASK} b {END}").ids
         assert 0 not in ids and max(ids) < each.get_vocab_size() - 1
         assert each.decode(ids) == f"a {MASK} b {END}"
@@ -91,15 +122,15 @@ def test_a_vocabulary_that_cannot_be_is_refused(size):
 def test_a_wrong_tokenizer_file_is_refused(tmp_path):
     file = tmp_path / "tokenizer.json"
     with pytest.raises(UserError, match="does not exist"):
-        load_bpe(file)
+        read_tokenizer(file)
     file.write_text('{"version": "1.0"}')
     with pytest.raises(UserError, match="is not a tokenizer"):
-        load_bpe(file)
+        read_tokenizer(file)
     from tokenizers import Tokenizer, models
 
     Tokenizer(models.BPE()).save(str(file))
-    with pytest.raises(UserError, match="lacks"):
-        load_bpe(file)
+    with pytest.raises(UserError, match="neither"):
+        read_tokenizer(file)
 
 
 def test_splits_have_their_share_and_ignore_order():
@@ -118,6 +149,18 @@ def test_split_is_known_beforehand():
     """Pins the hash: another one would move documents between splits and make old artifacts leak."""
     split_of = Splitter(Corpus(), 7)
     assert "".join(split_of(text)[0] for text in "abcdefghijkl") == "tjtttttttttv"
+
+
+def test_held_out_documents_are_never_trained_on():
+    corpus = Corpus(name="lm1b", judge_fraction=0.3, valid_fraction=0.9, test_fraction=0.2)
+    split_of = Splitter(corpus, 0)
+    assert split_of.used == set(SPLITS)
+    for held_out, names in ((False, {"train": 0.7, "judge": 0.3}), (True, {"valid": 0.8, "test": 0.2})):
+        found = [split_of(f"document {i}", held_out) for i in range(4000)]
+        assert {name: found.count(name) / 4000 for name in names} == pytest.approx(names, abs=0.025)
+    assert Splitter(Corpus(name="openwebtext", judge_fraction=0, test_fraction=0), 0).used == {"train", "valid"}
+    with pytest.raises(UserError, match="corpus.test_fraction = 1 leaves nothing to validate on"):
+        Splitter(Corpus(name="lm1b", test_fraction=1), 0)
 
 
 def test_fractions_must_leave_something_to_train_on():
@@ -159,10 +202,13 @@ def dataset(tmp_path, tokenizer) -> Path:
     tree = {
         "corpus": "files",
         "seq_len": 8,
+        "packing": "carry",
         "vocab_size": 290,
         "mask_id": 289,
         "bos_id": 0,
         "eos_id": 0,
+        "tokenizer_kind": "BPE",
+        "tokenizer_source": "trained",
         "tokenizer_sha256": sha256(tmp_path / "tokenizer.json"),
         "splits": {name: packer.summary() for name, packer in packers.items()},
         "statistics": {},

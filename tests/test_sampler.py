@@ -39,22 +39,30 @@ def test_temperature_sharpens():
 
 @torch.no_grad()
 def exact_single_mask(network, steps):
-    """P(x) of an MDM with two positions, by enumeration: both unmasked in one step (1/N), or one after the other."""
-    probabilities = {}
-    z = torch.full((1, 2), 4)
-    first = torch.softmax(network(z, torch.arange(2)).double(), -1)
+    """P(x) of an MDM with two positions, by enumeration: both unmasked in one step (1/N), or one after the other.
+
+    A latent is integrated out by the midpoint rule: tokens of one call share it, those of two calls do not.
+    """
+    count = 1 if network.config.latent_hidden is None else 5000
+    latent = None if network.config.latent_hidden is None else (torch.arange(count) + 0.5) / count
+
+    def given(*state):
+        logits = network(torch.tensor([state]).expand(count, 2), torch.arange(2 * count), latent)
+        return torch.softmax(logits.double(), -1).view(count, 2, 4)
+
+    first, probabilities = given(4, 4), {}
     for a, b in itertools.product(range(3), repeat=2):
-        together = first[0, a] * first[1, b]
-        after_a = torch.softmax(network(torch.tensor([[a, 4]]), torch.tensor([1])).double(), -1)[0, b]
-        after_b = torch.softmax(network(torch.tensor([[4, b]]), torch.tensor([0])).double(), -1)[0, a]
-        apart = 0.5 * first[0, a] * after_a + 0.5 * first[1, b] * after_b
-        probabilities[a, b] = (together / steps + (1 - 1 / steps) * apart).item()
+        together = (first[:, 0, a] * first[:, 1, b]).mean()
+        a_first = first[:, 0, a].mean() * given(a, 4)[:, 1, b].mean()
+        b_first = first[:, 1, b].mean() * given(4, b)[:, 0, a].mean()
+        probabilities[a, b] = (together / steps + (1 - 1 / steps) * (a_first + b_first) / 2).item()
     return probabilities
 
 
+@pytest.mark.parametrize("latent_hidden", [None, 8])
 @pytest.mark.parametrize("steps", [1, 2, 5])
-def test_single_mask_distribution_is_exact(steps):
-    network = small_network(mask="single", **TWO)
+def test_single_mask_distribution_is_exact(steps, latent_hidden):
+    network = small_network(mask="single", latent_hidden=latent_hidden, **TWO)
     expected = exact_single_mask(network, steps)
     assert sum(expected.values()) == pytest.approx(1)
     drawn = sample(network, row_seeds(1, 0, 20_000), steps)
@@ -71,7 +79,7 @@ class KeyedTable:
         self.table = 2 * torch.randn(5, 5, 2, 4, generator=torch.Generator().manual_seed(1))
         self.table[..., 3] = -1e6
 
-    def __call__(self, z, positions):
+    def __call__(self, z, positions, latent=None):
         code = torch.where(z < 4, z, 3 + (z - 4) % 2)
         return self.table[code[:, 0], code[:, 1]].flatten(0, 1)[positions]
 
@@ -117,14 +125,29 @@ def test_calls_and_steps(mask, steps):
     assert torch.equal(drawn.calls, distinct) and (drawn.calls <= min(steps, 5)).all()
 
 
-def test_tokens_do_not_depend_on_the_batch():
-    network = small_network()
+@pytest.mark.parametrize("changes", [{}, {"mask": "single"}, {"mask": "single", "latent_hidden": 8}])
+def test_tokens_do_not_depend_on_the_batch(changes):
+    network = small_network(**changes)
     seeds = row_seeds(4, 0, 48)
     whole = sample(network, seeds, 4)
-    for size in (1, 7, 16):
+    for size in (1, 4, 7, 16):
         parts = [sample(network, part, 4) for part in seeds.split(size)]
         assert torch.equal(whole.tokens, torch.cat([part.tokens for part in parts]))
         assert torch.equal(whole.calls, torch.cat([part.calls for part in parts]))
+
+
+def test_every_call_of_a_row_has_a_latent_of_its_own():
+    """As uniform as it should be, other in each step and row, and the same in whatever batch the row is."""
+    network, seen = small_network(mask="single", latent_hidden=8), []
+    network.register_forward_pre_hook(lambda _, given: seen.append(given[2]))
+    seeds = row_seeds(4, 0, 500)
+    calls = int(sample(network, seeds, 3).calls.sum())
+    latents = torch.cat(seen)
+    assert len(latents) == calls == len(latents.unique())
+    assert stats.kstest(latents.numpy(), "uniform").pvalue > 1e-3
+    seen.clear()
+    sample(network, seeds[100:103], 3)
+    assert torch.isin(torch.cat(seen), latents).all()
 
 
 def test_visible_positions_stay():

@@ -8,6 +8,8 @@ import time
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from stage import command, run
 
@@ -62,12 +64,62 @@ def test_a_killed_training_ends_with_the_same_bytes(kill, data, undisturbed, tmp
     assert [row[0] for row in steps(out)] == [row[0] for row in steps(undisturbed)]
 
 
+WHOLE = ["pretrain.steps=12", "pretrain.warm_start=4", "pretrain.batch_size=8"]
+
+
+@pytest.fixture(scope="module")
+def whole_batch(data, tmp_path_factory):
+    out = tmp_path_factory.mktemp("whole") / "teacher"
+    done = run("pretrain", "--data", data, "--variant", "imdm", "--out", out, sets=WHOLE)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ["runtime.micro_batch=3"],  # passes of two, the largest equal ones
+        ["runtime.devices=2"],
+        ["runtime.devices=2", "runtime.micro_batch=2"],
+    ],
+)
+def test_a_batch_in_parts_trains_the_same(parts, data, whole_batch, tmp_path):
+    out = tmp_path / "teacher"
+    done = run("pretrain", "--data", data, "--variant", "imdm", "--out", out, sets=[*WHOLE, *parts])
+    assert done.returncode == 0, done.stderr
+    one, other = (load_file(folder / "model.safetensors") for folder in (whole_batch, out))
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        torch.testing.assert_close(other[name], tensor, rtol=1e-3, atol=1e-5)
+    losses = [[float(row["loss"]) for row in csv.DictReader((folder / "train_log.csv").open())] for folder in (whole_batch, out)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+
+
+def test_a_batch_that_devices_cannot_share(data, tmp_path):
+    done = run("pretrain", "--data", data, "--out", tmp_path / "teacher", sets=["pretrain.batch_size=3", "runtime.devices=2"])
+    assert done.returncode != 0 and "batch_size = 3 can't be divided by 2 devices" in done.stderr
+
+
+def test_two_threads_give_the_same_bytes_twice_and_after_a_kill(data, tmp_path):
+    sets = [*SETS, "runtime.threads=2", "network.hidden_size=64", "pretrain.batch_size=32"]
+    folders = [tmp_path / name for name in ("one", "other")]
+    assert run("pretrain", "--data", data, "--out", folders[0], sets=sets).returncode == 0
+    process = subprocess.Popen(command("pretrain", "--data", data, "--out", folders[1], sets=sets), stderr=subprocess.DEVNULL)
+    checkpoint = tmp_path / "other.partial" / ".resume" / "last.ckpt"
+    while not checkpoint.exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert run("pretrain", "--data", data, "--out", folders[1], sets=sets).returncode == 0
+    assert (folders[0] / "model.safetensors").read_bytes() == (folders[1] / "model.safetensors").read_bytes()
+
+
 def test_what_a_training_writes(undisturbed):
     meta = json.loads((undisturbed / "meta.json").read_text())
-    assert set(meta["outputs"]) == {"model.safetensors", "teacher.json", "train_log.csv"}
+    assert set(meta["outputs"]) == {"model.safetensors", "validation.json", "train_log.csv"}
     assert meta["parameters"]["pretrain"]["steps"] == 60 and meta["parameters"]["seeds.train"] == 0
     assert meta["seconds"] > 0 and meta["peak_memory_mib"]["host"] > 0 and meta["libraries"]["torch"]
-    teacher = json.loads((undisturbed / "teacher.json").read_text())
+    teacher = json.loads((undisturbed / "validation.json").read_text())
     assert 1 < teacher["low"] < teacher["valid_perplexity"] < teacher["high"]
     rows = list(csv.DictReader((undisturbed / "train_log.csv").open()))
     assert int(rows[-1]["step"]) == 60 and float(rows[-1]["loss"]) < float(rows[0]["loss"])

@@ -1,9 +1,12 @@
-"""Artifacts: directories (or single files) that are either complete or absent.
+"""Artifacts: directories (or a few files of one folder) that are either complete or absent.
 
 A stage works in `OUT.partial` beside its output and renames it to `OUT` when all is written. What an
 interrupted run left in `OUT.partial` is kept for the next one if that has the same fingerprint
 (parameters, arguments and inputs), and thrown away otherwise. `meta.json` in the artifact holds the
 sha256 of each file; a consumer checks them before it starts.
+
+An `OUT` with a suffix, as tables/table06.csv, is files of a folder that several stages write to: they are
+moved into it, and `table06.meta.json` takes the place of meta.json.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +39,18 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_meta(file: str | Path) -> dict[str, Any] | None:
-    """The meta.json beside an artifact's file, or None where there is none."""
-    path = Path(file).parent / META
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    """The meta.json (or STEM.meta.json) of the artifact that a file belongs to, or None where there is none."""
+    file = Path(file)
+    for path in sorted(file.parent.glob(f"*{META}")):
+        meta = json.loads(path.read_text(encoding="utf-8"))
+        if path.name == META or file.name in meta["outputs"]:
+            return meta
+    return None
 
 
 def artifact_files(folder: str | Path) -> list[Path]:
     """Every file of the finished artifacts below a folder, but for meta.json and work in progress, sorted."""
-    files = (path for path in sorted(Path(folder).rglob("*")) if path.is_file() and path.name != META)
+    files = (path for path in sorted(Path(folder).rglob("*")) if path.is_file() and not path.name.endswith(META))
     unfinished = (".partial", ".old")
     return [path for path in files if not any(part.endswith(unfinished) or part.startswith(".") for part in path.relative_to(folder).parts)]
 
@@ -83,7 +91,7 @@ class Artifact:
     """The output directory of one stage run, as a context manager.
 
     Args:
-        out: final directory, or file where its name has a suffix.
+        out: final directory, or one of its files where its name has a suffix.
         fingerprint: digest of all that determines the content.
 
     Raises:
@@ -133,12 +141,14 @@ class Artifact:
         return {name: sha256(path) for name, path in names.items() if not name.startswith(".") and name != META}
 
     def commit(self, meta: dict[str, Any]) -> None:
-        """Write meta.json and put the directory in its place; hidden files and folders are dropped.
-
-        An output whose name has a suffix is one file, moved out of the work directory; it has no meta.json.
-        """
-        if self.out.suffix:  # a single file, as report.html
-            os.replace(self.partial / self.out.name, self.out)
+        """Write meta.json and put the directory, or its files, in place; hidden files and folders are dropped."""
+        if self.out.suffix:
+            place = self.out.with_suffix(f".{META}")
+            place.unlink(missing_ok=True)
+            for name in meta["outputs"]:
+                os.replace(self.partial / name, self.out.parent / name)
+            write_json(self.partial / META, meta)
+            os.replace(self.partial / META, place)
             shutil.rmtree(self.partial)
             return
         write_json(self.partial / META, meta)
@@ -152,3 +162,25 @@ class Artifact:
         (self.partial / _LOCK).unlink()
         os.rename(self.partial, self.out)
         shutil.rmtree(old, ignore_errors=True)
+
+
+class Follower:
+    """The same place as seen by the other processes of a training on several devices, which write nothing.
+
+    Raises:
+        UserError: the first process does not begin within a minute.
+    """
+
+    def __init__(self, out: str | Path, fingerprint: str):
+        self.partial, self.fingerprint, self.resumed = Artifact(out, fingerprint).partial, fingerprint, True
+
+    def __enter__(self) -> Follower:
+        mark, deadline = self.partial / _FINGERPRINT, time.monotonic() + 60
+        while not (mark.exists() and mark.read_text() == self.fingerprint):
+            if time.monotonic() > deadline:
+                raise UserError(f"{self.partial} was not begun by the first process of this training; look at its messages.")
+            time.sleep(0.1)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        pass

@@ -12,8 +12,8 @@ from torch import Tensor
 from imdm.job import Job
 
 
-def in_chunks(job: Job, total: int, size: int, make: Callable[[int, int], dict[str, Tensor]], name: str = "chunk") -> dict[str, Tensor]:
-    """Call `make(first, count)` over 0 .. total-1 and join the results along the first axis.
+def in_chunks(job: Job, rows: range, size: int, make: Callable[[int, int], dict[str, Tensor]], name: str = "chunk") -> dict[str, Tensor]:
+    """Call `make(first, count)` over `rows` and join the results along the first axis.
 
     Finished chunks are kept below `job.dir/.chunks`, so that an interrupted stage goes on with the next one.
 
@@ -23,9 +23,9 @@ def in_chunks(job: Job, total: int, size: int, make: Callable[[int, int], dict[s
     folder = job.dir / ".chunks"
     folder.mkdir(exist_ok=True)
     parts = []
-    with job.progress(total, "row") as bar:
-        for first in range(0, total, size):
-            count = min(size, total - first)
+    with job.progress(len(rows), "row") as bar:
+        for first in rows[::size]:
+            count = min(size, rows.stop - first)
             path = folder / f"{name}-{first:09d}.safetensors"
             if not path.exists():
                 save_file(make(first, count), path.with_suffix(".tmp"))

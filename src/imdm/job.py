@@ -24,12 +24,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from imdm.artifact import Artifact, verify
+from imdm.artifact import Artifact, Follower, verify
 from imdm.errors import UserError
 from imdm.params import Params, load_params
 
 _ROOT = Path(__file__).resolve().parents[2]
-_LIBRARIES = ("torch", "lightning", "transformers", "tokenizers", "numpy", "pandas", "mauve-text")
+_LIBRARIES = ("torch", "lightning", "transformers", "tokenizers", "datasets", "numpy", "pandas", "mauve-text")
 
 # What each stage reads of the parameters. The output of a stage depends on these and on its inputs only;
 # Snakemake and DVC run it again when one of them changes, and its meta.json records them.
@@ -37,18 +37,29 @@ MASKS = ("mask", "noise_dim", "noise_dist", "noise_scale", "finite_masks")
 READS: dict[str, tuple[str, ...]] = {
     "tokenize_pack": ("corpus", "seeds.data"),
     "train_judge": ("judge", "seeds.train"),
+    "load_judge": ("judge.model", "scoring.precision", "scoring.batch_size", "seeds.scoring"),
+    "reference": ("scoring", "conditional", "sampling.count", "seeds.sampling", "seeds.scoring"),
     "pretrain": ("network", "pretrain", "seeds.train"),
+    "load_mdlm": ("teacher", "public", "pretrain.eval_batches", "pretrain.eval_batch_size", "seeds.train"),
+    "finetune": ("finetune", "pretrain.eval_batches", "pretrain.eval_batch_size", "seeds.train"),
     "adopt": (*MASKS, "variants", "seeds.train"),
     "couple": ("couplings", "seeds.couplings"),
+    "merge": (),
     "sdtt": ("sdtt", "seeds.train"),
+    "di4c": ("di4c", "seeds.train"),
     "redi": ("redi", "seeds.train"),
     "sample": ("sampling", "seeds.sampling"),
+    "complete": ("sampling", "conditional", "seeds.sampling"),
+    "match": ("sampling", "matching", "seeds.sampling"),
     "score": ("scoring", "seeds.scoring"),
     "synthetic": ("synthetic",),
     "tabulate": ("run", "compare"),
     "plot": ("run",),
+    "exhibit": ("run", "paper", "network", "finetune.steps", "variants", *MASKS),
     "report": ("run",),
+    "export": (),
 }
+_OF_A_VARIANT = ("adopt", "pretrain")  # stages with --variant
 
 
 class StageParser(argparse.ArgumentParser):
@@ -84,7 +95,7 @@ class Job:
     resumed: bool
     metrics: dict[str, Any] = field(default_factory=dict)
 
-    def progress(self, total: int, unit: str, initial: int = 0) -> Any:
+    def progress(self, total: int | None, unit: str, initial: int = 0) -> Any:
         """A tqdm bar with ETA: live on a terminal, a line every 30 s in a log."""
         from tqdm import tqdm
 
@@ -95,12 +106,13 @@ class Job:
 
 
 def resolve(params: Params, stage: str, args: argparse.Namespace | None = None) -> dict[str, Any]:
-    """The parameters that `stage` reads, by dotted key; for a variant (`args.variant`) its mask settings alone."""
+    """The parameters that `stage` reads, by dotted key; where it takes a variant, that one's mask settings alone."""
     tree = params.model_dump(mode="json")
     keys: tuple[str, ...] = READS[stage]
     found: dict[str, Any] = {}
-    if "variants" in keys and args is not None:
-        found = params.mask_settings(args.variant).model_dump(mode="json")
+    variant = vars(args).get("variant") if args is not None and stage in _OF_A_VARIANT else None
+    if variant is not None:
+        found = params.mask_settings(variant).model_dump(mode="json")
         keys = tuple(key for key in keys if key != "variants" and key not in MASKS)
         if found["mask"] == "single":  # so that mdlm does not depend on noise_dim
             found = {"mask": "single"}
@@ -158,7 +170,8 @@ def _run(stage: str, script: str, parser: StageParser, args: argparse.Namespace,
     arguments = {key: value for key, value in vars(args).items() if key not in ("params", "set", "out")}
     code = _code_digest(script)
     identity = json.dumps([stage, resolved, arguments, inputs, code], sort_keys=True)
-    with Artifact(args.out, hashlib.sha256(identity.encode()).hexdigest()) as artifact:
+    place = Artifact if _rank() == 0 else Follower
+    with place(args.out, hashlib.sha256(identity.encode()).hexdigest()) as artifact:
         job = Job(stage, args, params, artifact.partial, artifact.resumed)
         run(job)
         artifact.commit(
@@ -178,6 +191,11 @@ def _run(stage: str, script: str, parser: StageParser, args: argparse.Namespace,
                 "libraries": {name: _version(name) for name in _LIBRARIES},
             }
         )
+
+
+def _rank() -> int:
+    """Place among the processes of a training on several devices, as Lightning or srun tell it."""
+    return int(os.environ.get("LOCAL_RANK", "0")) or (int(os.environ.get("SLURM_PROCID", "0")) if os.environ.get("SLURM_NTASKS") else 0)
 
 
 def _paths(value: str | list[str] | None) -> list[str]:

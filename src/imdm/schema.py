@@ -18,7 +18,7 @@ DOCUMENT = "docs/parameters.md"
 _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 _INTRODUCTION = """# Parameters
 
-Every key of `params.yaml` and of the files in `presets/`, written by `python -m imdm.schema` from `src/imdm/params.py`.
+Every key of `params.yaml` and of the files in `presets/`, written by `python -m imdm.schema` from `src/imdm/params/`.
 A key without a default must be given. NAME stands for a name of your choice, [] for each entry of a list.
 
 The default is the paper's where the paper states a value; the default experiment, `params.yaml`, is far smaller.

@@ -10,8 +10,9 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 from imdm.errors import UserError
+from imdm.exhibits.plan import MAIN, PAGES, TEACHER, needs, target
 from imdm.job import resolve
-from imdm.params import load_params, recipe_rounds
+from imdm.params import PUBLIC, RECIPES, load_params, parse_recipe
 
 
 def overrides(tree, prefix=""):
@@ -37,6 +38,11 @@ if FILE.resolve() != Path("params.yaml").resolve():
     OPTIONS = f" --params {shlex.quote(os.path.relpath(FILE))}{OPTIONS}"
 
 
+# The exhibits that stand alone; tabulate and plot make the others.
+EXHIBITS = [*(f"table{number:02}" for number in range(1, 15)), *(f"figure{number:02}" for number in range(2, 14))]
+EXHIBITS = [name for name in EXHIBITS if name not in MAIN]
+
+
 def options(wildcards, output):
     """Options of every command that name the parameters. Asking for `output` keeps them from triggering a rerun."""
     return OPTIONS
@@ -47,20 +53,59 @@ def reads(stage):
     return lambda wildcards: json.dumps(resolve(PARAMS, stage, Namespace(**dict(wildcards.items()))), sort_keys=True)
 
 
-def teacher_of(wildcards):
+def alternatives(names):
+    """A wildcard constraint: one of `names`."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def model_file(model):
+    """The weights of `teacher`, VARIANT/RECIPE or public/NAME; a variant's own teacher is VARIANT/teacher."""
+    return "<results>/teacher/model.safetensors" if model == TEACHER else f"<results>/models/{model}/model.safetensors"
+
+
+def sdtt_teacher(wildcards):
     """The model that teaches an SDTT round: the adopted teacher, then the student of the round before."""
-    number = int(wildcards.round)
-    return f"<results>/models/{wildcards.variant}/{'teacher' if number == 1 else f'sdtt{number - 1}'}/model.safetensors"
+    return model_file(f"{wildcards.variant}/{parse_recipe(f'sdtt{wildcards.round}').parent}")
 
 
-def of_models(pattern):
-    """`pattern` for the teacher and every declared VARIANT/RECIPE."""
-    return [pattern.format(model=model) for model in ["teacher", *map("/".join, PARAMS.models())]]
+def di4c_teacher(wildcards):
+    """The model that teaches a Di4C round: the recipe before it, then the mixture of the round before."""
+    return model_file(f"{wildcards.variant}/{parse_recipe(f'{wildcards.before}di4c{wildcards.round}').parent}")
+
+
+def all_models():
+    """Every declared VARIANT/RECIPE of the comparison, as `tabulate` shows them; the teacher comes first."""
+    return [TEACHER, *map("/".join, PARAMS.models())]
 
 
 def training_logs():
-    """The logs of the teacher, the judge and every training behind a declared VARIANT/RECIPE."""
-    models = set(PARAMS.models())
-    models |= {(variant, f"sdtt{k}") for variant, recipe in models for k in range(1, 1 + recipe_rounds(recipe))}
-    logs = [f"<results>/models/{variant}/{recipe}/train_log.csv" for variant, recipe in sorted(models)]
+    """The logs of the teacher, the judge and every training behind the comparison."""
+    trained = {}
+    for model in all_models()[1:]:
+        variant, name = model.split("/")
+        recipe = parse_recipe(name)
+        trained |= dict.fromkeys(f"{variant}/{step}" for step in (recipe.trained() if recipe else []))
+    logs = [f"<results>/models/{model}/train_log.csv" for model in sorted(trained)]
     return ["<results>/teacher/train_log.csv", "<results>/judge/train_log.csv", *logs]
+
+
+def shard_of(kind):
+    """What a shard's folders of output and logs are called after the kind; nothing where one job does it all."""
+    number = vars(PARAMS.shards)[kind]
+    return "" if number == 1 else f"-{{shard}}-of-{number}"
+
+
+def shard(kind):
+    """A params function: the option --shard, where there are several."""
+    return lambda wildcards: f" --shard {wildcards.shard}/{vars(PARAMS.shards)[kind]}" if shard_of(kind) else ""
+
+
+def shards(kind, file):
+    """An input function: every shard of an artifact, for `merge`."""
+    number = vars(PARAMS.shards)[kind]
+    return lambda wildcards: [file.format(shard=f"{index}-of-{number}", **wildcards) for index in range(1, number + 1)]
+
+
+def exhibit_inputs(wildcards):
+    """The files that a table or figure of the paper needs."""
+    return [f"<results>/{file}" for file in needs(PARAMS, wildcards.exhibit).files()]

@@ -1,13 +1,14 @@
 rule tabulate:
     input:
-        scores=of_models("<results>/scores/{model}/scores.json"),
+        scores=expand("<results>/scores/{model}/scores.json", model=all_models()),
         judge="<results>/judge/judge.json",
-        teacher="<results>/teacher/teacher.json",
+        reference="<results>/reference/reference.json",
+        validation="<results>/teacher/validation.json",
         synthetic="<results>/synthetic/synthetic.json",
     output:
-        report("<results>/tables/tables.csv", caption="../report/tables.rst", category="Tables"),
         expand("<results>/tables/table{number}.{suffix}", number=["01", "02", "04", "05"], suffix=["csv", "md", "tex"]),
-        "<results>/tables/meta.json",
+        "<results>/tables/tables.meta.json",
+        tables=report("<results>/tables/tables.csv", caption="../report/tables.rst", category="Tables"),
     log:
         "<logs>/tabulate.log",
     benchmark:
@@ -16,12 +17,12 @@ rule tabulate:
         "../../environment.yml"
     params:
         scores=lambda wildcards, input: Path(input.scores[0]).parents[1],
-        out=subpath(output[0], parent=True),
         reads=reads("tabulate"),
         options=options,
     shell:
-        "python stages/tabulate.py --scores {params.scores} --judge {input.judge} --teacher {input.teacher}"
-        " --synthetic {input.synthetic} --out {params.out}{params.options} > {log} 2>&1"
+        "python stages/tabulate.py --scores {params.scores} --judge {input.judge} --reference {input.reference}"
+        " --validation {input.validation} --synthetic {input.synthetic}"
+        " --out {output.tables}{params.options} > {log} 2>&1"
 
 
 rule plot:
@@ -29,13 +30,13 @@ rule plot:
         tables="<results>/tables/tables.csv",
         logs=training_logs(),
     output:
-        report("<results>/figures/figure02.png", caption="../report/figure02.rst", category="Figures"),
         report("<results>/figures/frontier.png", caption="../report/frontier.rst", category="Figures"),
         report("<results>/figures/training.png", caption="../report/training.rst", category="Figures"),
         "<results>/figures/figure02.svg",
         "<results>/figures/frontier.svg",
         "<results>/figures/training.svg",
-        "<results>/figures/meta.json",
+        "<results>/figures/figure02.meta.json",
+        figure=report("<results>/figures/figure02.png", caption="../report/figure02.rst", category="Figures"),
     log:
         "<logs>/plot.log",
     benchmark:
@@ -44,11 +45,56 @@ rule plot:
         "../../environment.yml"
     params:
         logs=lambda wildcards, input: Path(input.logs[-1]).parents[2],
-        out=subpath(output[0], parent=True),
         reads=reads("plot"),
         options=options,
     shell:
-        "python stages/plot.py --tables {input.tables} --logs {params.logs} --out {params.out}{params.options} > {log} 2>&1"
+        "python stages/plot.py --tables {input.tables} --logs {params.logs} --out {output.figure}{params.options} > {log} 2>&1"
+
+
+# The paper's other tables, figures and sample pages: each needs its own models, no more.
+rule exhibit_table:
+    input:
+        exhibit_inputs,
+        data="<data>/dataset.json",
+        judge="<results>/judge/judge.json",
+    output:
+        "<results>/tables/{exhibit}.md",
+        "<results>/tables/{exhibit}.tex",
+        "<results>/tables/{exhibit}.meta.json",
+        exhibit=report("<results>/tables/{exhibit}.csv", caption="../report/exhibit.rst", category="The paper's tables"),
+    log:
+        "<logs>/exhibit/{exhibit}.log",
+    benchmark:
+        "<benchmarks>/exhibit/{exhibit}.tsv"
+    wildcard_constraints:
+        exhibit=alternatives(name for name in EXHIBITS if name.startswith("table")),
+    conda:
+        "../../environment.yml"
+    params:
+        results=lambda wildcards, output: Path(output.exhibit).parents[1],
+        reads=reads("exhibit"),
+        options=options,
+    shell:
+        "python stages/exhibit.py --exhibit {wildcards.exhibit} --data {input.data} --results {params.results}"
+        " --out {output.exhibit}{params.options} > {log} 2>&1"
+
+
+use rule exhibit_table as exhibit_figure with:
+    output:
+        "<results>/figures/{exhibit}.svg",
+        "<results>/figures/{exhibit}.meta.json",
+        exhibit=report("<results>/figures/{exhibit}.png", caption="../report/exhibit.rst", category="The paper's figures"),
+    wildcard_constraints:
+        exhibit=alternatives(name for name in EXHIBITS if name.startswith("figure") and name not in PAGES),
+
+
+use rule exhibit_table as exhibit_page with:
+    output:
+        "<results>/figures/{exhibit}.txt",
+        "<results>/figures/{exhibit}.meta.json",
+        exhibit=report("<results>/figures/{exhibit}.html", caption="../report/exhibit.rst", category="The paper's samples"),
+    wildcard_constraints:
+        exhibit=alternatives(PAGES),
 
 
 rule report:
@@ -56,9 +102,10 @@ rule report:
         data="<data>/dataset.json",
         tables="<results>/tables/tables.csv",
         figures="<results>/figures/figure02.png",
-        samples=of_models("<results>/samples/{model}/samples.safetensors"),
+        samples=expand("<results>/samples/{model}/samples.safetensors", model=all_models()),
     output:
-        "<results>/report.html",
+        "<results>/report.meta.json",
+        page="<results>/report.html",
     log:
         "<logs>/report.log",
     benchmark:
@@ -73,4 +120,20 @@ rule report:
         options=options,
     shell:
         "python stages/report.py --data {input.data} --tables {params.tables} --figures {params.figures}"
-        " --samples {params.samples} --out {output}{params.options} > {log} 2>&1"
+        " --samples {params.samples} --out {output.page}{params.options} > {log} 2>&1"
+
+
+use rule report as paper_report with:
+    input:
+        data="<data>/dataset.json",
+        tables="<results>/tables/tables.csv",
+        figures="<results>/figures/figure02.png",
+        samples=expand("<results>/samples/{model}/samples.safetensors", model=all_models()),
+        exhibits=[f"<results>/{target(exhibit)}" for exhibit in PARAMS.paper.exhibits],
+    output:
+        "<results>/paper.meta.json",
+        page="<results>/paper.html",
+    log:
+        "<logs>/paper_report.log",
+    benchmark:
+        "<benchmarks>/paper_report.tsv"

@@ -1,7 +1,8 @@
 rule score:
     input:
         data="<data>/dataset.json",
-        judge="<results>/judge/model.safetensors",
+        judge="<results>/judge/judge.json",
+        reference="<results>/reference/reference.json",
         samples="<results>/samples/{variant}/{recipe}/samples.safetensors",
     output:
         "<results>/scores/{variant}/{recipe}/scores.json",
@@ -11,6 +12,9 @@ rule score:
         "<logs>/score/{variant}/{recipe}.log",
     benchmark:
         "<benchmarks>/score/{variant}/{recipe}.tsv"
+    wildcard_constraints:
+        variant=alternatives([*PARAMS.variants, PUBLIC]),
+        recipe=f"{RECIPES}|{alternatives(PARAMS.public)}",
     conda:
         "../../environment.yml"
     resources:
@@ -20,14 +24,15 @@ rule score:
         reads=reads("score"),
         options=options,
     shell:
-        "python stages/score.py --data {input.data} --judge {input.judge} --samples {input.samples}"
-        " --out {params.out}{params.options} > {log} 2>&1"
+        "python stages/score.py --data {input.data} --judge {input.judge} --reference {input.reference}"
+        " --samples {input.samples} --out {params.out}{params.options} > {log} 2>&1"
 
 
 use rule score as score_teacher with:
     input:
         data="<data>/dataset.json",
-        judge="<results>/judge/model.safetensors",
+        judge="<results>/judge/judge.json",
+        reference="<results>/reference/reference.json",
         samples="<results>/samples/teacher/samples.safetensors",
     output:
         "<results>/scores/teacher/scores.json",
@@ -37,6 +42,54 @@ use rule score as score_teacher with:
         "<logs>/score/teacher.log",
     benchmark:
         "<benchmarks>/score/teacher.tsv"
+
+
+use rule score as score_completions with:
+    input:
+        data="<data>/dataset.json",
+        judge="<results>/judge/judge.json",
+        reference="<results>/reference/reference.json",
+        samples="<results>/conditional/samples/{variant}/{recipe}/samples.safetensors",
+    output:
+        "<results>/conditional/scores/{variant}/{recipe}/scores.json",
+        "<results>/conditional/scores/{variant}/{recipe}/per_sample.parquet",
+        "<results>/conditional/scores/{variant}/{recipe}/meta.json",
+    log:
+        "<logs>/score_completions/{variant}/{recipe}.log",
+    benchmark:
+        "<benchmarks>/score_completions/{variant}/{recipe}.tsv"
+
+
+use rule score as score_teacher_completions with:
+    input:
+        data="<data>/dataset.json",
+        judge="<results>/judge/judge.json",
+        reference="<results>/reference/reference.json",
+        samples="<results>/conditional/samples/teacher/samples.safetensors",
+    output:
+        "<results>/conditional/scores/teacher/scores.json",
+        "<results>/conditional/scores/teacher/per_sample.parquet",
+        "<results>/conditional/scores/teacher/meta.json",
+    log:
+        "<logs>/score_completions/teacher.log",
+    benchmark:
+        "<benchmarks>/score_completions/teacher.tsv"
+
+
+use rule score as score_matched with:
+    input:
+        data="<data>/dataset.json",
+        judge="<results>/judge/judge.json",
+        reference="<results>/reference/reference.json",
+        samples="<results>/matched/samples/{variant}/{recipe}/samples.safetensors",
+    output:
+        "<results>/matched/scores/{variant}/{recipe}/scores.json",
+        "<results>/matched/scores/{variant}/{recipe}/per_sample.parquet",
+        "<results>/matched/scores/{variant}/{recipe}/meta.json",
+    log:
+        "<logs>/score_matched/{variant}/{recipe}.log",
+    benchmark:
+        "<benchmarks>/score_matched/{variant}/{recipe}.tsv"
 
 
 rule synthetic:

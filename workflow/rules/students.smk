@@ -1,7 +1,7 @@
 rule sdtt:
     input:
         data="<data>/dataset.json",
-        teacher=teacher_of,
+        teacher=sdtt_teacher,
     output:
         "<results>/models/{variant}/sdtt{round}/model.safetensors",
         "<results>/models/{variant}/sdtt{round}/train_log.csv",
@@ -19,8 +19,33 @@ rule sdtt:
         reads=reads("sdtt"),
         options=options,
     shell:
-        "python stages/sdtt.py --data {input.data} --round {wildcards.round} --teacher {input.teacher}"
-        " --out {params.out}{params.options} > {log} 2>&1"
+        "python stages/sdtt.py --data {input.data} --round {wildcards.round} --teacher {input.teacher} --out {params.out}{params.options} > {log} 2>&1"
+
+
+rule di4c:
+    input:
+        data="<data>/dataset.json",
+        teacher=di4c_teacher,
+    output:
+        "<results>/models/{variant}/{before}di4c{round}/model.safetensors",
+        "<results>/models/{variant}/{before}di4c{round}/train_log.csv",
+        "<results>/models/{variant}/{before}di4c{round}/meta.json",
+    log:
+        "<logs>/di4c/{variant}/{before}{round}.log",
+    benchmark:
+        "<benchmarks>/di4c/{variant}/{before}{round}.tsv"
+    wildcard_constraints:
+        before=r"(sdtt[1-9]\d*-)?",
+    conda:
+        "../../environment.yml"
+    resources:
+        accelerator=1,
+    params:
+        out=subpath(output[0], parent=True),
+        reads=reads("di4c"),
+        options=options,
+    shell:
+        "python stages/di4c.py --data {input.data} --round {wildcards.round} --teacher {input.teacher} --out {params.out}{params.options} > {log} 2>&1"
 
 
 rule couple:
@@ -28,22 +53,24 @@ rule couple:
         data="<data>/dataset.json",
         teacher="<results>/teacher/model.safetensors",
     output:
-        "<results>/couplings/teacher/couplings.safetensors",
-        "<results>/couplings/teacher/meta.json",
+        "<results>/couplings<couplings_shard>/teacher/couplings.safetensors",
+        "<results>/couplings<couplings_shard>/teacher/meta.json",
     log:
-        "<logs>/couple/teacher.log",
+        "<logs>/couple<couplings_shard>/teacher.log",
     benchmark:
-        "<benchmarks>/couple/teacher.tsv"
+        "<benchmarks>/couple<couplings_shard>/teacher.tsv"
     conda:
         "../../environment.yml"
     resources:
         accelerator=1,
     params:
         out=subpath(output[0], parent=True),
+        shard=shard("couplings"),
         reads=reads("couple"),
         options=options,
     shell:
-        "python stages/couple.py --data {input.data} --teacher {input.teacher}" " --out {params.out}{params.options} > {log} 2>&1"
+        "python stages/couple.py --data {input.data} --teacher {input.teacher}{params.shard}"
+        " --out {params.out}{params.options} > {log} 2>&1"
 
 
 use rule couple as couple_student with:
@@ -51,12 +78,12 @@ use rule couple as couple_student with:
         data="<data>/dataset.json",
         teacher="<results>/models/{variant}/sdtt{round}/model.safetensors",
     output:
-        "<results>/couplings/{variant}/sdtt{round}/couplings.safetensors",
-        "<results>/couplings/{variant}/sdtt{round}/meta.json",
+        "<results>/couplings<couplings_shard>/{variant}/sdtt{round}/couplings.safetensors",
+        "<results>/couplings<couplings_shard>/{variant}/sdtt{round}/meta.json",
     log:
-        "<logs>/couple/{variant}/sdtt{round}.log",
+        "<logs>/couple<couplings_shard>/{variant}/sdtt{round}.log",
     benchmark:
-        "<benchmarks>/couple/{variant}/sdtt{round}.tsv"
+        "<benchmarks>/couple<couplings_shard>/{variant}/sdtt{round}.tsv"
 
 
 rule redi:
@@ -80,7 +107,7 @@ rule redi:
         reads=reads("redi"),
         options=options,
     shell:
-        "python stages/redi.py --couplings {input.couplings} --init {input.init}" " --out {params.out}{params.options} > {log} 2>&1"
+        "python stages/redi.py --couplings {input.couplings} --init {input.init} --out {params.out}{params.options} > {log} 2>&1"
 
 
 use rule redi as redi_student with:

@@ -1,51 +1,98 @@
-rule train_judge:
+rule judge:
     input:
         data="<data>/dataset.json",
     output:
-        "<results>/judge/model.safetensors",
-        "<results>/judge/config.json",
-        "<results>/judge/tokenizer.json",
         "<results>/judge/judge.json",
         "<results>/judge/train_log.csv",
         "<results>/judge/meta.json",
     log:
-        "<logs>/train_judge.log",
+        "<logs>/judge.log",
     benchmark:
-        "<benchmarks>/train_judge.tsv"
+        "<benchmarks>/judge.tsv"
     conda:
         "../../environment.yml"
     resources:
         accelerator=1,
     params:
         out=subpath(output[0], parent=True),
-        reads=reads("train_judge"),
+        stage=PARAMS.judge.stage,
+        reads=reads(PARAMS.judge.stage),
         options=options,
     shell:
-        "python stages/train_judge.py --data {input.data} --out {params.out}{params.options} > {log} 2>&1"
+        "python stages/{params.stage}.py --data {input.data} --out {params.out}{params.options} > {log} 2>&1"
 
 
-rule pretrain:
+rule reference:
+    input:
+        data="<data>/dataset.json",
+        judge="<results>/judge/judge.json",
+    output:
+        "<results>/reference/reference.json",
+        "<results>/reference/reference.safetensors",
+        "<results>/reference/meta.json",
+    log:
+        "<logs>/reference.log",
+    benchmark:
+        "<benchmarks>/reference.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        accelerator=1,
+    params:
+        out=subpath(output[0], parent=True),
+        reads=reads("reference"),
+        options=options,
+    shell:
+        "python stages/reference.py --data {input.data} --judge {input.judge} --out {params.out}{params.options} > {log} 2>&1"
+
+
+rule teacher:
     input:
         data="<data>/dataset.json",
     output:
         "<results>/teacher/model.safetensors",
-        "<results>/teacher/teacher.json",
+        "<results>/teacher/validation.json",
         "<results>/teacher/train_log.csv",
         "<results>/teacher/meta.json",
     log:
-        "<logs>/pretrain.log",
+        "<logs>/teacher.log",
     benchmark:
-        "<benchmarks>/pretrain.tsv"
+        "<benchmarks>/teacher.tsv"
     conda:
         "../../environment.yml"
     resources:
         accelerator=1,
     params:
         out=subpath(output[0], parent=True),
-        reads=reads("pretrain"),
+        stage=PARAMS.teacher.stage,
+        reads=reads(PARAMS.teacher.stage),
         options=options,
     shell:
-        "python stages/pretrain.py --data {input.data} --out {params.out}{params.options} > {log} 2>&1"
+        "python stages/{params.stage}.py --data {input.data} --out {params.out}{params.options} > {log} 2>&1"
+
+
+rule load_public:
+    input:
+        data="<data>/dataset.json",
+    output:
+        "<results>/models/public/{name}/model.safetensors",
+        "<results>/models/public/{name}/validation.json",
+        "<results>/models/public/{name}/train_log.csv",
+        "<results>/models/public/{name}/meta.json",
+    log:
+        "<logs>/load_public/{name}.log",
+    benchmark:
+        "<benchmarks>/load_public/{name}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        accelerator=1,
+    params:
+        out=subpath(output[0], parent=True),
+        reads=reads("load_mdlm"),
+        options=options,
+    shell:
+        "python stages/load_mdlm.py --data {input.data} --public {wildcards.name} --out {params.out}{params.options} > {log} 2>&1"
 
 
 rule adopt:
@@ -65,4 +112,53 @@ rule adopt:
         reads=reads("adopt"),
         options=options,
     shell:
-        "python stages/adopt.py --teacher {input.teacher} --variant {wildcards.variant}" " --out {params.out}{params.options} > {log} 2>&1"
+        "python stages/adopt.py --teacher {input.teacher} --variant {wildcards.variant} --out {params.out}{params.options} > {log} 2>&1"
+
+
+rule scratch:
+    input:
+        data="<data>/dataset.json",
+    output:
+        "<results>/models/{variant}/scratch/model.safetensors",
+        "<results>/models/{variant}/scratch/validation.json",
+        "<results>/models/{variant}/scratch/train_log.csv",
+        "<results>/models/{variant}/scratch/meta.json",
+    log:
+        "<logs>/scratch/{variant}.log",
+    benchmark:
+        "<benchmarks>/scratch/{variant}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        accelerator=1,
+    params:
+        out=subpath(output[0], parent=True),
+        reads=reads("pretrain"),
+        options=options,
+    shell:
+        "python stages/pretrain.py --data {input.data} --variant {wildcards.variant} --out {params.out}{params.options} > {log} 2>&1"
+
+
+rule finetune:
+    input:
+        data="<data>/dataset.json",
+        init="<results>/models/{variant}/teacher/model.safetensors",
+    output:
+        "<results>/models/{variant}/finetune/model.safetensors",
+        "<results>/models/{variant}/finetune/validation.json",
+        "<results>/models/{variant}/finetune/train_log.csv",
+        "<results>/models/{variant}/finetune/meta.json",
+    log:
+        "<logs>/finetune/{variant}.log",
+    benchmark:
+        "<benchmarks>/finetune/{variant}.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        accelerator=1,
+    params:
+        out=subpath(output[0], parent=True),
+        reads=reads("finetune"),
+        options=options,
+    shell:
+        "python stages/finetune.py --data {input.data} --init {input.init} --out {params.out}{params.options} > {log} 2>&1"

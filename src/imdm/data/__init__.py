@@ -1,5 +1,5 @@
 """From text to packed blocks: corpora, document split, tokenizer, packing, reading.
 
-`pydocs` and `text_files` yield documents, `splits` says which part each belongs to, `bpe` trains the
-tokenizer on the training part, `packing` writes blocks and `blocks` reads them.
+`corpus` opens what the parameters name (`pydocs`, `text_files`, `lm1b`, `openwebtext`; local archives or the `hub`), `splits`
+says which part a document belongs to, `tokenizer` loads or trains (`bpe`) the vocabulary, `packing` writes blocks and `blocks` reads them.
 """

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,6 @@ from imdm.errors import UserError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_KEYS = ("corpus", "seq_len", "vocab_size", "mask_id", "bos_id", "eos_id", "tokenizer_sha256", "splits", "statistics")
-
 
 @dataclass(frozen=True)
 class Dataset:
@@ -28,18 +26,24 @@ class Dataset:
     Attributes:
         path: its dataset.json.
         seq_len: L, tokens per block.
+        packing: `corpus.packing`.
         vocab_size: rows of the network's vocabulary, the mask's included.
+        tokenizer_kind: BPE (of bytes) or WordPiece.
+        tokenizer_source: `corpus.tokenizer`.
         tokenizer_sha256: digest of tokenizer.json, which every model and sample carries along.
-        splits: blocks, tokens, tail, documents and sha256 of each split.
+        splits: blocks, tokens, dropped (tokens in no block), documents and sha256 of each split.
     """
 
     path: Path
     corpus: str
     seq_len: int
+    packing: str
     vocab_size: int
     mask_id: int
     bos_id: int
     eos_id: int
+    tokenizer_kind: str
+    tokenizer_source: str
     tokenizer_sha256: str
     splits: dict[str, dict[str, Any]]
     statistics: dict[str, Any]
@@ -58,7 +62,7 @@ class Dataset:
             raise UserError(f"{path} does not exist; run tokenize_pack.") from None
         except (ValueError, OSError):
             tree = None
-        if not isinstance(tree, dict) or set(tree) != set(_KEYS):
+        if not isinstance(tree, dict) or set(tree) != {field.name for field in fields(cls)} - {"path"}:
             raise UserError(f"{path} is not a dataset.json of tokenize_pack; correct --data or run tokenize_pack again.")
         return cls(path, **tree)
 
@@ -89,10 +93,10 @@ class Dataset:
         Raises:
             UserError: tokenizer.json is missing, damaged or of another corpus.
         """
-        from imdm.data.bpe import load_bpe
+        from imdm.data.tokenizer import read_tokenizer
 
         file = self.path.with_name("tokenizer.json")
-        tokenizer = load_bpe(file)
+        tokenizer = read_tokenizer(file)
         if sha256(file) != self.tokenizer_sha256:
             raise UserError(f"{file} is not the tokenizer that {self.path} was packed with; run tokenize_pack again.")
         return tokenizer

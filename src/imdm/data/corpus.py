@@ -7,44 +7,58 @@ import platform
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from imdm.data import pydocs, text_files
+from imdm.data import lm1b, openwebtext, pydocs, text_files
+from imdm.errors import UserError
 from imdm.params import Corpus
 
 
-def open_corpus(corpus: Corpus) -> Callable[[], Iterable[str]]:
-    """A function that gives all documents from the start, in the same order each time.
+class Source:
+    """All documents from the start in the same order each time, as (text, whether it is held out); counts them.
 
-    The embedded corpus (2 MB) is held in memory, files are read anew.
+    Args:
+        read: starts from the first document at each call.
+        origin: where the text comes from, for dataset.json.
 
-    Raises:
-        UserError: as `pydocs.documents` and `text_files.documents` do; for files only when they are read.
+    Attributes:
+        documents: how many there are; None before they have been read once.
     """
-    if corpus.name == "pydocs":
-        held = list(pydocs.documents())
-        return lambda: held
-    return lambda: text_files.documents(corpus)
 
+    def __init__(self, read: Callable[[], Iterable[tuple[str, bool]]], origin: str, documents: int | None = None):
+        self.read, self.origin, self.documents = read, origin, documents
+        self._summary: dict[str, Any] = {}
 
-class Tally:
-    """Counts the documents that pass through it."""
-
-    def __init__(self, corpus: Corpus):
-        self.documents = self.characters = self.bytes = 0
-        self._digest = hashlib.sha256()
-        python = f"{platform.python_implementation()} {platform.python_version()}"
-        self.source = python if corpus.name == "pydocs" else f"{len(text_files.find_files(corpus.path or ''))} files of {corpus.path}"
-
-    def __call__(self, documents: Iterable[str]) -> Iterator[str]:
-        """The documents, counted one by one."""
-        for document in documents:
-            data = document.encode()
-            self._digest.update(data + b"\0")
-            self.documents += 1
-            self.characters += len(document)
-            self.bytes += len(data)
-            yield document
+    def __iter__(self) -> Iterator[tuple[str, bool]]:
+        count = characters = size = 0
+        digest = hashlib.sha256()
+        for text, held_out in self.read():
+            try:
+                data = text.encode()
+            except UnicodeEncodeError:  # JSON can spell one
+                raise UserError(f"document {count + 1} of {self.origin} holds half a surrogate pair; remove it.") from None
+            digest.update(data + b"\0")
+            count, characters, size = count + 1, characters + len(text), size + len(data)
+            yield text, held_out
+        self.documents = count
+        self._summary = {"documents": count, "characters": characters, "bytes": size, "sha256": digest.hexdigest()}
 
     def summary(self) -> dict[str, Any]:
-        """Number of documents, characters and UTF-8 bytes, sha256 of the text in its order, and where it comes from."""
-        counts = {"documents": self.documents, "characters": self.characters, "bytes": self.bytes}
-        return {**counts, "sha256": self._digest.hexdigest(), "source": self.source}
+        """Documents, characters, UTF-8 bytes and sha256 of what was read last, in its order, and where it comes from."""
+        return {**self._summary, "source": self.origin}
+
+
+def open_corpus(corpus: Corpus) -> Source:
+    """The documents of a corpus. The embedded one (2 MB) is held in memory, the others are read anew each time.
+
+    Raises:
+        UserError: as the `documents` of `pydocs`, `text_files`, `lm1b` and `openwebtext` do; but for pydocs only when they are read.
+    """
+    if corpus.name == "pydocs":
+        held = [(text, False) for text in pydocs.documents()]
+        return Source(lambda: held, f"{platform.python_implementation()} {platform.python_version()}", len(held))
+    if corpus.name == "files":
+        count = len(text_files.find_files(corpus.path or "", text_files.SUFFIXES))
+        return Source(lambda: ((text, False) for text in text_files.documents(corpus)), f"{count} files of {corpus.path}")
+    module = {"lm1b": lm1b, "openwebtext": openwebtext}[corpus.name]
+    if corpus.path is None:
+        return Source(lambda: module.documents(corpus), module.HUB.name, sum(module.HUB.sizes.values()))
+    return Source(lambda: module.documents(corpus), corpus.path)

@@ -11,34 +11,66 @@ from imdm.errors import UserError
 from imdm.params import Corpus
 
 SPLITS = ("train", "judge", "valid", "test")
+HAVE_HELD_OUT = ("lm1b", "openwebtext")  # corpora that come with their own held-out documents
 
 
 class Splitter:
     """Assigns documents to splits by a hash of their text: neither order nor number of the others matters,
-    and equal documents stay together.
+    and equal documents stay together. Where the corpus has held-out documents of its own, these are for validation
+    but for the share of test, and the judge has its share of the others.
 
     Args:
-        corpus: gives the fractions; train gets the rest.
+        corpus: gives the fractions; train (or valid, of the held-out documents) gets the rest.
         seed: seeds.data.
 
+    Attributes:
+        used: the splits that must get documents.
+
     Raises:
-        UserError: nothing is left for train.
+        UserError: nothing is left for train or valid.
     """
 
     def __init__(self, corpus: Corpus, seed: int):
         fractions = {"test": corpus.test_fraction, "valid": corpus.valid_fraction, "judge": corpus.judge_fraction}
-        if sum(fractions.values()) >= 1:
-            names = " + ".join(f"corpus.{name}_fraction" for name in reversed(fractions))
-            raise UserError(f"{names} = {sum(fractions.values()):g} leaves nothing to train on; make the sum less than 1.")
+        if corpus.name in HAVE_HELD_OUT:
+            parts = {False: ("train", ["judge"]), True: ("valid", ["test"])}
+        else:
+            parts = {False: ("train", list(fractions))}
         self._salt = hashlib.sha256(f"split:{seed}".encode()).digest()
-        self._bounds: list[tuple[float, str]] = []
-        bound = 0.0
-        for name, fraction in fractions.items():
-            bound += fraction
-            self._bounds.append((bound * 2.0**64, name))
+        self._parts: dict[bool, tuple[str, list[tuple[float, str]]]] = {}
+        self.used: set[str] = set()
+        for held_out, (rest, names) in parts.items():
+            bound, bounds = 0.0, []
+            for name in names:
+                bound += fractions[name]
+                bounds.append((bound * 2.0**64, name))
+            if bound >= 1:
+                keys = " + ".join(f"corpus.{name}_fraction" for name in reversed(names))
+                purpose = "validate" if held_out else "train"
+                raise UserError(f"{keys} = {bound:g} leaves nothing to {purpose} on; make it less than 1.")
+            self._parts[held_out] = rest, bounds
+            self.used |= {rest, *(name for name in names if fractions[name] > 0)}
 
-    def __call__(self, document: str) -> str:
+    def __call__(self, document: str, held_out: bool = False) -> str:
         """The split of a document: train, judge, valid or test."""
+        rest, bounds = self._parts[held_out]
         digest = hashlib.blake2b(document.encode(), digest_size=8, key=self._salt).digest()
         place = int.from_bytes(digest, "little")
-        return next((name for bound, name in self._bounds if place < bound), "train")
+        return next((name for bound, name in bounds if place < bound), rest)
+
+
+def too_small(corpus: Corpus, name: str, tokens: int) -> UserError:
+    """The error for a split that fills no block.
+
+    Args:
+        tokens: how many it has.
+    """
+    source = f"{corpus.name} {corpus.path!r}" if corpus.path else corpus.name
+    remedies = {"train": "add text", "valid": "add held-out text"} if corpus.name in HAVE_HELD_OUT else {"train": "add text"}
+    if corpus.name == "openwebtext":
+        remedies = {"train": "add text, lower corpus.valid_documents", "valid": "raise corpus.valid_documents"}
+    remedy = remedies.get(name, f"add text, raise corpus.{name}_fraction")
+    return UserError(
+        f"the {name} split of corpus {source} has {tokens} tokens, too few for one block of corpus.seq_len = {corpus.seq_len}; "
+        f"{remedy} or lower corpus.seq_len."
+    )

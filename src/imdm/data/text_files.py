@@ -1,4 +1,4 @@
-"""The corpus `files`: the user's own text, streamed document by document."""
+"""The corpus `files`: the user's own text, streamed document by document; and reading of lines and records."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from imdm.errors import UserError
 from imdm.params import Corpus
 
-_SUFFIXES = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz")
+SUFFIXES = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz")
 
 
 def documents(corpus: Corpus) -> Iterator[str]:
@@ -24,9 +25,9 @@ def documents(corpus: Corpus) -> Iterator[str]:
     Raises:
         UserError: no file matches; a file is of another type, isn't UTF-8, or a record isn't what it should be.
     """
-    for path in find_files(corpus.path or ""):
+    for path in find_files(corpus.path or "", SUFFIXES):
         if ".jsonl" in path.suffixes:
-            found = _records(path, corpus.text_field)
+            found = records(path, corpus.text_field)
         elif corpus.documents == "line":
             found = (line for _, line in _lines(path))
         else:
@@ -36,8 +37,11 @@ def documents(corpus: Corpus) -> Iterator[str]:
                 yield stripped
 
 
-def find_files(pattern: str) -> list[Path]:
+def find_files(pattern: str, suffixes: tuple[str, ...]) -> list[Path]:
     """Files that a glob (`**` for any depth, `~` for home) matches, sorted.
+
+    Args:
+        suffixes: endings of the types that can be read.
 
     Raises:
         UserError: there are none, or one is of a type that can't be read.
@@ -47,23 +51,35 @@ def find_files(pattern: str) -> list[Path]:
     if not files:
         raise UserError(f"corpus.path = {pattern!r} matches no file; correct the glob (it is relative to {Path.cwd()}).")
     for path in files:
-        if not path.name.endswith(_SUFFIXES):
-            raise UserError(f"{path} is none of {', '.join(_SUFFIXES)}; rename it, or narrow corpus.path = {pattern!r}.")
+        if not path.name.endswith(suffixes):
+            raise UserError(f"{path} is none of {', '.join(suffixes)}; rename it, or narrow corpus.path = {pattern!r}.")
     return files
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines (from 1) without their ends, decoded strictly; a byte-order mark is dropped."""
+def decoded_lines(file: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
+    """Numbered lines (from 1) without their ends, decoded strictly; a byte-order mark is dropped.
+
+    Raises:
+        UserError: a line isn't UTF-8; it says where in the file `name`.
+    """
     offset, number = 0, 0
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            for number, raw in enumerate(file, start=1):
-                line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
-                yield number, line.rstrip("\r\n")
-                offset += len(raw)
+        for number, raw in enumerate(file, start=1):
+            line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+            yield number, line.rstrip("\r\n")
+            offset += len(raw)
     except UnicodeDecodeError as error:
         place = f"line {number}, byte {offset + error.start}"
-        raise UserError(f"{path} is not UTF-8 ({place}); convert it, for example with iconv -f LATIN1 -t UTF-8.") from None
+        raise UserError(f"{name} is not UTF-8 ({place}); convert it, for example with iconv -f LATIN1 -t UTF-8.") from None
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines of a file, packed by gzip or not, as `decoded_lines` gives them."""
+    number = 0
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            for number, line in decoded_lines(file, str(path)):
+                yield number, line
     except (EOFError, gzip.BadGzipFile, zlib.error):
         raise UserError(f"{path} is a broken gzip file after line {number}; fetch it again or leave it out of corpus.path.") from None
     except PermissionError:
@@ -82,8 +98,12 @@ def _blocks(path: Path, by_blank_line: bool) -> Iterator[str]:
     yield "\n".join(block)
 
 
-def _records(path: Path, field: str) -> Iterator[str]:
-    """The text field of each JSON record, one a line."""
+def records(path: Path, field: str) -> Iterator[str]:
+    """The text field of each JSON record, one a line, as it is.
+
+    Raises:
+        UserError: a record isn't what it should be; it says in which line.
+    """
     for number, line in _lines(path):
         if not line.strip():
             continue

@@ -26,8 +26,9 @@ class Stream(IntEnum):
     MASK = 7  # which positions the forward process masks
     ROW = 8  # the seed of a sequence
     BLOCK = 9  # which training block a coupling starts from
-    SUBSTEP = 10  # draws of the SDTT teacher
+    SUBSTEP = 10  # draws within a step of distillation
     NOISE = 11  # coordinates of the noise vector
+    LATENT = 12  # the latent of a sequence in one network call (Di4C)
 
 
 def _signed(value: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from imdm.models.config import NetworkConfig
 from imdm.models.dit import Network
 from imdm.params import Couplings
 from imdm.sampling.sampler import sample
+from imdm.shards import refuse_shard
 
 _KEY = "imdm"
 
@@ -78,10 +80,19 @@ def make_couplings(network: Network, blocks: np.ndarray, first: int, count: int,
     return {"x": x.int().cpu(), "masked": masked.cpu(), "t": t.cpu(), "seed": seeds.cpu()}
 
 
-def save_couplings(path: str | Path, tensors: dict[str, Tensor], config: NetworkConfig, settings: Couplings) -> None:
-    """Write `make_couplings`'s tensors with the teacher's vocabulary and the settings."""
+def save_couplings(
+    path: str | Path, tensors: dict[str, Tensor], config: NetworkConfig, settings: Couplings, shard: dict[str, Any] | None = None
+) -> None:
+    """Write `make_couplings`'s tensors with the teacher's vocabulary, the settings and, of a shard, its rows.
+
+    The batch size isn't among them, since it changes nothing.
+    """
     about = {"vocab_size": config.vocab_size, "seq_len": config.seq_len, "tokenizer_sha256": config.tokenizer_sha256}
-    save_file(tensors, path, metadata={_KEY: json.dumps(about | settings.model_dump(mode="json"), sort_keys=True)})
+    save_file(
+        tensors,
+        path,
+        metadata={_KEY: json.dumps(about | settings.model_dump(mode="json", exclude={"batch_size"}) | (shard or {}), sort_keys=True)},
+    )
 
 
 def load_couplings(path: str | Path, config: NetworkConfig) -> CouplingSet:
@@ -98,6 +109,7 @@ def load_couplings(path: str | Path, config: NetworkConfig) -> CouplingSet:
         raise UserError(f"{path} is truncated or no couplings ({error}); run stage couple again.") from None
     except KeyError:
         raise UserError(f"{path} holds no couplings; give the couplings.safetensors of stage couple.") from None
+    refuse_shard(about, path)
     for key in ("vocab_size", "seq_len", "tokenizer_sha256"):
         if about[key] != getattr(config, key):
             raise UserError(

@@ -6,7 +6,10 @@ network) holds one set of weights, which serves as both.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -20,14 +23,29 @@ from imdm.models.dit import Network
 from imdm.models.ema import Ema
 
 _KEY = "imdm"
+_ADDED = ("vocab_embed.imdm_mlp.", "vocab_embed.mask_table", "latent_projection.")  # what a variant or Di4C adds to an MDLM
 
 
 def save_network(path: str | Path, network: Network, ema: Ema | None = None) -> None:
     """Write a checkpoint; equal weights give equal bytes."""
-    tensors = {f"online.{name}": tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    if ema is not None:
-        tensors |= {f"ema.{name}": tensor.detach().cpu().contiguous() for name, tensor in zip(ema.names, ema.shadow)}
-    save_file(tensors, path, metadata={_KEY: network.config.model_dump_json()})
+    write_checkpoint(path, network.config, network.state_dict(), dict(zip(ema.names, ema.shadow)) if ema else {})
+
+
+def write_checkpoint(path: str | Path, config: NetworkConfig, online: dict[str, Tensor], ema: dict[str, Tensor]) -> None:
+    """As `save_network`, from tensors by name; `ema` is empty where there is one set of weights."""
+    sets = {"online": online, "ema": ema}
+    tensors = {f"{kind}.{name}": tensor.detach().cpu().contiguous() for kind, found in sets.items() for name, tensor in found.items()}
+    save_file(tensors, path, metadata={_KEY: config.model_dump_json()})
+
+
+def is_checkpoint(path: str | Path) -> bool:
+    """Whether a safetensors file is one of ours.
+
+    Raises:
+        UserError: it is truncated or no safetensors file.
+    """
+    with _opened(path) as file:
+        return _KEY in (file.metadata() or {})
 
 
 def read_config(path: str | Path) -> NetworkConfig:
@@ -36,14 +54,42 @@ def read_config(path: str | Path) -> NetworkConfig:
     Raises:
         UserError: the file is truncated or isn't one of ours.
     """
+    with _opened(path) as file:
+        metadata = file.metadata() or {}
+    try:
+        return NetworkConfig.model_validate_json(metadata[_KEY])
+    except (KeyError, ValidationError):
+        raise UserError(f"{path} is not a checkpoint of this project; load a public one with load_mdlm.") from None
+
+
+def read_tensors(path: str | Path) -> dict[str, Tensor]:
+    """Every tensor of a safetensors file, in its order.
+
+    Raises:
+        UserError: it is truncated or no safetensors file.
+    """
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+
+
+def read_sets(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Online weights and moving average of a checkpoint, by the network's names; the second may be empty.
+
+    Raises:
+        UserError: as `read_tensors`.
+    """
+    tensors = read_tensors(path)
+    sets = [{name.removeprefix(kind): t for name, t in tensors.items() if name.startswith(kind)} for kind in ("online.", "ema.")]
+    return sets[0], sets[1]
+
+
+@contextlib.contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-        return NetworkConfig.model_validate_json(metadata[_KEY])
+            yield file
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is truncated or no safetensors file ({error}); run the stage that makes it again.") from None
-    except (KeyError, ValidationError):
-        raise UserError(f"{path} is not a checkpoint of this project; give one that pretrain, adopt, sdtt or redi wrote.") from None
+        raise UserError(f"{path} is truncated or no safetensors file ({error}); make or download it again.") from None
 
 
 def load_network(path: str | Path, weights: str = "ema", body_dtype: torch.dtype | None = None) -> Network:
@@ -76,7 +122,7 @@ def share_weights(network: Network, source: Network) -> None:
 
 def _fill(network: Network, found: dict[str, Tensor], origin: str) -> None:
     own = network.state_dict()
-    missing = [name for name in own if name not in found and not name.startswith(("vocab_embed.imdm_mlp.", "vocab_embed.mask_table"))]
+    missing = [name for name in own if name not in found and not name.startswith(_ADDED)]
     wrong = [name for name in found if name not in own or own[name].shape != found[name].shape]
     if missing or wrong:
         raise UserError(
@@ -86,13 +132,5 @@ def _fill(network: Network, found: dict[str, Tensor], origin: str) -> None:
 
 
 def _weights(path: str | Path, weights: str) -> dict[str, Tensor]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is truncated or no safetensors file ({error}); run the stage that makes it again.") from None
-    sets: dict[str, dict[str, Tensor]] = {"online": {}, "ema": {}}
-    for name, tensor in tensors.items():
-        kind, _, rest = name.partition(".")
-        sets.setdefault(kind, {})[rest] = tensor
-    return sets["online"] | (sets["ema"] if weights == "ema" else {})
+    online, ema = read_sets(path)
+    return online | (ema if weights == "ema" else {})

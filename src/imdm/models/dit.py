@@ -4,6 +4,7 @@
 - adaLN modulation by a time embedding, which all these systems feed with sigma = 0: a learned constant.
 - LayerNorms without bias; zero-initialised gates and head.
 - The body runs on every position, the head on the positions that someone needs.
+- Di4C appends a latent as one more token, which has no position and no output.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from imdm.models.config import NetworkConfig
 from imdm.models.mask_embedding import StateEmbedding
 
 _FREQUENCIES = 256  # of the time embedding
-_NEVER = -1e6  # log-weight of the mask token: probability exactly 0, and finite, so that 0 * log 0 is 0 in a divergence
+_LATENT_FREQUENCIES = 64
+NEVER = -1e6  # log-weight of the mask token: probability exactly 0, and finite, so that 0 * log 0 is 0 in a divergence
 
 
 def at_least_float32(x: Tensor) -> Tensor:
@@ -50,6 +52,13 @@ class TimeEmbedding(nn.Module):
         rates = torch.exp(-math.log(10_000) * torch.arange(half, device=sigma.device) / half)
         angles = sigma[:, None].float() * rates
         return F.silu(self.mlp(torch.cat([angles.cos(), angles.sin()], dim=-1).to(self.mlp[0].weight.dtype)))
+
+
+def latent_features(latent: Tensor) -> Tensor:
+    """Latents in (0, 1) [B] to [B, 128]: 64 sines and 64 cosines of 1000 times the latent (Di4C's public code)."""
+    rates = torch.exp(-math.log(10_000) * torch.arange(_LATENT_FREQUENCIES, device=latent.device) / (_LATENT_FREQUENCIES - 1))
+    angles = 1000 * latent[:, None] * rates
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
 class Rotary(nn.Module):
@@ -149,6 +158,9 @@ class Network(nn.Module):
             nn.init.zeros_(layer.bias)
         if config.learned_positions:
             self.positions = nn.Parameter(0.02 * torch.randn(config.seq_len, config.hidden_size))
+        if config.latent_hidden is not None:
+            first = nn.Linear(2 * _LATENT_FREQUENCIES, config.latent_hidden)
+            self.latent_projection = nn.Sequential(first, nn.GELU(), nn.Linear(config.latent_hidden, config.hidden_size))
 
     def _autocast(self) -> contextlib.AbstractContextManager[None]:
         if self.body_dtype is None:
@@ -160,17 +172,27 @@ class Network(nn.Module):
         device = self.vocab_embed.embedding.device
         return self.sigma_map(torch.zeros(1, device=device) if sigma is None else sigma)
 
-    def hidden(self, z: Tensor, sigma: Tensor | None = None, causal: bool = False) -> Tensor:
-        """The body: states int64 [B, L] to [B, L, d]."""
+    def hidden(self, z: Tensor, sigma: Tensor | None = None, causal: bool = False, latent: Tensor | None = None) -> Tensor:
+        """The body: states int64 [B, L], and latents in (0, 1) [B] where the network has one, to [B, L, d].
+
+        Raises:
+            ValueError: a latent is missing, or the network has none.
+        """
+        if (latent is None) != (self.config.latent_hidden is None):
+            raise ValueError("this network needs a latent" if latent is None else "this network has no latent")
         x = self.vocab_embed(z)
         if self.config.learned_positions:
             x = x + self.positions[: z.shape[1]]
         condition = self.condition(sigma)
         cos, sin = self.rotary_emb(z.shape[1])
+        if latent is not None:
+            features = latent_features(latent).to(self.latent_projection[0].weight.dtype)
+            x = torch.cat([x, self.latent_projection(features)[:, None]], dim=1)
+            cos, sin = F.pad(cos, (0, 0, 0, 1), value=1.0), F.pad(sin, (0, 0, 0, 1))  # the last token is not rotated
         with self._autocast():
             for block in self.blocks:
                 x = block(x, condition, cos, sin, causal)
-        return x
+        return x if latent is None else x[:, :-1]
 
     def logits(self, h: Tensor, sigma: Tensor | None = None) -> Tensor:
         """The head without SUBS: [B, L, d] to [B, L, V], or rows [n, d] to [n, V] where sigma is None."""
@@ -179,7 +201,7 @@ class Network(nn.Module):
             out = self.output_layer(h[None] if rows else h, self.condition(sigma))
         return at_least_float32(out[0] if rows else out)
 
-    def forward(self, z: Tensor, positions: Tensor) -> Tensor:
+    def forward(self, z: Tensor, positions: Tensor, latent: Tensor | None = None) -> Tensor:
         """Logits of chosen positions under SUBS: the mask token never gets probability.
 
         Visible positions need no logits: SUBS copies them.
@@ -187,9 +209,10 @@ class Network(nn.Module):
         Args:
             z: states int64 [B, L].
             positions: flat indices into B*L, int64 [n].
+            latent: in (0, 1), one a sequence [B]; None for a network without a latent.
 
         Returns:
             [n, V] in float32 (float64 for a float64 network).
         """
-        logits = self.logits(self.hidden(z).flatten(0, 1)[positions])
-        return logits.index_fill(1, torch.tensor([self.config.mask_id], device=z.device), _NEVER)
+        logits = self.logits(self.hidden(z, latent=latent).flatten(0, 1)[positions])
+        return logits.index_fill(1, torch.tensor([self.config.mask_id], device=z.device), NEVER)

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imdm.errors import UserError
-from imdm.report.paper import STEPS, paper_value
+from imdm.report.names import BASELINE, NAMES
+from imdm.report.paper import paper_steps, paper_value
 from imdm.report.rows import Row, find, select
 from imdm.report.style import GREY, INK, MARKERS, colour, grid, legend, log_steps, log_values, save, styled
-from imdm.report.tables import BASELINE
-from imdm.report.views import NAMES
+from imdm.report.tables import paper_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,26 +20,33 @@ CAPTIONS = {
     "(LM1B, 170M parameters, GPT-2 Large), whose levels are not comparable with this run's.",
     "frontier": "Gen-PPL against entropy of the same samples, both with 95% intervals; numbers are step counts. Below and to the right is "
     "better: a low Gen-PPL at a low entropy is repetition. The cross is real text.",
-    "training": "Training losses in nats: faint as logged, bold smoothed. SDTT's rounds follow one another; each starts from the student "
-    "of the round before, so its loss is measured against a new target.",
+    "figure03": "Figure 3. Quality over sampling steps of the teacher (MDLM), the baselines and IMDM, unconditional and conditional. "
+    "Above: this run, with 95% intervals (MAUVE: one standard deviation over k-means seeds to either side); below: the paper's values "
+    "(OpenWebText, 170M parameters, GPT-2 Large).",
+    "figure05": "Figure 5. The same against the paper's 860M models.",
+    "training": "Training losses in nats: faint as logged, bold smoothed. Rounds of SDTT and Di4C follow one another; each starts from the "
+    "student of the round before, so its loss is measured against a new target. Dashed: from scratch, or ReDi after SDTT; dash-dotted: "
+    "fine-tuned.",
 }
 
 
 def recipes_of(rows: list[Row]) -> dict[str, list[str]]:
-    """The variants of each recipe, MDLM first, in the order of the tables."""
+    """The variants of each recipe that several have (or of all, where none is shared), MDLM first, in the order of the tables."""
     found: dict[str, list[str]] = {}
     for row in select(rows, table="4", metric="gen_ppl"):
         variant, _, recipe = row.model.partition("/")
         if recipe and variant not in found.setdefault(recipe, []):
             found[recipe].append(variant)
-    return {recipe: sorted(variants, key=lambda name: (name != BASELINE, variants.index(name))) for recipe, variants in found.items()}
+    shared = {recipe: variants for recipe, variants in found.items() if len(variants) > 1} or found
+    return {recipe: sorted(variants, key=lambda name: (name != BASELINE, variants.index(name))) for recipe, variants in shared.items()}
 
 
 def _others(recipes: dict[str, list[str]]) -> list[str]:
     return sorted({name for variants in recipes.values() for name in variants} - set(NAMES))
 
 
-def _curve(axes: Axes, rows: list[Row], tint: str, **style: object) -> None:
+def curve(axes: Axes, rows: list[Row], tint: str, **style: object) -> None:
+    """Draw values over steps with their intervals."""
     rows = sorted(rows, key=lambda row: row.steps)
     y = [row.value for row in rows]
     error = [[row.value - (row.value if row.low is None else row.low) for row in rows]]
@@ -70,13 +77,13 @@ def figure02(rows: list[Row], stem: Path) -> None:
         top, bottom = grid_axes[:, column]
         if real:
             top.axhline(real.value, color=GREY, linewidth=0.8, linestyle=":", label="Real text")
-        _curve(top, teacher, GREY, linestyle="--", marker="", label="Teacher")
+        curve(top, teacher, GREY, linestyle="--", marker="", label="Teacher")
         for variant in variants:
             name = NAMES.get(variant, variant)
             tint, marker = colour(variant, others), MARKERS.get(variant, "D")
-            _curve(top, select(ours, model=f"{variant}/{recipe}"), tint, marker=marker, label=name)
-            theirs = {n: paper_value(4, variant, recipe, n, "gen_ppl") for n in STEPS}
-            theirs = {n: value for n, value in theirs.items() if value is not None}
+            curve(top, select(ours, model=f"{variant}/{recipe}"), tint, marker=marker, label=name)
+            named = paper_name(f"{variant}/{recipe}")
+            theirs = {n: paper_value(4, "gen_ppl", n, **named) for n in paper_steps(4)} if named else {}
             if theirs:
                 style = {"markerfacecolor": "none", "linewidth": 1.0, "markersize": 3.5}
                 bottom.plot(list(theirs), list(theirs.values()), color=tint, marker=marker, alpha=0.75, **style)
@@ -84,7 +91,7 @@ def figure02(rows: list[Row], stem: Path) -> None:
             bottom.text(0.5, 0.5, "not in the paper", transform=bottom.transAxes, ha="center", va="center", color=GREY)
         top.set_title(select(ours, model=f"{variants[0]}/{recipe}")[0].setting)
         bottom.set_xlabel("sampling steps")
-    _finish(grid_axes, sorted(set(steps) | set(STEPS)))
+    _finish(grid_axes, sorted(set(steps) | set(paper_steps(4))))
     legend(figure, grid_axes[0])
     save(figure, stem)
 

@@ -5,18 +5,24 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
+from imdm.exhibits.plan import MAIN, PAGES
 from imdm.report.figures import CAPTIONS
 from imdm.report.provenance import commands, duration, machines, parameters, read_metas, timings
+from imdm.report.render import parse_markdown
 from imdm.report.rows import Row, read_rows
 from imdm.report.samples import BREAK, read_samples
 from imdm.report.style import COLOURS, GREY, GRID, INK
 from imdm.report.summary import ratios, sentences
-from imdm.report.views import views
+from imdm.report.views import View, views
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _INLINE = {INK: "var(--ink)", GRID: "var(--rule)", GREY: "var(--muted)"} | {code: f"var(--{name})" for name, code in COLOURS.items()}
 
@@ -53,6 +59,40 @@ def read_figures(folder: Path) -> list[dict[str, str]]:
     return found
 
 
+@dataclass(frozen=True)
+class Exhibits:
+    """What stages/exhibit.py has made of a run so far.
+
+    Attributes:
+        tables: Tables 3 and 6 to 14, as far as they are there.
+        figures: names of those of Figures 3 and 5.
+        pages: title and HTML of each page of samples.
+    """
+
+    tables: list[View]
+    figures: list[str]
+    pages: list[tuple[str, str]]
+
+    @property
+    def any(self) -> bool:
+        return bool(self.tables or self.figures or self.pages)
+
+
+def read_exhibits(tables: Path, figures: Path) -> Exhibits:
+    """Find the exhibits in a run's folders of tables and figures."""
+    made = {path.stem: path for path in sorted(tables.glob("table*.md")) if path.stem not in MAIN}
+    pages = [path.read_text(encoding="utf-8") for path in sorted(figures.glob("figure*.html")) if path.stem in PAGES]
+    return Exhibits(
+        [parse_markdown(path.read_text(encoding="utf-8"), name) for name, path in made.items()],
+        [path.stem for path in sorted(figures.glob("figure*.svg")) if path.stem not in MAIN],
+        [(_between(page, "title"), _between(page, "main")) for page in pages],
+    )
+
+
+def _between(page: str, tag: str) -> str:
+    return page.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0]
+
+
 def embedded_json(value: Any) -> str:
     """JSON that is safe inside a script element."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
@@ -71,6 +111,15 @@ def rerun_commands(params_file: str, sets: list[str]) -> list[tuple[str, str]]:
     return found + [("Everything, on a SLURM cluster", shlex.join(["snakemake", "--profile", "slurm", *options, "all"]))]
 
 
+def environment() -> Environment:
+    """Where the pages' templates are, with escaping on."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("imdm.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+    )
+
+
 def render(data: Path, tables: Path, figures: Path, samples: Path, run: str, params_file: str, sets: list[str]) -> str:
     """The whole page.
 
@@ -83,28 +132,28 @@ def render(data: Path, tables: Path, figures: Path, samples: Path, run: str, par
     Raises:
         UserError: an input is missing or not what its stage writes.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     dataset = Dataset.open(data)
     rows: list[Row] = read_rows(tables / "tables.csv")
     metas = read_metas(tables.parent, data.parent)
-    shown = read_samples(samples, dataset.tokenizer(), dataset.tokenizer_sha256)
-    environment = Environment(
-        loader=PackageLoader("imdm.report", "."), autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
-    )
-    return environment.get_template("report.html.j2").render(
-        run=run,
-        dataset=dataset,
-        summary=sentences(rows),
-        ratios=ratios(rows),
-        tables={view.name: view for view in views(rows) if view.rows},
-        figures={figure["name"]: figure for figure in read_figures(figures)},
-        samples=embedded_json(shown),
-        mark=BREAK,
-        timings=timings(metas, tables.parent),
-        total=duration(sum(meta["seconds"] for meta in metas.values())),
-        parameters=parameters(metas, tables.parent),
-        machines=machines(metas),
-        reruns=rerun_commands(params_file, sets),
-        commands=commands(metas),
+    shown = read_samples(samples, dataset)
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            run=run,
+            dataset=dataset,
+            summary=sentences(rows),
+            ratios=ratios(rows),
+            tables={view.name: view for view in views(rows) if view.rows},
+            exhibits=read_exhibits(tables, figures),
+            figures={figure["name"]: figure for figure in read_figures(figures)},
+            samples=embedded_json(shown),
+            mark=BREAK,
+            timings=timings(metas, tables.parent),
+            total=duration(sum(meta["seconds"] for meta in metas.values())),
+            parameters=parameters(metas, tables.parent),
+            machines=machines(metas),
+            reruns=rerun_commands(params_file, sets),
+            commands=commands(metas),
+        )
     )

@@ -15,18 +15,23 @@ _UNFINISHED = (".partial", ".old")
 
 
 def read_metas(run: Path, data: Path) -> dict[str, dict[str, Any]]:
-    """meta.json of the data and of every finished artifact of a run, in the order of the stages.
+    """meta.json of the data and of every finished artifact of a run but the report itself, in the order of the stages.
 
     Args:
         run: results/RUN.
         data: folder of dataset.json.
 
     Returns:
-        meta by the artifact's path.
+        meta by the artifact's path: its folder, or of several files of one folder the first that STEM.meta.json is named after.
     """
-    files = [data / META, *sorted(run.rglob(META))]
+    files = [data / META, *sorted(run.rglob(f"*{META}"))]
     files = [path for path in files if path.exists() and not any(part.endswith(_UNFINISHED) for part in path.parts)]
-    metas = {path.parent.as_posix(): json.loads(path.read_text(encoding="utf-8")) for path in files}
+    metas = {}
+    for path in files:
+        meta, stem = json.loads(path.read_text(encoding="utf-8")), path.name.removesuffix(META)
+        if meta["stage"] != "report":
+            named = next((name for name in sorted(meta["outputs"]) if stem and name.startswith(stem)), "")
+            metas[(path.parent / named).as_posix()] = meta
     order = {stage: place for place, stage in enumerate(READS)}
     return dict(sorted(metas.items(), key=lambda item: (order.get(item[1]["stage"], len(order)), item[0])))
 

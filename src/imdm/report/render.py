@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from imdm.report.rows import Row, find, select, write_rows
 from imdm.report.summary import verdict
-from imdm.report.views import View, number, table01, table02, table04, table05
+from imdm.report.views import DAGGER, Cell, View, number, table01, table02, table04, table05
 
 _FILES = {"1": table01, "2": table02, "4": table04, "5": table05}
 
@@ -18,19 +19,37 @@ def markdown(view: View) -> str:
     return f"### {view.title}\n\n{table}\n\n{view.caption}\n"
 
 
+def parse_markdown(text: str, name: str) -> View:
+    """The view that `markdown` wrote, its numbers taken from the text; NAME is that of its file."""
+    title, table, caption = text.strip().split("\n\n", 2)
+    columns, _, *lines = [[text.replace("\\|", "|") for text in re.split(r" (?<!\\)\| ", line[2:-2])] for line in table.splitlines()]
+    body = []
+    for line in lines:
+        source = "paper" if "paper" in line else ""
+        body.append([Cell(text, _leading(text), "disagree" if text.endswith(DAGGER) else source) for text in line])
+    return View(name, title.removeprefix("### "), caption, columns, body)
+
+
+def _leading(text: str) -> float | None:
+    found = re.match(r"-?[\d,]*\.?\d+", text)
+    return float(found[0].replace(",", "")) if found else None
+
+
 def latex(view: View) -> str:
-    """A floating table, with some space between groups of rows; the document needs the package booktabs."""
+    """A floating table, with some space between groups of rows; the document needs booktabs, and graphicx for a wide one."""
     body, last = [], None
     for row in view.rows:
         if view.grouped and last is not None and row[0].text != last:
             body.append(r"\addlinespace")
         body.append(_line(["" if row[0].text == last else row[0].text] + [cell.text for cell in row[1:]]))
         last = row[0].text
+    wide = len(view.columns) > 9
     size = r"\scriptsize\setlength{\tabcolsep}{3pt}" if len(view.columns) > 6 else r"\small"
-    start = ["% needs \\usepackage{booktabs}", r"\begin{table}", rf"\centering{size}", rf"\caption{{{_escape(view.caption)}}}"]
-    start += [rf"\label{{tab:{view.name}}}", rf"\begin{{tabular}}{{l{'r' * (len(view.columns) - 1)}}}"]
-    start += [r"\toprule", _line(view.columns), r"\midrule"]
-    return "\n".join([*start, *body, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+    start = [rf"% needs \usepackage{{booktabs{',graphicx' if wide else ''}}}", r"\begin{table}", rf"\centering{size}"]
+    start += [rf"\caption{{{_escape(view.caption)}}}", rf"\label{{tab:{view.name}}}", *([r"\resizebox{\textwidth}{!}{%"] if wide else [])]
+    start += [rf"\begin{{tabular}}{{l{'r' * (len(view.columns) - 1)}}}", r"\toprule", _line(view.columns), r"\midrule"]
+    end = [r"\bottomrule", r"\end{tabular}" + ("}" if wide else ""), r"\end{table}", ""]
+    return "\n".join([*start, *body, *end])
 
 
 def _line(texts: list[str]) -> str:
@@ -38,11 +57,18 @@ def _line(texts: list[str]) -> str:
 
 
 _SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "|": r"\textbar{}"}
-_SPECIAL |= {char: "\\" + char for char in "&%$#_{}"}
+_SPECIAL |= {DAGGER: r"\dag{}"} | {char: "\\" + char for char in "&%$#_{}"}
 
 
 def _escape(text: str) -> str:
     return "".join(_SPECIAL.get(char, char) for char in text)
+
+
+def write_table(folder: Path, rows: list[Row], view: View) -> None:
+    """Write NAME.csv, NAME.md and NAME.tex."""
+    write_rows(folder / f"{view.name}.csv", rows)
+    (folder / f"{view.name}.md").write_text(markdown(view), encoding="utf-8")
+    (folder / f"{view.name}.tex").write_text(latex(view), encoding="utf-8")
 
 
 def write_tables(folder: Path, rows: list[Row]) -> None:
@@ -50,9 +76,7 @@ def write_tables(folder: Path, rows: list[Row]) -> None:
     write_rows(folder / "tables.csv", rows)
     for table, make in _FILES.items():
         view = make(rows)
-        write_rows(folder / f"{view.name}.csv", select(rows, table=table))
-        (folder / f"{view.name}.md").write_text(markdown(view), encoding="utf-8")
-        (folder / f"{view.name}.tex").write_text(latex(view), encoding="utf-8")
+        write_table(folder, select(rows, table=table), view)
 
 
 def main_table_text(rows: list[Row]) -> str:

@@ -15,10 +15,11 @@ class Row:
     """One number.
 
     Attributes:
-        table: 1, 2, 4, 5 as in the paper; `quality` for the further metrics of samples; `models` for judge and teacher.
+        table: 1 to 14 as in the paper; `quality` for the further metrics of samples; `models` for judge and teacher.
         model: VARIANT/RECIPE, teacher, judge, `test text`, or VARIANT:mdlm/RECIPE for a ratio.
-        setting: the recipe in words, the seed, or the noise of Table 2.
+        setting: the recipe in words, the seed, the noise of Table 2, or the column of Tables 3 and 6 to 14.
         steps: sampling steps, None where there are none.
+        value: None where the paper alone has the number.
         low, high: 95% interval of one model's value, least and largest of a mean over seeds; None where there is none.
         paper: the paper's number, None where it gives none.
     """
@@ -28,7 +29,7 @@ class Row:
     setting: str
     steps: int | None
     metric: str
-    value: float
+    value: float | None
     low: float | None = None
     high: float | None = None
     paper: float | None = None
@@ -66,9 +67,9 @@ def read_rows(path: str | Path) -> list[Row]:
 
 
 def _row(record: dict[str, str]) -> Row:
-    numbers = {name: float(record[name]) if record[name] else None for name in ("low", "high", "paper")}
+    numbers = {name: float(record[name]) if record[name] else None for name in ("value", "low", "high", "paper")}
     steps = int(record["steps"]) if record["steps"] else None
-    return Row(record["table"], record["model"], record["setting"], steps, record["metric"], float(record["value"]), **numbers)
+    return Row(record["table"], record["model"], record["setting"], steps, record["metric"], **numbers)
 
 
 def find(rows: Iterable[Row], **wanted: str | int | None) -> Row | None:

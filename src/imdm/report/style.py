@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 INK, GRID, GREY = "#222222", "#dddddd", "#767676"  # the report's dark mode replaces these and COLOURS by its own
 COLOURS = {"mdlm": "#0072b2", "imdm": "#d55e00"}  # after Okabe and Ito, as are the others
-OTHERS = ("#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+OTHERS = ("#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#882255", "#999933")
 MARKERS = {"mdlm": "o", "imdm": "s"}
 
 _SETTINGS = {
@@ -70,9 +70,13 @@ def grid(axes: Axes) -> None:
 
 def legend(figure: Figure, panels: Iterable[Axes]) -> None:
     """One legend below all panels, each name once, models before what they are compared with."""
-    handles = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    handles: dict[str, Any] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
     order = sorted(handles, key=lambda label: label in ("Teacher", "Real text"))
-    figure.legend([handles[label] for label in order], order, loc="outside lower center", ncols=len(order), fontsize=8, handlelength=2.4)
+    columns = max(1, int(figure.get_figwidth() * 13 / (max(map(len, order), default=1) + 6)))  # as many as fit
+    figure.legend([handles[label] for label in order], order, loc="outside lower center", ncols=columns, fontsize=8, handlelength=2.4)
 
 
 def log_steps(axes: Axes, steps: list[int]) -> None:

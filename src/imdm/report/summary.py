@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from imdm.report.names import BASELINE
 from imdm.report.rows import Row, find, select
-from imdm.report.tables import BASELINE, RATIO, winner
+from imdm.report.tables import RATIO, winner
 from imdm.report.views import NONE, Cell, View, challenges, number
 
 _WORDS = {"ours": "better", "base": "worse", "tie": "tied"}

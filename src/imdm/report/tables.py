@@ -8,24 +8,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imdm.errors import UserError
-from imdm.params import Params
+from imdm.params import Params, parse_recipe
+from imdm.report.names import BASELINE, setting_of
 from imdm.report.paper import paper_value
 from imdm.report.rows import Row, find
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-BASELINE = "mdlm"
 RATIO = "gen_ppl_ratio"
 _RESAMPLES = 1000
 _MAIN = {"gen_ppl": 4, "entropy": 5}  # metric: the paper's table
 
-
-def recipe_label(recipe: str) -> str:
-    """A recipe in words: `SDTT (3 rounds) + ReDi` for sdtt3-redi."""
-    first, _, second = recipe.partition("-")
-    words = [f"SDTT ({first[4:]} round{'s' if first != 'sdtt1' else ''})"] if first.startswith("sdtt") else []
-    return " + ".join(words + ["ReDi"] if "redi" in (first, second) else words)
+# The paper's names of what it ran. Its "Error" is only possible as the valid mass, so error_kl_nats has none.
+_VARIANTS = {"mdlm": "MDLM", "imdm": "IMDM"}
+_METHODS = {(True, False): "SDTT", (False, True): "ReDi", (True, True): "SDTT+ReDi"}  # by SDTT, ReDi
+_SYNTHETIC = {"mdm": "MDM", "imdm": "IMDM", "random": "Random sequence"}
+_NOISE = {"noise A": "noise=eps_A", "noise B": "noise=eps_B"}
 
 
 def read_json(path: Path, keys: Iterable[str], stage: str) -> dict[str, Any]:
@@ -77,16 +76,24 @@ def score_rows(scores: dict[str, dict[str, Any]], samples: dict[str, DataFrame])
     """Rows of Table 4 (Gen-PPL and its ratio to MDLM's), Table 5 (entropy) and `quality` (all other metrics)."""
     rows = []
     for model, scored in scores.items():
-        variant, _, recipe = model.partition("/")
-        setting = recipe_label(recipe) if recipe else "not distilled"
+        setting, named = setting_of(model), paper_name(model)
         for row in scored["rows"]:
             if row["value"] is None:  # not measurable, as MAUVE of too few samples
                 continue
             number = _MAIN.get(row["metric"])
-            paper = paper_value(number, variant, recipe, row["steps"], row["metric"]) if number and recipe else None
+            paper = paper_value(number, row["metric"], row["steps"], **named) if number and named else None
             table = str(number) if number else "quality"
             rows.append(Row(table, model, setting, row["steps"], row["metric"], row["value"], row.get("low"), row.get("high"), paper))
     return rows + _ratio_rows(rows, samples)
+
+
+def paper_name(model: str) -> dict[str, str] | None:
+    """method and variant of a model in Tables 4 and 5, None where the paper has none like it; it ran 7 rounds of SDTT."""
+    variant, _, name = model.partition("/")
+    recipe = parse_recipe(name)
+    if variant not in _VARIANTS or recipe is None or recipe.di4c or not (recipe.rounds or recipe.redi):
+        return None
+    return {"variant": _VARIANTS[variant], "method": _METHODS[recipe.rounds > 0, recipe.redi]}
 
 
 def _ratio_rows(rows: list[Row], samples: dict[str, DataFrame]) -> list[Row]:
@@ -140,7 +147,7 @@ def synthetic_rows(synthetic: dict[str, Any]) -> list[Row]:
     rows, groups = [], {}
     for row in synthetic["rows"]:
         noise = row["setting"] if row["table"] == 2 else ""
-        paper = paper_value(row["table"], row["model"], noise, 1, row["metric"])
+        paper = _synthetic_paper(row["table"], row["model"], noise, row["metric"])
         setting = f"{noise}, seed {row['seed']}".removeprefix(", ")
         rows.append(Row(str(row["table"]), row["model"], setting, 1, row["metric"], row["value"], row["low"], row["high"], paper))
         groups.setdefault((str(row["table"]), row["model"], noise, row["metric"], paper), []).append(row["value"])
@@ -151,37 +158,49 @@ def synthetic_rows(synthetic: dict[str, Any]) -> list[Row]:
     return means + rows
 
 
+def _synthetic_paper(table: int, model: str, noise: str, metric: str) -> float | None:
+    """The paper's number of Tables 1 and 2; `noise` is that of Table 2."""
+    if model not in _SYNTHETIC:
+        return None
+    where = {"setting": "no noise" if model == "mdm" else _NOISE[noise]} if table == 2 else {}
+    metric = "factorization_error_nats" if metric == "error_valid_mass_nats" else metric
+    return paper_value(table, metric, method=_SYNTHETIC[model], **where)
+
+
 def mean_setting(seeds: int) -> str:
     """The setting of a mean over seeds."""
     return f"mean of {seeds} seed{'s' if seeds != 1 else ''}"
 
 
-def model_rows(scores: dict[str, dict[str, Any]], judge: dict[str, Any], teacher: dict[str, Any]) -> list[Row]:
-    """What the judge and the teacher are worth: perplexities on held-out text beside the unigram's, parameters, precision."""
-    name = scores["teacher"]["judge"]["name"]
-    rows = [
-        Row("models", "judge", name, None, "held_out_perplexity", judge["held_out_perplexity"], judge.get("low"), judge.get("high")),
-        Row("models", "judge", name, None, "unigram_perplexity", judge["unigram_perplexity"]),
-        Row("models", "judge", name, None, "parameters", judge["parameters"]),
-        Row("models", "teacher", "", None, "valid_perplexity", teacher["valid_perplexity"], teacher.get("low"), teacher.get("high")),
-        Row("models", "teacher", "", None, "unigram_perplexity", teacher["unigram_perplexity"]),
-        Row("models", "teacher", "", None, "parameters", teacher["parameters"]),
-        Row("4", "test text", "real text", None, "gen_ppl", judge["test_perplexity"]),
-        Row("5", "test text", "real text", None, "entropy", judge["test_entropy"]),
-    ]
+def model_rows(
+    scores: dict[str, dict[str, Any]], judge: dict[str, Any], reference: dict[str, Any], validation: dict[str, Any]
+) -> list[Row]:
+    """What judge, teacher and real text are worth: perplexities beside the unigram's, parameters, entropy, sampler precision."""
+    name, real = scores["teacher"]["judge"]["name"], reference["unconditional"]
+    rows = [_held_out("judge", name, judge, "held_out_perplexity"), _held_out("teacher", "", validation, "valid_perplexity")]
+    for model, setting, found in (("judge", name, judge), ("teacher", "", validation)):
+        rows += [Row("models", model, setting, None, key, found[key]) for key in ("unigram_perplexity", "parameters") if key in found]
+    for metric, table in _MAIN.items():
+        triple = real[metric]
+        rows.append(Row(str(table), "test text", f"{real['split']} split", None, metric, triple["value"], triple["low"], triple["high"]))
     precisions = [scored["precision"] for scored in scores.values()]
     return rows + [Row("models", "sampler", p, None, "models_sampled", precisions.count(p)) for p in sorted(set(precisions))]
 
 
-def build_rows(folder: Path, judge: Path, teacher: Path, synthetic: Path, params: Params) -> list[Row]:
+def _held_out(model: str, setting: str, found: dict[str, Any], metric: str) -> Row:
+    return Row("models", model, setting, None, metric, found[metric], found["low"], found["high"])
+
+
+def build_rows(folder: Path, judge: Path, reference: Path, validation: Path, synthetic: Path, params: Params) -> list[Row]:
     """Every row of tables.csv from a run's scores.
 
     Raises:
         UserError: a file is missing or not what its stage writes.
     """
     scores, samples = read_scores(folder, params)
-    judged = read_json(judge, ("held_out_perplexity", "unigram_perplexity", "parameters", "test_perplexity", "test_entropy"), "train_judge")
-    taught = read_json(teacher, ("valid_perplexity", "unigram_perplexity", "parameters"), "pretrain")
-    rows = synthetic_rows(read_json(synthetic, ("rows",), "synthetic")) + score_rows(scores, samples) + model_rows(scores, judged, taught)
+    judged = read_json(judge, ("held_out_perplexity", "low", "high", "parameters"), params.judge.stage)
+    real = read_json(reference, ("unconditional",), "reference")
+    taught = read_json(validation, ("valid_perplexity", "low", "high", "unigram_perplexity", "parameters"), params.teacher.stage)
+    rows = synthetic_rows(read_json(synthetic, ("rows",), "synthetic")) + score_rows(scores, samples)
     order = {"1": 0, "2": 1, "4": 2, "5": 3, "quality": 4, "models": 5}
-    return sorted(rows, key=lambda row: order[row.table])
+    return sorted(rows + model_rows(scores, judged, real, taught), key=lambda row: order[row.table])

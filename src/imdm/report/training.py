@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imdm.artifact import verify
 from imdm.errors import UserError
-from imdm.params import recipe_rounds
-from imdm.report.style import GREY, INK, colour, grid, log_values, save
-from imdm.report.tables import BASELINE
-from imdm.report.views import NAMES
+from imdm.params import parse_recipe
+from imdm.report.names import BASELINE, NAMES, TEACHER, name_of
+from imdm.report.style import GREY, INK, colour, grid, legend, log_values, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+Log = tuple[list[int], list[float]]  # steps and losses
+_PANELS = ("Pretraining", "SDTT", "Di4C", "ReDi")
+_STYLES = {"redi": "-", "finetune": "-."}  # by recipe; from scratch, and ReDi after SDTT, are dashed
 _COLUMNS = {"step", "loss", "lr", "tokens_per_second", "seconds"}
 
 
@@ -41,8 +44,8 @@ def _order(path: Path) -> tuple[bool, str]:
     return path.parts[-3] != BASELINE, str(path)
 
 
-def read_log(path: Path) -> tuple[list[int], list[float]]:
-    """Steps and losses (nats) of a train_log.csv.
+def read_log(path: Path) -> Log:
+    """Steps and losses (nats) of a train_log.csv, empty for a model that was loaded.
 
     Raises:
         UserError: it has other columns or a field that is no number.
@@ -66,59 +69,60 @@ def smooth(values: list[float], width: int) -> list[float]:
 
 
 def training(logs: dict[str, Path], stem: Path) -> None:
-    """Draw a panel for the teacher and the judge, and one for each of SDTT and ReDi that was trained."""
+    """Draw a panel for each kind of training that left a log: pretraining, SDTT, Di4C, ReDi."""
     from matplotlib import pyplot
 
-    curves = {name: read_log(path) for name, path in logs.items()}
-    rounds = {name: log for name, log in curves.items() if "/sdtt" in name and not name.endswith("-redi")}
-    rectified = {name: log for name, log in curves.items() if name.endswith("redi")}
-    single = {name: log for name, log in curves.items() if "/" not in name}
-    panels = [kind for kind in (single, rounds, rectified) if kind]
-    figure, grid_axes = pyplot.subplots(1, len(panels), figsize=(max(2.45 * len(panels), 3.6), 2.6), squeeze=False)
-    for axes, kind in zip(grid_axes[0], panels, strict=True):
-        draw, title = (_single, "Teacher and judge") if kind is single else (_rounds, "SDTT") if kind is rounds else (_rectified, "ReDi")
-        draw(axes, kind)
+    curves = {name: log for name, log in ((name, read_log(path)) for name, path in logs.items()) if log[0]}  # loaded models have none
+    kinds = {title: {name: log for name, log in curves.items() if _kind(name) == title} for title in _PANELS}
+    kinds = {title: found for title, found in kinds.items() if found} or {"Nothing was trained": {}}
+    others = sorted({name.split("/")[0] for name in curves if "/" in name} - set(NAMES))
+    figure, grid_axes = pyplot.subplots(1, len(kinds), figsize=(max(2.6 * len(kinds), 3.6), 2.9), squeeze=False)
+    for axes, (title, found) in zip(grid_axes[0], kinds.items(), strict=True):
+        (_rounds if title in ("SDTT", "Di4C") else _single)(axes, found, others)
         axes.set_title(title)
         axes.set_xlabel("optimizer steps")
         grid(axes)
-        if kind is rounds:
+        if title == "SDTT":
             log_values(axes)
-        axes.legend(loc="best", fontsize=7, handlelength=2.2)
     grid_axes[0][0].set_ylabel("loss (nats)")
+    legend(figure, grid_axes[0])
     save(figure, stem)
+
+
+def _kind(name: str) -> str:
+    """The panel of a model."""
+    recipe = parse_recipe(name.partition("/")[2])
+    if recipe is None:
+        return _PANELS[0]
+    return "ReDi" if recipe.redi else "Di4C" if recipe.di4c else "SDTT" if recipe.rounds else _PANELS[0]
 
 
 def _line(axes: Axes, steps: list[int], losses: list[float], tint: str, label: str | None, linestyle: str = "-") -> None:
     axes.plot(steps, losses, color=tint, linewidth=0.5, alpha=0.3)
-    axes.plot(steps, smooth(losses, max(3, len(losses) // 12)), color=tint, linewidth=1.2, label=label, linestyle=linestyle)
+    axes.plot(steps, smooth(losses, max(3, len(losses) // 12)), color=tint, linewidth=1.2, linestyle=linestyle)
+    axes.plot([], [], color=tint, linewidth=1.2, label=label)  # what the legend shows, whatever the line's style
 
 
-def _single(axes: Axes, logs: dict[str, tuple[list[int], list[float]]]) -> None:
+def _single(axes: Axes, logs: dict[str, Log], others: list[str]) -> None:
+    """Trainings of one part."""
     for name, (steps, losses) in logs.items():
-        _line(axes, steps, losses, INK if name == "teacher" else GREY, name.capitalize(), "-" if name == "teacher" else "--")
+        variant, _, recipe = name.partition("/")
+        if not recipe:
+            _line(axes, steps, losses, INK if name == TEACHER else GREY, name.capitalize())
+        else:
+            _line(axes, steps, losses, colour(variant, others), name_of(variant), _STYLES.get(recipe, "--"))
 
 
-def _others(logs: dict[str, tuple[list[int], list[float]]]) -> list[str]:
-    return sorted({name.split("/")[0] for name in logs} - set(NAMES))
-
-
-def _rounds(axes: Axes, logs: dict[str, tuple[list[int], list[float]]]) -> None:
-    """Rounds of a variant one after the other, with a line where one ends."""
-    for variant in dict.fromkeys(name.split("/")[0] for name in logs):
-        mine = sorted((name for name in logs if name.startswith(f"{variant}/")), key=lambda name: recipe_rounds(name.split("/")[1]) or 0)
-        start = 0
-        for name in mine:
+def _rounds(axes: Axes, logs: dict[str, Log], others: list[str]) -> None:
+    """Rounds of a model one after the other, with a line where one ends."""
+    chains: dict[str, list[str]] = {}
+    for name in sorted(logs, key=lambda name: int(re.search(r"\d+$", name)[0])):
+        chains.setdefault(re.sub(r"\d+$", "", name), []).append(name)
+    for chain in chains.values():
+        variant, start = chain[0].split("/")[0], 0
+        for name in chain:
             steps, losses = logs[name]
             if start:
                 axes.axvline(start, color=GREY, linewidth=0.6, linestyle=":")
-            label = NAMES.get(variant, variant) if name == mine[0] else None
-            _line(axes, [start + step for step in steps], losses, colour(variant, _others(logs)), label)
-            start += steps[-1] if steps else 0
-
-
-def _rectified(axes: Axes, logs: dict[str, tuple[list[int], list[float]]]) -> None:
-    for name, (steps, losses) in logs.items():
-        variant, recipe = name.split("/")
-        after = recipe != "redi"
-        label = f"{NAMES.get(variant, variant)}{', after SDTT' if after else ''}"
-        _line(axes, steps, losses, colour(variant, _others(logs)), label, "--" if after else "-")
+            _line(axes, [start + step for step in steps], losses, colour(variant, others), name_of(variant) if name == chain[0] else None)
+            start += steps[-1]

@@ -4,35 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from imdm.report.paper import NOTE
+from imdm.params import PUBLIC
+from imdm.report.names import BASELINE, METRICS, name_of
+from imdm.report.paper import note
 from imdm.report.rows import Row, find, select
-from imdm.report.tables import BASELINE, RATIO, winner
+from imdm.report.tables import RATIO, winner
 
 NONE = "–"
-NAMES = {
-    "mdm": "MDM",
-    "mdlm": "MDLM",
-    "imdm": "IMDM",
-    "imdm-driven": "IMDM, noise-driven couplings",
-    "random": "Random sequence",
-    "teacher": "Teacher, not distilled",
-    "test text": "Real text (test split)",
-}
-METRICS = {
-    "validity_pct": "Validity (%)",
-    "token_entropy_nats": "Token entropy (nats)",
-    "error_valid_mass_nats": "Error, valid mass (nats)",
-    "error_kl_nats": "Error, KL (nats)",
-    "gen_ppl": "Gen-PPL",
-    "gen_ppl_mean": "Gen-PPL, mean over samples",
-    "entropy": "Entropy (nats)",
-    "mauve": "MAUVE",
-}
+DAGGER = "†"
+_ALONE = (BASELINE, PUBLIC)  # models that stand under MDLM
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Text as shown, the number it sorts by, and how it is marked: `win`, `lose`, `tie`, `paper` or nothing."""
+    """Text as shown, the number it sorts by, and how it is marked: `win`, `lose`, `tie`, `paper`, `disagree` or nothing."""
 
     text: str
     sort: float | None = None
@@ -59,7 +44,7 @@ def number(value: float, metric: str) -> str:
     """A value with as many digits as its metric deserves."""
     if metric == "parameters" or abs(value) >= 1000:
         return f"{value:,.0f}"
-    if "perplexity" in metric or metric.startswith("gen_ppl") and metric != RATIO:
+    if "perplexity" in metric or metric == "val_ppl" or metric.startswith("gen_ppl") and metric != RATIO:
         return f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}"
     digits = 2 if metric.endswith("_pct") or metric in (RATIO, "token_entropy_nats") else 4 if metric.startswith("error") else 3
     return f"{value:.{digits}f}"
@@ -67,7 +52,7 @@ def number(value: float, metric: str) -> str:
 
 def value_cell(row: Row | None, mark: str = "") -> Cell:
     """`value [low, high]`, without the brackets where there is no interval or it has no width."""
-    if row is None:
+    if row is None or row.value is None:
         return Cell(NONE)
     text = number(row.value, row.metric)
     ends = [number(end, row.metric) for end in (row.low, row.high) if end is not None]
@@ -75,16 +60,12 @@ def value_cell(row: Row | None, mark: str = "") -> Cell:
 
 
 def paper_cell(row: Row | None) -> Cell:
-    """The paper's number for the same cell."""
+    """The paper's number for the same cell, with its digits."""
     if row is None or row.paper is None:
         return Cell(NONE, None, "paper")
-    digits = 3 if row.metric.startswith("error") else 1 if row.metric.endswith("_pct") else 2
+    written = len(str(row.paper).partition(".")[2])
+    digits = 2 if row.metric == RATIO else max(1 if row.metric.endswith("_pct") else 2, written)
     return Cell(f"{row.paper:.{digits}f}", row.paper, "paper")
-
-
-def name_of(model: str) -> str:
-    """A model's name for readers; names that aren't known are shown as they are."""
-    return NAMES.get(model, model)
 
 
 def table01(rows: list[Row]) -> View:
@@ -127,7 +108,7 @@ def table02(rows: list[Row]) -> View:
 
 
 def challenges(rows: list[Row]) -> list[tuple[str, str, str]]:
-    """(variant, recipe, label) of every group of Tables 4 and 5; a recipe that MDLM alone has stands under MDLM."""
+    """(variant, recipe, label) of every group of Tables 4 and 5; what MDLM alone has, and public checkpoints, stand under MDLM."""
     found = {}
     for row in rows:
         if row.table == "4" and row.metric == "gen_ppl" and "/" in row.model:
@@ -135,9 +116,10 @@ def challenges(rows: list[Row]) -> list[tuple[str, str, str]]:
             found.setdefault(recipe, {})[variant] = row.setting
     groups = []
     for recipe, variants in found.items():
-        for variant in [name for name in variants if name != BASELINE] or [BASELINE]:
-            label = variants[variant] if variant in (BASELINE, "imdm") else f"{variants[variant]}, {variant}"
-            groups.append((variant, recipe, label))
+        paired = set(variants) - set(_ALONE)
+        for variant in [name for name in variants if name != BASELINE or not paired]:
+            label = variants[variant] if variant in (*_ALONE, "imdm") else f"{variants[variant]}, {variant}"
+            groups.append((variant, recipe, label[0].upper() + label[1:]))
     return groups
 
 
@@ -145,8 +127,9 @@ def _pairs(rows: list[Row], metric: str) -> list[tuple[str, str, int, Row | None
     """(label, VARIANT:mdlm/RECIPE, steps, row of MDLM, row of the other variant) of each line of Tables 4 and 5."""
     found = []
     for variant, recipe, label in challenges(rows):
-        base = {row.steps: row for row in select(rows, metric=metric, model=f"{BASELINE}/{recipe}")}
-        ours = {row.steps: row for row in select(rows, metric=metric, model=f"{variant}/{recipe}") if variant != BASELINE}
+        alone = variant if variant in _ALONE else BASELINE
+        base = {row.steps: row for row in select(rows, metric=metric, model=f"{alone}/{recipe}")}
+        ours = {row.steps: row for row in select(rows, metric=metric, model=f"{variant}/{recipe}") if variant != alone}
         for steps in sorted(set(base) | set(ours)):
             found.append((label, f"{variant}:{BASELINE}/{recipe}", steps, base.get(steps), ours.get(steps)))
     return found
@@ -171,7 +154,7 @@ def table04(rows: list[Row]) -> View:
     caption = (
         f"Generative perplexity under {_judge(rows)}, lower is better, with bootstrap 95% intervals. The teacher and the real text stand "
         "under MDLM. Better: the model whose interval lies wholly below the other's, else tie. The interval of the ratio is paired (both "
-        f"models draw with the same random numbers), so it is narrower. {_precision(rows)} {NOTE}"
+        f"models draw with the same random numbers), so it is narrower. {_precision(rows)} {note(4)}"
     )
     return View("table04", "Table 4. Gen-PPL", caption, columns, body)
 
@@ -185,7 +168,7 @@ def table05(rows: list[Row]) -> View:
         body.append([Cell(label), Cell(str(steps), steps), *cells])
     caption = (
         "Unigram entropy of each sample's tokens in nats, averaged over samples, with bootstrap 95% intervals; a Gen-PPL bought by "
-        f"repetition shows as a low entropy. {_precision(rows)} {NOTE}"
+        f"repetition shows as a low entropy. {_precision(rows)} {note(4)}"
     )
     return View("table05", "Table 5. Entropy", caption, columns, body)
 

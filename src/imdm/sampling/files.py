@@ -1,4 +1,4 @@
-"""The file that the sample stage writes."""
+"""The file that the stages sample, complete and match write."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
+from imdm.shards import refuse_shard
 
 _KEY = "imdm"
 _NAMES = ("tokens", "unmasked_at", "calls")
@@ -24,7 +25,9 @@ class SampleFile:
     Attributes:
         tokens, unmasked_at: int32 [n, L].
         calls: int32 [n].
-        about: model, steps, temperature, precision, seed, tokenizer_sha256.
+        about: task (unconditional, conditional or matched), model, steps, temperature by step count (a string, as in
+            JSON), mask_redraw, precision, draws, tokenizer_sha256, seed; conditional: settings of the prompts, and
+            matching: how the temperatures were found, each None where it does not apply.
     """
 
     tokens: dict[int, np.ndarray]
@@ -43,16 +46,17 @@ def load_samples(path: str | Path, data: Dataset) -> SampleFile:
     """Read samples.
 
     Raises:
-        UserError: the file is truncated or foreign, or was made for another vocabulary than `data`'s.
+        UserError: the file is truncated, foreign or a shard, or was made for another vocabulary than `data`'s.
     """
     try:
         with safe_open(path, framework="np") as file:
             about = json.loads((file.metadata() or {})[_KEY])
             found = {name: {steps: file.get_tensor(f"{steps}.{name}") for steps in about["steps"]} for name in _NAMES}
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is truncated or holds no samples ({error}); run stage sample again.") from None
+        raise UserError(f"{path} is truncated or holds no samples ({error}); run the stage that makes it again.") from None
     except KeyError:
-        raise UserError(f"{path} holds no samples; give the samples.safetensors of stage sample.") from None
+        raise UserError(f"{path} holds no samples; give the samples.safetensors of sample, complete or match.") from None
+    refuse_shard(about, path)
     if about["tokenizer_sha256"] != data.tokenizer_sha256:
         raise UserError(f"{path} was made with another vocabulary than {data.path}; sample a model of this corpus.")
     return SampleFile(**found, about=about)

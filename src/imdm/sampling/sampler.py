@@ -6,8 +6,9 @@ Which positions are unmasked in which step does not depend on the network, so it
 - a step in which a row unmasks nothing needs no network call: rows go from event to event of their own,
   so that the batch stays full (a row needs at most as many calls as it has masked positions);
 - keys of Eq. 13 are redrawn between a row's events with the product of the skipped steps' probabilities;
-- with a single mask and nothing unmasked yet, all rows look alike: one is enough.
+- with a single mask, no latent and nothing unmasked yet, all rows look alike: one is enough.
 
+A network with a latent (Di4C) gets a fresh one in each call, so a step without a call needs none.
 All draws are functions of (row seed, position, step): batch size and sharding change nothing.
 """
 
@@ -91,7 +92,7 @@ def sample(
     calls = torch.zeros(len(seeds), dtype=torch.int64, device=device)
     now = torch.zeros(len(seeds), dtype=torch.int64, device=device)  # the step to which each row's keys belong
     redraw = mask_redraw == "posterior" and draws == "independent" and config.mask != "single"
-    alike = config.mask == "single" and visible is None
+    alike = config.mask == "single" and config.latent_hidden is None and visible is None
     while True:
         pending = torch.where(is_masked(z, vocab), unmasked_at, steps)
         event = pending.amin(dim=1)
@@ -107,7 +108,8 @@ def sample(
             needed, inverse = local.unique(return_inverse=True)
             logits = network(z[:1], needed)[inverse]
         else:
-            logits = network(z[rows], chosen)
+            latent = None if config.latent_hidden is None else uniform(bits(seeds[rows], Stream.LATENT, event[rows]))
+            logits = network(z[rows], chosen, latent)
         alike = False
         at = (rows[chosen // z.shape[1]], chosen % z.shape[1])
         z[at] = draw(logits, token_u[at], temperature)

@@ -16,12 +16,19 @@ def interval(values: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def ratio_interval(numerator: np.ndarray, denominator: np.ndarray, count: int, seed: int) -> tuple[float, float]:
-    """Interval of exp(sum numerator / sum denominator), for corpus-level perplexity."""
-    index = resamples(len(numerator), count, seed)
-    return interval(np.exp(numerator[index].sum(1) / denominator[index].sum(1)))
+def ratio_interval(numerator: np.ndarray, denominator: np.ndarray, count: int, seed: int, group: int = 1) -> tuple[float, float]:
+    """Interval of sum numerator / sum denominator, such as nats a token.
+
+    Args:
+        numerator, denominator: one value a sample, [n].
+        count: resamples.
+        group: so many consecutive samples share a prompt and are drawn together; divides n.
+    """
+    over, under = (values.reshape(-1, group).sum(1) for values in (numerator, denominator))
+    index = resamples(len(over), count, seed)
+    return interval(over[index].sum(1) / under[index].sum(1))
 
 
-def mean_interval(values: np.ndarray, count: int, seed: int) -> tuple[float, float]:
-    """Interval of a mean."""
-    return interval(values[resamples(len(values), count, seed)].mean(1))
+def mean_interval(values: np.ndarray, count: int, seed: int, group: int = 1) -> tuple[float, float]:
+    """Interval of the mean of `values` [n]; `group` as in `ratio_interval`."""
+    return ratio_interval(values, np.ones(len(values)), count, seed, group)

@@ -13,11 +13,8 @@ from torch.nn import functional as F
 from imdm.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from tokenizers import Tokenizer
-
     from imdm.scoring.judge import Judge
+    from imdm.scoring.texts import Texts
 
 _LOGITS = 2**28  # most logits held at once, 1 GiB
 
@@ -37,50 +34,38 @@ class Judged:
     features: np.ndarray
 
 
-def judge_ids(samples: np.ndarray, tokenizer: Tokenizer, judge: Judge, retokenize: bool) -> list[list[int]]:
-    """Token ids for the judge, cut to the judge's longest input.
-
-    Args:
-        samples: token ids [n, L] of `tokenizer`.
-        retokenize: decode and encode with the judge's tokenizer, as MDLM and Duo do (special tokens stay as
-            strings); otherwise the ids are the judge's own, which `Judge.check_vocabulary` makes sure of.
-    """
-    ids = samples.tolist()
-    if retokenize:
-        ids = judge.encode(tokenizer.decode_batch(ids, skip_special_tokens=False))
-    return [row[: judge.max_length] for row in ids]
-
-
-def counted(ids: Tensor, lengths: Tensor, end_id: int) -> Tensor:
+def counted(ids: Tensor, lengths: Tensor, context: Tensor, end_id: int) -> Tensor:
     """Which targets count: every token after the first that isn't end-of-text, and the first end-of-text.
 
     Text after an end-of-text counts (packed samples hold several documents), the later end-of-texts don't. A packed
-    sample starts with one, which is context only: then no other counts (the rule of MDLM and Duo).
+    sample starts with one, which is context only: then no other counts (the rule of MDLM, Duo and IMDM).
 
     Args:
         ids: [n, T], padded on the right.
         lengths: int64 [n].
+        context: leading tokens that are context only, int64 [n].
 
     Returns:
         bool [n, T - 1], for the targets ids[:, 1:].
     """
     ends = ids == end_id
     first_end = ends & (ends.cumsum(1) == 1)
-    inside = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
+    position = torch.arange(ids.shape[1], device=ids.device)
+    inside = (position < lengths[:, None]) & (position >= context[:, None])
     return ((~ends | first_end) & inside)[:, 1:]
 
 
 @torch.inference_mode()
-def judge_texts(judge: Judge, rows: Sequence[Sequence[int]], batch_size: int) -> Judged:
-    """Score token rows, in batches of similar length; the result does not depend on batching but for rounding.
+def judge_texts(judge: Judge, texts: Texts, batch_size: int) -> Judged:
+    """Score texts, in batches of similar length; the result does not depend on batching but for rounding.
 
     Args:
-        batch_size: most rows in one pass; fewer where their logits would take more than 1 GiB.
+        batch_size: most texts in one pass; fewer where their logits would take more than 1 GiB.
 
     Raises:
-        UserError: a row is empty.
+        UserError: a text is empty.
     """
-    device = judge.model.device
+    device, rows = judge.model.device, texts.ids
     lengths = np.array([len(row) for row in rows])
     if lengths.min() == 0:
         raise UserError(f"sample {int(lengths.argmin())} is empty after decoding; score it with scoring.retokenize: false.")
@@ -93,14 +78,14 @@ def judge_texts(judge: Judge, rows: Sequence[Sequence[int]], batch_size: int) ->
         size = max(1, min(batch_size, _LOGITS // (int(lengths[order[start]]) * judge.model.config.vocab_size)))
         chosen = order[start : start + size]
         start += size
-        sizes = torch.from_numpy(lengths[chosen]).to(device)
+        sizes, context = (torch.from_numpy(values[chosen]).to(device) for values in (lengths, texts.context))
         ids = torch.full((len(chosen), int(sizes.max())), judge.end_id, device=device)
         for i, row in enumerate(chosen):
             ids[i, : lengths[row]] = torch.tensor(rows[row], device=device)
         # Padding is on the right of a causal model: no mask is needed, and it sees what it would see alone.
         logits = judge.model(ids, use_cache=False).logits
         loss = F.cross_entropy(logits[:, :-1].float().transpose(1, 2), ids[:, 1:], reduction="none")
-        counts = counted(ids, sizes, judge.end_id)
+        counts = counted(ids, sizes, context, judge.end_id)
         nll[chosen] = (loss.double() * counts).sum(1).cpu().numpy()
         tokens[chosen] = counts.sum(1).cpu().numpy()
         last = hidden.pop()[torch.arange(len(chosen), device=device), sizes - 1].float().cpu().numpy()

@@ -1,51 +1,65 @@
 """The judge: a causal language model that says how likely a text is.
 
-At paper scale GPT-2 Large; without a hub, a small GPT-2 trained on its own half of the corpus.
+As published GPT-2 Large; without a hub, a small GPT-2 trained on its own part of the corpus. Either way one file
+stands for it, judge.json, which the stage that made it wrote.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from tokenizers import Tokenizer
-from transformers.models.gpt2 import GPT2Config, GPT2LMHeadModel
 
-from imdm import params
-from imdm.data.bpe import MASK
+from imdm.artifact import verify
 from imdm.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from imdm.data.blocks import Dataset
 
+TRAINED = "trained judge"
+_KEYS = {"name", "source", "revision", "precision", "held_out_perplexity"}  # what is read of judge.json
 
-@dataclass
+
+@dataclass(frozen=True)
 class Judge:
     """A loaded judge.
 
     Attributes:
         model: causal LM of transformers, in eval mode.
-        encode: texts to token ids, special tokens in the text recognised, none added.
+        tokenizer: its own, without padding or truncation; special tokens in a text are recognised.
         end_id: its end-of-text token.
         name: for tables.
-        precision: dtype of its weights.
+        revision: commit of a hub's model, None for one from a folder.
+        precision: of its weights and activations.
         max_length: longest input in tokens.
-        vocabulary: id of each token.
-        trained: whether it is one of train_judge.
+        trained: whether train_judge made it, for one vocabulary.
+        held_out_perplexity: as its stage measured it; None before that.
     """
 
     model: Any
-    encode: Callable[[list[str]], list[list[int]]]
+    tokenizer: Tokenizer
     end_id: int
     name: str
+    revision: str | None
     precision: str
     max_length: int
-    vocabulary: dict[str, int]
-    trained: bool
+    trained: bool = False
+    held_out_perplexity: float | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """What judge.json says of it, but for its perplexity."""
+        return {
+            "name": self.name,
+            "source": None if self.trained else self.name,
+            "revision": self.revision,
+            "precision": self.precision,
+            "parameters": sum(parameter.numel() for parameter in self.model.parameters()),
+            "max_length": self.max_length,
+        }
 
     def check_vocabulary(self, data: Dataset, retokenize: bool) -> None:
         """Refuse a judge to which the samples' ids would mean something else.
@@ -53,9 +67,10 @@ class Judge:
         Raises:
             UserError: it was trained on another corpus, or ids are to be taken as they are and its vocabulary differs.
         """
-        own, other = dict(self.vocabulary), data.tokenizer().get_vocab()
+        tokenizer = data.tokenizer()
+        own, other = self.tokenizer.get_vocab(), tokenizer.get_vocab()
         for vocabulary in (own, other):  # no sample holds a mask
-            vocabulary.pop(MASK, None)
+            vocabulary.pop(tokenizer.id_to_token(data.mask_id), None)
         if own == other:
             return
         if self.trained:
@@ -64,71 +79,86 @@ class Judge:
             raise UserError(f"judge {self.name} has another vocabulary than {data.path}; set scoring.retokenize to true.")
 
 
-def build_judge(settings: params.Judge, vocab_size: int, seq_len: int, end_id: int) -> GPT2LMHeadModel:
-    """An untrained GPT-2 without dropout, for sequences of up to twice seq_len tokens.
+def load_judge(path: str | Path, device: torch.device | str = "cpu", precision: str = "float32") -> Judge:
+    """Load the judge that a judge.json stands for.
 
-    Text that is decoded and encoded again may take more tokens than it had.
-    """
-    config = GPT2Config(
-        vocab_size=vocab_size,
-        n_positions=2 * seq_len,
-        n_embd=settings.hidden_size,
-        n_layer=settings.blocks,
-        n_head=settings.heads,
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
-        bos_token_id=end_id,
-        eos_token_id=end_id,
-    )
-    return GPT2LMHeadModel(config)
-
-
-def load_judge(where: str, device: torch.device | str = "cpu") -> Judge:
-    """Load the trained judge (path of its model.safetensors) or any causal LM of transformers (id or folder).
+    A trained judge's files lie beside it and must be what train_judge wrote; any other is loaded from where
+    judge.json says, a hub's model at the commit that was found then.
 
     Raises:
-        UserError: it can't be loaded, lacks weights or end-of-text, or has no tokenizer, or one of another vocabulary.
+        UserError: the file is no judge.json, or as `open_judge`, or the trained judge's files were changed.
+    """
+    path = Path(path)
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        about = None
+    if not isinstance(about, dict) or not about.keys() >= _KEYS:
+        raise UserError(f"{path} is no judge.json of train_judge or load_judge; run the one that judge.stage names.")
+    if about["source"] is None:
+        for name in ("config.json", "tokenizer.json", "model.safetensors"):
+            verify(path.with_name(name))
+        judge = open_trained(path.parent, device, precision)
+    else:
+        judge = open_judge(about["source"], device, precision, about["revision"])
+    return replace(judge, held_out_perplexity=about["held_out_perplexity"])
+
+
+def open_trained(folder: Path, device: torch.device | str, precision: str = "float32") -> Judge:
+    """The judge whose files train_judge wrote to `folder`; raises as `open_judge`."""
+    return replace(open_judge(str(folder), device, precision), name=TRAINED, trained=True)
+
+
+def open_judge(source: str, device: torch.device | str, precision: str = "float32", revision: str | None = None) -> Judge:
+    """Load any causal LM of transformers, and turn TF32 off: what is scored in float32 is so on every device.
+
+    Args:
+        source: hub id or folder.
+        precision: float32 or bfloat16.
+        revision: commit of a hub's model; None takes the newest.
+
+    Raises:
+        UserError: it can't be loaded, lacks weights, end-of-text or a longest input, or has no tokenizer of its own.
     """
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
+    from transformers.utils.hub import cached_file, extract_commit_hash
 
+    torch.set_float32_matmul_precision("highest")
     logging.set_verbosity_error()  # what it warns of is checked here
     logging.disable_progress_bar()
-    folder = Path(where).parent if where.endswith(".safetensors") else Path(where)
-    trained = (folder / "judge.json").exists()  # written by train_judge
-    source = str(folder) if folder.is_dir() else where
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(source, output_loading_info=True)
-        tokenizer = _tokenizer(source)
+        model, info = AutoModelForCausalLM.from_pretrained(source, revision=revision or "main", output_loading_info=True)
+        tokenizer = _tokenizer(source, revision)
+        commit = extract_commit_hash(cached_file(source, "config.json", revision=revision or "main"), None)
     except Exception as error:  # transformers and the Rust libraries raise all kinds, bare Exception too, for what they can't read
         if not isinstance(error, (OSError, ValueError, KeyError, RuntimeError, SafetensorError)) and type(error) is not Exception:
             raise
         said = " ".join(str(error).split())[:200]
-        remedy = "set scoring.judge to trained, or to a causal LM's id or folder"
-        raise UserError(f"the judge {where} can't be loaded ({said}); {remedy}.") from None
+        raise UserError(f"the judge {source} can't be loaded ({said}); set judge.model to a causal LM's id or folder.") from None
     if info["missing_keys"]:  # transformers would draw them at random
         first = min(info["missing_keys"])
-        raise UserError(f"the weights of judge {where} lack {first}; give the file that belongs to the config.json beside it.")
+        raise UserError(f"the weights of judge {source} lack {first}; give the file that belongs to the config.json beside it.")
     config, vocabulary = model.config, tokenizer.get_vocab()
     end_id = config.eos_token_id[0] if isinstance(config.eos_token_id, list) else config.eos_token_id
     # transformers makes up a nearly empty tokenizer for a folder without one
     if end_id is None or not config.vocab_size / 2 < len(vocabulary) <= max(vocabulary.values()) + 1 <= config.vocab_size:
-        raise UserError(f"judge {where} has no end-of-text token, no tokenizer or another model's; give a model with its own tokenizer.")
+        raise UserError(f"judge {source} has no end-of-text token, no tokenizer or another model's; give a model with its own tokenizer.")
+    if not hasattr(config, "max_position_embeddings"):
+        raise UserError(f"judge {source} does not say how long its input may be; set judge.model to one such as gpt2-large.")
     return Judge(
-        model=model.float().to(device).eval(),
-        encode=lambda texts: [found.ids for found in tokenizer.encode_batch(texts, add_special_tokens=False)],
+        model=model.to(device, getattr(torch, precision)).eval(),
+        tokenizer=tokenizer,
         end_id=end_id,
-        name="trained judge" if trained else where,
-        precision="float32",
+        name=source,
+        revision=commit,
+        precision=precision,
         max_length=config.max_position_embeddings,
-        vocabulary=vocabulary,
-        trained=trained,
     )
 
 
-def _tokenizer(source: str) -> Tokenizer:
+def _tokenizer(source: str, revision: str | None) -> Tokenizer:
     """The tokenizer of a folder or hub id, without padding or truncation."""
     file = Path(source) / "tokenizer.json"
     if file.is_file():
@@ -136,7 +166,7 @@ def _tokenizer(source: str) -> Tokenizer:
     else:
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(source).backend_tokenizer
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision or "main").backend_tokenizer
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer

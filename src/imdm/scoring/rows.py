@@ -1,50 +1,67 @@
-"""All figures of one model at one step count."""
+"""All figures of a set of texts, each with its interval."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from imdm.scoring.bootstrap import mean_interval, ratio_interval
 from imdm.scoring.diversity import distinct, entropy, repetition
-from imdm.scoring.gen_ppl import Judged, gen_ppl, gen_ppl_mean
+from imdm.scoring.gen_ppl import Judged, gen_ppl, gen_ppl_mean, judge_texts
 from imdm.scoring.mauve import mauve
+from imdm.scoring.texts import as_texts
 
 if TYPE_CHECKING:
-    import numpy as np
+    from tokenizers import Tokenizer
 
     from imdm.params import Scoring
+    from imdm.scoring.judge import Judge
+    from imdm.scoring.window import Window
+
+Figures = dict[str, tuple[float, float, float]]  # metric: value, low, high
 
 
-def score_rows(
-    tokens: np.ndarray, calls: np.ndarray, judged: Judged, reference: np.ndarray, settings: Scoring, seed: int
-) -> tuple[list[dict], dict[str, np.ndarray]]:
-    """Figures with their intervals, and the columns that are kept per sample.
+def judge_samples(judge: Judge, samples: np.ndarray, window: Window, tokenizer: Tokenizer, settings: Scoring) -> Judged:
+    """The judge's verdict on the window of samples [n, L], token ids of `tokenizer`."""
+    texts = as_texts(samples, window, tokenizer, judge, settings.retokenize, settings.max_tokens)
+    return judge_texts(judge, texts, settings.batch_size)
+
+
+def text_figures(tokens: np.ndarray, judged: Judged, resamples: int, seed: int, group: int = 1) -> Figures:
+    """Gen-PPL, entropy (nats) and 4-gram diversity of samples or of real text.
 
     Args:
-        tokens: [n, L].
+        tokens: the scored token ids [n, L].
+        resamples: of the bootstrap.
+        group: consecutive texts that share a prompt; the intervals draw them together.
+    """
+    kept = judged.tokens > 0
+    means = np.divide(judged.nll, judged.tokens, out=np.zeros(len(kept)), where=kept)
+    corpus = ratio_interval(judged.nll, judged.tokens, resamples, seed, group)
+    average = ratio_interval(means, kept, resamples, seed, group)
+    figures = {
+        "gen_ppl": (gen_ppl(judged.nll, judged.tokens), *map(float, np.exp(corpus))),
+        "gen_ppl_mean": (gen_ppl_mean(judged.nll, judged.tokens), *map(float, np.exp(average))),
+        "distinct_4": (distinct(tokens, 4),) * 3,
+    }
+    for name, values in (("entropy", entropy(tokens)), ("repetition_4", repetition(tokens, 4))):
+        figures[name] = (float(values.mean()), *mean_interval(values, resamples, seed, group))
+    return figures
+
+
+def sample_figures(
+    tokens: np.ndarray, calls: np.ndarray, judged: Judged, reference: np.ndarray, settings: Scoring, seed: int, group: int = 1
+) -> Figures:
+    """`text_figures`, MAUVE and the network calls of one model at one step count.
+
+    Args:
         calls: network calls of each sample [n].
         reference: MAUVE features of real text [m, d].
-
-    Returns:
-        rows of metric, value, low, high; columns nll (nats), tokens, entropy (nats), calls.
     """
-    unigram, repeated = entropy(tokens), repetition(tokens, 4)
-    kept = judged.tokens > 0
     mean, sd = mauve(reference, judged.features, settings.mauve_seeds, settings.mauve_scale)
-
-    def of_mean(values: np.ndarray) -> tuple[float, float, float]:
-        return (float(values.mean()), *mean_interval(values, settings.bootstrap, seed))
-
-    average = mean_interval(judged.nll[kept] / judged.tokens[kept], settings.bootstrap, seed)
-    figures = {
-        "gen_ppl": (gen_ppl(judged.nll, judged.tokens), *ratio_interval(judged.nll, judged.tokens, settings.bootstrap, seed)),
-        "gen_ppl_mean": (gen_ppl_mean(judged.nll, judged.tokens), *(math.exp(bound) for bound in average)),
-        "entropy": of_mean(unigram),
+    calls = calls.astype(float)
+    return text_figures(tokens, judged, settings.bootstrap, seed, group) | {
         "mauve": (mean, mean - sd, mean + sd),
-        "distinct_4": (distinct(tokens, 4),) * 3,
-        "repetition_4": of_mean(repeated),
-        "calls": of_mean(calls.astype(float)),
+        "calls": (float(calls.mean()), *mean_interval(calls, settings.bootstrap, seed, group)),
     }
-    rows = [{"metric": metric, "value": value, "low": low, "high": high} for metric, (value, low, high) in figures.items()]
-    return rows, {"nll": judged.nll, "tokens": judged.tokens, "entropy": unigram, "calls": calls}

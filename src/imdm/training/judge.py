@@ -1,11 +1,33 @@
-"""Training of the judge: next-token prediction on its own split."""
+"""The trained judge: its network, and next-token prediction on its own split."""
 
 from __future__ import annotations
 
 from torch import Tensor
 from torch.nn import functional as F
+from transformers.models.gpt2 import GPT2Config, GPT2LMHeadModel
 
+from imdm import params
 from imdm.training.pretrain import BlockTraining
+
+
+def build_judge(settings: params.Judge, vocab_size: int, seq_len: int, end_id: int) -> GPT2LMHeadModel:
+    """An untrained GPT-2 without dropout, for sequences of up to twice seq_len tokens.
+
+    Text that is decoded and encoded again may take more tokens than it had.
+    """
+    config = GPT2Config(
+        vocab_size=vocab_size,
+        n_positions=2 * seq_len,
+        n_embd=settings.hidden_size,
+        n_layer=settings.blocks,
+        n_head=settings.heads,
+        resid_pdrop=0.0,
+        embd_pdrop=0.0,
+        attn_pdrop=0.0,
+        bos_token_id=end_id,
+        eos_token_id=end_id,
+    )
+    return GPT2LMHeadModel(config)
 
 
 class JudgeTraining(BlockTraining):

@@ -6,14 +6,11 @@ generator state and no position in the data: a run that was killed and continued
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import itertools
 import logging
 import math
-import os
-import signal
 import sys
-import time
 import warnings
 from abc import abstractmethod
 from pathlib import Path
@@ -21,6 +18,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import Tensor, nn
 
 from imdm.diffusion.counter import root_seed
@@ -29,12 +27,16 @@ from imdm.job import Job
 from imdm.models.ema import Ema
 from imdm.params import Optimizer
 from imdm.runtime import precision_name, setup
+from imdm.training.keeper import LOG_COLUMNS, Keeper
 
-_LOG_ROWS = 200  # rows of train_log.csv that a training aims at
+__all__ = ["LOG_COLUMNS", "Training", "fit"]
 
 
 class Training(pl.LightningModule):
-    """A network and how to train it; subclasses say what the loss of a step is.
+    """A network and how to train it; subclasses say what the loss of a part of a step's batch is.
+
+    The optimizer is stepped here (Lightning's manual optimization), so that a Lightning step is an optimizer step
+    whatever the number of passes that a batch is accumulated over.
 
     Args:
         network: the weights that are trained.
@@ -42,36 +44,48 @@ class Training(pl.LightningModule):
         seed: root of all the training's randomness.
     """
 
+    automatic_optimization = False
+
     def __init__(self, network: nn.Module, optimizer: Optimizer, seed: int):
         super().__init__()
         self.network, self.settings, self.seed = network, optimizer, seed
         self.ema = Ema(network, optimizer.ema)
+        self.micro_batch: int | None = None
+        self.passes = self.number = 0  # how many passes a step has, and which one is on
 
     @abstractmethod
     def loss(self, step: int) -> Tensor:
-        """Mean loss of this device's part of global step `step`."""
+        """Mean loss over `part()` of the global batch of step `step`."""
 
     def part(self) -> tuple[int, int]:
-        """(first row, number of rows) of the global batch that this device takes.
+        """(first row, number of rows) of the global batch that this device takes in this pass."""
+        count = self.settings.batch_size // (self.trainer.world_size * self.passes)
+        return (self.trainer.global_rank * self.passes + self.number) * count, count
 
-        Raises:
-            UserError: the batch can't be divided by the number of devices.
-        """
-        world = self.trainer.world_size
-        if self.settings.batch_size % world:
-            raise UserError(f"batch_size = {self.settings.batch_size} can't be divided by {world} devices; make it a multiple.")
-        count = self.settings.batch_size // world
-        return self.trainer.global_rank * count, count
-
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        torch.manual_seed(root_seed(self.seed, f"dropout:{self.global_step}:{self.global_rank}"))
-        return self.loss(self.global_step)
+    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+        step, optimizer, total = self.global_step, self.optimizers(), torch.zeros((), device=self.device)
+        optimizer.zero_grad()
+        for number in range(self.passes):
+            self.number = number
+            torch.manual_seed(root_seed(self.seed, f"dropout:{step}:{self.part()[0]}"))
+            last = number == self.passes - 1
+            with self.trainer.strategy.block_backward_sync() if self.trainer.world_size > 1 and not last else contextlib.nullcontext():
+                loss = self.loss(step) / self.passes
+                self.manual_backward(loss)
+            total += loss.detach()
+        self.clip_gradients(optimizer, self.settings.clip, "norm")
+        optimizer.step()
+        self.ema.update(self.network)  # here, so that a checkpoint after this step holds it
+        self.lr_schedulers().step()
+        return {"loss": total}
 
     def on_fit_start(self) -> None:
+        world, size = self.trainer.world_size, self.settings.batch_size
+        if size % world:
+            raise UserError(f"batch_size = {size} can't be divided by {world} devices; make it a multiple.")
+        most = self.micro_batch or size
+        self.passes = next(n for n in range(1, size + 1) if (size // world) % n == 0 and size // (world * n) <= most)
         self.ema.shadow = [tensor.to(self.device) for tensor in self.ema.shadow]
-
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.ema.update(self.network)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["ema"] = self.ema.state_dict()
@@ -92,67 +106,6 @@ class Training(pl.LightningModule):
 
         schedule = torch.optim.lr_scheduler.LambdaLR(adamw, factor)
         return {"optimizer": adamw, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-class _Keeper(pl.Callback):
-    """Writes train_log.csv and the resume checkpoint, moves the progress bar, and stops cleanly on SIGTERM."""
-
-    def __init__(self, job: Job, checkpoint: Path, tokens_per_step: int):
-        self.job, self.checkpoint, self.tokens_per_step = job, checkpoint, tokens_per_step
-        self.table = job.dir / "train_log.csv"
-        self.stop = False
-        self.saved = self.started = time.monotonic()
-        self.total, self.count, self.seconds_before = 0.0, 0, 0.0
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"total": float(self.total), "count": self.count, "seconds": self._seconds()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.total, self.count, self.seconds_before = state["total"], state["count"], state["seconds"]
-
-    def _seconds(self) -> float:
-        return self.seconds_before + time.monotonic() - self.started
-
-    def on_train_start(self, trainer: pl.Trainer, training: pl.LightningModule) -> None:
-        signal.signal(signal.SIGTERM, self._on_sigterm)
-        first = trainer.global_step
-        self.first, self.started = first, time.monotonic()
-        rows = list(csv.reader(self.table.open())) if self.table.exists() else []
-        with self.table.open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["step", "loss", "lr", "tokens_per_second", "seconds"])
-            writer.writerows(row for row in rows[1:] if int(row[0]) <= first)
-        self.bar = self.job.progress(trainer.max_steps, "step", initial=first)
-        self.every = max(1, trainer.max_steps // _LOG_ROWS)
-
-    def _on_sigterm(self, *_: Any) -> None:
-        self.stop = True
-
-    def on_train_batch_end(self, trainer: pl.Trainer, training: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int) -> None:
-        step = trainer.global_step
-        self.total, self.count = self.total + outputs["loss"].detach(), self.count + 1
-        self.bar.update()
-        if step % self.every == 0 or step == trainer.max_steps:
-            self._write_row(trainer, step)
-        if self.stop or time.monotonic() - self.saved > self.job.params.runtime.checkpoint_seconds:
-            trainer.save_checkpoint(self.checkpoint.with_suffix(".tmp"))
-            os.replace(self.checkpoint.with_suffix(".tmp"), self.checkpoint)
-            self.saved = time.monotonic()
-        if self.stop:
-            print(f"{self.job.stage}: stopped at step {step} and saved; run again to continue.", file=sys.stderr)
-            sys.exit(143)
-
-    def _write_row(self, trainer: pl.Trainer, step: int) -> None:
-        loss = float(self.total) / self.count
-        if not math.isfinite(loss):
-            raise UserError(f"the loss is {loss} at step {step}; lower the learning rate of {self.job.stage} or its clip.")
-        self.total, self.count = 0.0, 0
-        rate = (step - self.first) * self.tokens_per_step / (time.monotonic() - self.started)
-        lr = trainer.optimizers[0].param_groups[0]["lr"]
-        with self.table.open("a", newline="") as file:
-            csv.writer(file).writerow([step, f"{loss:.6g}", f"{lr:.4g}", f"{rate:.0f}", f"{self._seconds():.1f}"])
-        self.bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-        self.job.metrics |= {"loss": loss, "tokens_per_second": round(rate), "train_seconds": round(self._seconds(), 1)}
 
 
 def fit(job: Job, training: Training, tokens_per_step: int) -> None:
@@ -177,19 +130,27 @@ def fit(job: Job, training: Training, tokens_per_step: int) -> None:
         from lightning.pytorch.loggers import TensorBoardLogger
 
         logger = TensorBoardLogger(Path("logs") / "tensorboard", name=f"{job.params.run}-{job.args.out.replace('/', '-')}")
+    devices = runtime.devices or (torch.cuda.device_count() if device.type == "cuda" else 1)
     trainer = pl.Trainer(
         max_steps=training.settings.steps,
         accelerator="gpu" if device.type == "cuda" else "cpu",
-        devices="auto" if device.type == "cuda" else 1,
+        devices=devices,
+        num_nodes=runtime.nodes,
+        # Some parameters get no gradient in a warm start: it has no masks to embed.
+        strategy="ddp_find_unused_parameters_true" if devices * runtime.nodes > 1 else "auto",
+        # On one node this process starts the others, also within a Slurm job of one task.
+        plugins=[LightningEnvironment()] if runtime.nodes == 1 else None,
         precision="bf16-mixed" if body_dtype else "32-true",
-        gradient_clip_val=training.settings.clip,
-        callbacks=[_Keeper(job, checkpoint, tokens_per_step)],
+        callbacks=[Keeper(job, checkpoint, tokens_per_step)],
         logger=logger,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    job.metrics["precision"] = precision_name(body_dtype)
+    training.micro_batch = runtime.micro_batch
+    job.metrics |= {"precision": precision_name(body_dtype), "devices": trainer.world_size}
     # No generator state is stored, so the step counter in the checkpoint is all that the data depends on.
     trainer.fit(training, itertools.repeat(0), ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=False)
+    if not trainer.is_global_zero:
+        sys.exit(0)  # the first process writes the artifact

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from imdm.data.blocks import batch_indices
-from imdm.diffusion.counter import root_seed
+from imdm.data.blocks import Dataset, batch_indices, unigram_perplexity
+from imdm.diffusion.counter import Stream, bits, root_seed, row_seeds, uniform
 from imdm.diffusion.nelbo import forward_process, weighted_nll
 from imdm.models.dit import Network
-from imdm.params import Optimizer, Pretrain
+from imdm.params import Finetune, Optimizer, Pretrain
 from imdm.training.loop import Training
 
 
@@ -30,11 +30,12 @@ class BlockTraining(Training):
 
 
 class Pretraining(BlockTraining):
-    """Trains a network from scratch, or goes on with one."""
+    """Trains a network from scratch, or goes on with one (Tab. 13)."""
 
-    def __init__(self, network: Network, settings: Pretrain, seed: int, blocks: np.ndarray):
+    def __init__(self, network: Network, settings: Pretrain | Finetune, seed: int, blocks: np.ndarray):
         super().__init__(network, settings, seed, blocks)
-        self.warm_start, self.draws = settings.warm_start, root_seed(seed, "pretrain")
+        self.warm_start = settings.warm_start if isinstance(settings, Pretrain) else 0
+        self.draws = root_seed(seed, "pretrain" if isinstance(settings, Pretrain) else "finetune")
 
     def loss(self, step: int) -> Tensor:
         x, first = self.rows(step)
@@ -53,6 +54,25 @@ class Pretraining(BlockTraining):
         return F.cross_entropy(self.network.logits(hidden.flatten(0, 1)), x[:, 1:].flatten())
 
 
+def validate(network: Network, data: Dataset, settings: Pretrain, seed: int) -> dict[str, float]:
+    """What validation.json holds: exp of the validation NELBO with its 95% interval, the unigram's perplexity, parameters.
+
+    Args:
+        network: on its device, in eval mode.
+        settings: number and size of the batches.
+    """
+    blocks = data.split("valid")
+    nelbo = validation_nelbo(network, blocks, settings.eval_batches, settings.eval_batch_size, seed)
+    half = 1.96 * nelbo.std() / len(nelbo) ** 0.5
+    return {
+        "valid_perplexity": nelbo.mean().exp().item(),
+        "low": (nelbo.mean() - half).exp().item(),
+        "high": (nelbo.mean() + half).exp().item(),
+        "unigram_perplexity": unigram_perplexity(data.split("train"), blocks, data.vocab_size),
+        "parameters": sum(p.numel() for p in network.parameters()),
+    }
+
+
 @torch.inference_mode()
 def validation_nelbo(network: Network, blocks: np.ndarray, batches: int, batch_size: int, seed: int) -> Tensor:
     """NELBO of held-out blocks, nats a token, one value a batch.
@@ -61,7 +81,7 @@ def validation_nelbo(network: Network, blocks: np.ndarray, batches: int, batch_s
         blocks: uint16 [n, L]; reused with fresh masks where `batches * batch_size` exceeds n.
 
     Returns:
-        float64 [batches], each over times stratified within the batch.
+        float64 [batches], each over times stratified within the batch. Of a mixture (Di4C), the bound with one latent a sequence.
     """
     device = network.vocab_embed.embedding.device
     draws, values = root_seed(seed, "validation"), []
@@ -69,5 +89,7 @@ def validation_nelbo(network: Network, blocks: np.ndarray, batches: int, batch_s
         index = batch_indices(len(blocks), step, batch_size, seed)
         x = torch.from_numpy(blocks[index].astype(np.int64)).to(device)
         batch = forward_process(x, draws, step, 0, batch_size, network.config.vocab_size)
-        values.append(weighted_nll(network(batch.z, batch.masked), batch).double())
+        seeds = row_seeds(draws, step * batch_size, batch_size, device)
+        latent = uniform(bits(seeds, Stream.LATENT)) if network.config.latent_hidden else None
+        values.append(weighted_nll(network(batch.z, batch.masked, latent), batch).double())
     return torch.stack(values)

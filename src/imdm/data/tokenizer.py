@@ -1,0 +1,155 @@
+"""The tokenizer of a corpus: trained on it, or BERT's or GPT-2's.
+
+All end as a `tokenizers.Tokenizer` that adds no special tokens and has one token for BOS and EOS at once and one mask:
+- byte-level BPE (trained here, or GPT-2's): `<|endoftext|>` and `<|mask|>`; a vocabulary without a mask gets it as its last id,
+  so GPT-2 has V = 50,258 and mask 50,257;
+- BERT's WordPiece: `[CLS]` (101) and `[MASK]` (103) within V = 30,522. MDLM and its successors take EOS from
+  `encode("[SEP]")[0]`, which is `[CLS]`; their packed LM1B holds no other separator.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imdm.data.bpe import END, MASK, MAX_VOCABULARY, add_special, as_text, train_bpe
+from imdm.errors import UserError
+from imdm.params import Corpus
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_BERT_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_END_AND_MASK = ((END, MASK), ("[CLS]", "[MASK]"))
+
+
+def limit_threads(workers: int) -> None:
+    """Let the tokenizer use `workers` threads; has an effect only before its first use in the process."""
+    os.environ["RAYON_NUM_THREADS"] = str(workers)
+    os.environ["TOKENIZERS_PARALLELISM"] = "true" if workers > 1 else "false"
+
+
+def make_tokenizer(corpus: Corpus, documents: Iterable[str]) -> Tokenizer:
+    """The tokenizer that `corpus.tokenizer` names.
+
+    Args:
+        documents: training text, read only where the tokenizer is to be trained.
+
+    Raises:
+        UserError: as `train_bpe` and `load_tokenizer` do.
+    """
+    if corpus.tokenizer == "trained":
+        return train_bpe(documents, corpus.vocab_size)
+    return load_tokenizer(corpus.tokenizer)
+
+
+def load_tokenizer(source: str) -> Tokenizer:
+    """BERT's or GPT-2's tokenizer, or another of these two kinds.
+
+    Args:
+        source: a folder with tokenizer.json, with vocab.txt (lower-cased as bert-base-uncased), or with vocab.json and merges.txt;
+            else an id on the hub.
+
+    Raises:
+        UserError: it can't be had, or has neither kind of special tokens.
+    """
+    folder = Path(source).expanduser()
+    tokenizer = _from_folder(folder) if folder.is_dir() else _from_hub(source)
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    tokenizer.post_processor = None  # BERT's would put [CLS] and [SEP] around every text
+    if tokenizer.token_to_id(END) is not None and tokenizer.token_to_id(MASK) is None:
+        add_special(tokenizer, MASK)
+    return _checked(tokenizer, f"corpus.tokenizer = {source!r}")
+
+
+def read_tokenizer(path: Path) -> Tokenizer:
+    """Read the tokenizer.json that tokenize_pack wrote.
+
+    Raises:
+        UserError: the file is missing, or no such tokenizer.
+    """
+    if not path.is_file():
+        raise UserError(f"{path} does not exist; run tokenize_pack.")
+    return _checked(_from_file(path), str(path))
+
+
+def end_and_mask(tokenizer: Tokenizer) -> tuple[int, int] | None:
+    """Ids of the token that is BOS and EOS at once and of the mask; None where there is neither kind."""
+    for names in _END_AND_MASK:
+        end, mask = map(tokenizer.token_to_id, names)
+        if end is not None and mask is not None:
+            return end, mask
+    return None
+
+
+def _from_file(path: Path) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # the Rust library raises bare Exception for whatever it can't parse
+        raise UserError(f"{path} is not a tokenizer ({error}); fetch or make it again.") from None
+
+
+def _from_folder(folder: Path) -> Tokenizer:
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+    if (folder / "tokenizer.json").is_file():
+        return _from_file(folder / "tokenizer.json")
+    wordpiece, vocabulary, merges = folder / "vocab.txt", folder / "vocab.json", folder / "merges.txt"
+    try:
+        if wordpiece.is_file():
+            tokenizer = Tokenizer(models.WordPiece.from_file(str(wordpiece), unk_token="[UNK]"))
+            tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+            tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+            tokenizer.decoder = decoders.WordPiece()
+            add_special(tokenizer, *(token for token in _BERT_SPECIAL if tokenizer.token_to_id(token) is not None))
+            return tokenizer
+        if vocabulary.is_file() and merges.is_file():
+            tokenizer = Tokenizer(models.BPE.from_file(str(vocabulary), str(merges)))
+            tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+            tokenizer.decoder = decoders.ByteLevel()
+            if tokenizer.token_to_id(END) is not None:
+                add_special(tokenizer, END)
+            return tokenizer
+    except Exception as error:  # bare Exception, as above
+        raise UserError(f"the vocabulary in {folder} can't be read ({error}); fetch it again.") from None
+    raise UserError(f"corpus.tokenizer = {str(folder)!r} holds no tokenizer.json, no vocab.txt, and not both vocab.json and merges.txt.")
+
+
+def _from_hub(name: str) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_pretrained(name)
+    except (OSError, ValueError) as error:  # not there, no connection, or no valid id
+        said = " ".join(str(error).split()).split(". ")[0][:200]
+        files = "tokenizer.json, vocab.txt, or vocab.json and merges.txt"
+        raise UserError(
+            f"corpus.tokenizer = {name!r} is no folder and can't be had from the hub ({said}); give a folder with {files}."
+        ) from None
+
+
+def _checked(tokenizer: Tokenizer, origin: str) -> Tokenizer:
+    """The tokenizer, reading special tokens that a document spells as plain text.
+
+    Raises:
+        UserError: it lacks special tokens, has too many tokens or gaps, or doesn't read them so.
+    """
+    found = end_and_mask(tokenizer)
+    if found is None:
+        kinds = f"neither {END} (as GPT-2) nor [CLS] and [MASK] (as BERT)"
+        raise UserError(f"{origin} has {kinds} in its vocabulary; give a tokenizer of one of these kinds.")
+    vocabulary = tokenizer.get_vocab()
+    size = max(vocabulary.values()) + 1
+    if len(vocabulary) != size or size > MAX_VOCABULARY:
+        fault = f"has {size} tokens, and ids are stored in 16 bits" if size > MAX_VOCABULARY else "has ids without a token"
+        raise UserError(f"{origin} {fault}; give another tokenizer.")
+    as_text(tokenizer)
+    spelt = " ".join(token for names in _END_AND_MASK for token in names)
+    if not {*found}.isdisjoint(tokenizer.encode(spelt, add_special_tokens=False).ids):
+        raise UserError(f"{origin} has special tokens that aren't marked as special, so that a document could hold a mask; mark them.")
+    return tokenizer

@@ -1,0 +1,54 @@
+"""The experiment's parameters: one definition, from which schema, checks and documents follow.
+
+`params.yaml` and every file in `presets/` validate against `Params`. Unknown keys are refused with
+the nearest known one. Steps, sizes and counts are positive integers; times are in [0, 1].
+"""
+
+from imdm.params.blocks import Block, MaskSettings, Name, NonNegative, Positive, Runtime, Seeds, Shards, VariantOverride
+from imdm.params.experiment import PUBLIC, Compare, Paper, Params
+from imdm.params.load import load_params
+from imdm.params.recipes import PATTERN as RECIPES
+from imdm.params.recipes import Recipe, parse_recipe
+from imdm.params.scoring import Conditional, Matching, Sampling, Scoring
+from imdm.params.source import Corpus, Network, PublicCheckpoint, Teacher
+from imdm.params.synthetic import Rectify, Synthetic
+from imdm.params.training import Couplings, Di4c, Finetune, Judge, Optimizer, Pretrain, Redi, Sdtt, SdttRound
+
+__all__ = [
+    "PUBLIC",
+    "RECIPES",
+    "Block",
+    "Compare",
+    "Conditional",
+    "Corpus",
+    "Couplings",
+    "Di4c",
+    "Finetune",
+    "Judge",
+    "MaskSettings",
+    "Matching",
+    "Name",
+    "Network",
+    "NonNegative",
+    "Optimizer",
+    "Paper",
+    "Params",
+    "Positive",
+    "Pretrain",
+    "PublicCheckpoint",
+    "Recipe",
+    "Rectify",
+    "Redi",
+    "Runtime",
+    "Sampling",
+    "Scoring",
+    "Sdtt",
+    "SdttRound",
+    "Seeds",
+    "Shards",
+    "Synthetic",
+    "Teacher",
+    "VariantOverride",
+    "load_params",
+    "parse_recipe",
+]

@@ -1,0 +1,75 @@
+"""What several blocks share: bounded numbers, names, mask settings, seeds, runtime."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Positive = Annotated[int, Field(gt=0)]
+NonNegative = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._]*(-[a-z0-9._]+)*$")]
+
+MaskKind = Literal["single", "infinite", "finite"]
+NoiseDist = Literal["uniform", "gaussian"]
+Precision = Literal["float32", "bfloat16"]
+Weights = Literal["ema", "online"]
+
+
+class Block(BaseModel):
+    """A group of parameters; refuses keys that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Seeds(Block):
+    data: NonNegative = Field(0, description="document split and block order")
+    train: NonNegative = Field(0, description="initial weights, batches, masks and dropout of every training")
+    couplings: NonNegative = Field(0, description="the teacher's draws for couplings")
+    sampling: NonNegative = Field(0, description="the draws of the sample stage, and which prompts are completed")
+    scoring: NonNegative = Field(0, description="reference text, bootstrap and MAUVE's k-means")
+
+
+class MaskSettings(Block):
+    """What a mask state looks like to the network (paper Eq. 15, Tab. 3, Tab. 11)."""
+
+    mask: MaskKind = Field("infinite", description="single: MDLM; infinite: IMDM; finite: a table of mask embeddings")
+    noise_dim: Positive = Field(256, description="d_noise, length of the noise vector of a mask state")
+    noise_dist: NoiseDist = Field("uniform", description="uniform on (-1, 1), or standard Gaussian")
+    noise_scale: PositiveFloat = Field(1.0, description="factor on the noise")
+    finite_masks: Positive = Field(6144, description="number of mask embeddings of mask: finite")
+
+
+class VariantOverride(Block):
+    """Top-level mask settings that a variant replaces; what it leaves out keeps the top-level value."""
+
+    mask: MaskKind | None = Field(None, description="replaces mask")
+    noise_dim: Positive | None = Field(None, description="replaces noise_dim")
+    noise_dist: NoiseDist | None = Field(None, description="replaces noise_dist")
+    noise_scale: PositiveFloat | None = Field(None, description="replaces noise_scale")
+    finite_masks: Positive | None = Field(None, description="replaces finite_masks")
+
+
+class Runtime(Block):
+    """How a stage runs; nothing here changes its result beyond rounding."""
+
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where there is one")
+    precision: Literal["auto", Precision] = Field("auto", description="of the network's body; auto: bfloat16 on cuda")
+    devices: Positive | None = Field(None, description="GPUs a node that train one network together (DDP); null: all that are visible")
+    nodes: Positive = Field(1, description="nodes that train one network together")
+    micro_batch: Positive | None = Field(
+        None, description="most sequences in one training pass of a device; smaller passes are accumulated to the batch; null: all at once"
+    )
+    threads: NonNegative = Field(0, description="torch threads; 0: all cores")
+    deterministic: bool = Field(False, description="torch.use_deterministic_algorithms")
+    checkpoint_seconds: PositiveFloat = Field(60.0, description="time between the checkpoints of a training")
+    tensorboard: bool = Field(False, description="log to TensorBoard besides CSV")
+
+
+class Shards(Block):
+    """Parallel jobs of one generation; the result does not depend on their number."""
+
+    couplings: Positive = Field(1, description="jobs that make a teacher's couplings")
+    samples: Positive = Field(1, description="jobs that sample a model, or complete its prompts")

@@ -1,0 +1,55 @@
+"""Sampling and scoring."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from imdm.params.blocks import Block, Positive, PositiveFloat, Precision
+
+
+class Sampling(Block):
+    steps: list[Positive] = Field(min_length=1, description="step counts to sample at")
+    count: Positive = Field(1024, description="samples for each step count")
+    batch_size: Positive = Field(64, description="sequences at once; the result does not depend on it")
+    temperature: PositiveFloat = Field(1.0, description="softmax temperature of the token draw")
+    mask_redraw: Literal["posterior", "keep"] = Field(
+        "posterior", description="posterior: Eq. 13; keep: noise stays for the whole trajectory"
+    )
+
+
+class Conditional(Block):
+    """Completion of prompts: the first tokens of packed held-out blocks (paper Sec. 5.3)."""
+
+    prompts: Positive = Field(256, description="number of prompts")
+    completions: Positive = Field(5, description="completions of each prompt")
+    prompt_tokens: Positive = Field(50, description="tokens of a prompt, its BOS included")
+    split: Literal["valid", "test"] = Field("valid", description="whose blocks are prompts and references")
+    scored_tokens: Positive = Field(100, description="leading tokens of a completed block that are scored, the prompt included")
+    scored: Literal["with_prompt", "generated"] = Field(
+        "with_prompt",
+        description="with_prompt: the prompt counts in Gen-PPL and entropy (authors' code); generated: it is context only (paper's words)",
+    )
+
+
+class Matching(Block):
+    """Search of the sampling temperature at which a model's entropy equals another's (Tab. 9's parentheses)."""
+
+    count: Positive = Field(256, description="samples at each trial temperature")
+    low: PositiveFloat = Field(0.5, description="lowest temperature tried")
+    high: PositiveFloat = Field(2.0, description="highest temperature tried")
+    tolerance: PositiveFloat = Field(0.005, description="nats of entropy that count as equal")
+
+
+class Scoring(Block):
+    batch_size: Positive = Field(64, description="sequences scored at once")
+    precision: Precision = Field("float32", description="of the judge's weights and activations")
+    retokenize: bool = Field(True, description="decode samples and encode them with the judge's tokenizer")
+    max_tokens: Positive | None = Field(
+        None, description="texts are cut to so many judge tokens (as published: the model's length); null: the judge's longest input"
+    )
+    reference: Literal["test", "valid"] = Field("test", description="split of the real text that samples are compared with")
+    bootstrap: Positive = Field(1000, description="bootstrap resamples of the 95% intervals")
+    mauve_seeds: Positive = Field(5, description="k-means seeds averaged in MAUVE")
+    mauve_scale: PositiveFloat = Field(5.0, description="MAUVE's scaling factor c")

@@ -1,0 +1,107 @@
+"""The trainings: teacher, judge, SDTT, Di4C, couplings and rectification."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from imdm.params.blocks import Block, Fraction, NonNegative, Positive, PositiveFloat
+
+
+class Optimizer(Block):
+    """AdamW with linear warmup, then a constant or cosine rate, and an exponential moving average."""
+
+    steps: Positive = Field(description="optimizer steps")
+    batch_size: Positive = Field(description="sequences a step, over all devices")
+    lr: PositiveFloat = Field(3e-4, description="peak learning rate")
+    warmup: NonNegative = Field(2500, description="steps of linear warmup")
+    decay: Literal["constant", "cosine"] = Field("constant", description="learning rate after warmup")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="AdamW weight decay")
+    clip: PositiveFloat = Field(1.0, description="gradient-norm clip")
+    ema: Fraction = Field(0.9999, description="decay of the weights' moving average")
+
+
+class Pretrain(Optimizer):
+    warm_start: NonNegative = Field(0, description="leading steps spent on next-token prediction with causal attention")
+    eval_batches: Positive = Field(64, description="batches of the validation NELBO, also of finetune and load_mdlm")
+    eval_batch_size: Positive = Field(64, description="sequences in each of them")
+
+
+class Finetune(Optimizer):
+    """Training an adopted network further (Tab. 13); the same objective as pretraining."""
+
+    steps: Positive = Field(10_000, description="optimizer steps")
+    batch_size: Positive = Field(512, description="sequences a step, over all devices")
+
+
+class Judge(Optimizer):
+    stage: Literal["train_judge", "load_judge"] = Field("train_judge", description="a small GPT-2 trained here, or another causal LM")
+    model: str | None = Field(None, description="hub id or folder of a causal LM of transformers for load_judge, such as gpt2-large")
+    steps: Positive = Field(1000, description="optimizer steps (train_judge, as all below)")
+    batch_size: Positive = Field(32, description="sequences a step, over all devices")
+    hidden_size: Positive = Field(128, description="width of the judge")
+    blocks: Positive = Field(4, description="transformer blocks of the judge")
+    heads: Positive = Field(4, description="attention heads of the judge")
+
+    @model_validator(mode="after")
+    def _model(self) -> Judge:
+        if self.stage == "load_judge" and not self.model:
+            raise ValueError("model must be given where judge.stage is load_judge")
+        return self
+
+
+class SdttRound(Block):
+    round: Positive = Field(description="number of the round, from 1")
+    teacher: str = Field(description="recipe that teaches it: teacher, then sdtt1, sdtt2, ...")
+
+
+class Sdtt(Optimizer):
+    rounds: list[SdttRound] = Field(min_length=1, description="one student a round; each round doubles the step")
+    base_steps: Positive = Field(1024, description="steps of the first round's teacher")
+    divergence: Literal["reverse_kl", "forward_kl"] = Field("reverse_kl", description="KL(student || target), or the other way")
+    time_grid: Literal["corrected", "released"] = Field("corrected", description="released: the time bug of the published SDTT code")
+
+    @model_validator(mode="after")
+    def _chain(self) -> Sdtt:
+        for number, entry in enumerate(self.rounds, start=1):
+            teacher = "teacher" if number == 1 else f"sdtt{number - 1}"
+            if (entry.round, entry.teacher) != (number, teacher):
+                raise ValueError(f"rounds: entry {number} must be {{round: {number}, teacher: {teacher}}}")
+        return self
+
+
+class Di4c(Optimizer):
+    """Distillation to a mixture over a latent (Hayakawa et al.), the paper's baseline; defaults as its public code."""
+
+    steps: Positive = Field(10_000, description="optimizer steps of each round")
+    batch_size: Positive = Field(2, description="sequences a step, over all devices")
+    lr: PositiveFloat = Field(3e-5, description="peak learning rate")
+    rounds: Positive = Field(2, description="rounds; the student of one teaches the next")
+    latents: Positive = Field(16, description="M, latents in each Monte Carlo mean over the mixture")
+    latent_hidden: Positive = Field(512, description="hidden width of the latent's projection")
+    time_steps: Positive = Field(1024, description="grid of times, and the inverse of the teacher's step")
+    small_time: Fraction = Field(0.02, description="below this time the loss is distillation, above it consistency")
+    small_time_share: Fraction = Field(0.3, description="share of steps below small_time")
+    correlation_weight: Annotated[float, Field(ge=0)] = Field(0.1, description="largest weight of the data's correlation term")
+
+    @model_validator(mode="after")
+    def _grid(self) -> Di4c:
+        if self.small_time_share > 0 and self.small_time <= 1 / self.time_steps:
+            raise ValueError("small_time must be more than 1 / di4c.time_steps, the first time of the grid")
+        return self
+
+
+class Couplings(Block):
+    pairs: Positive = Field(100_000, description="number of couplings")
+    steps: Positive = Field(1024, description="steps of the teacher")
+    batch_size: Positive = Field(64, description="sequences generated at once; the result does not depend on it")
+    start: Literal["perturbed", "full"] = Field("perturbed", description="perturbed: a real block masked at t~U(0,1); full: all masked")
+    draws: Literal["independent", "from_noise", "from_noise_in_order"] = Field(
+        "independent",
+        description="from_noise: the teacher's order and draws are read from the mask keys; from_noise_in_order: left to right",
+    )
+
+
+class Redi(Optimizer):
+    keys: Literal["stored", "fresh"] = Field("stored", description="stored: the coupling's own noise; fresh: new noise each step")

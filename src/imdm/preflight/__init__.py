@@ -1,0 +1,1 @@
+"""What an experiment costs and what it lacks, before anything runs. Imports no torch."""

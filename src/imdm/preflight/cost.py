@@ -1,0 +1,160 @@
+"""What a training, a sampling and a scoring compute, hold in memory and leave on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from imdm.params import Optimizer, Scoring
+from imdm.preflight.events import expected_calls, expected_embedded, perturbed
+from imdm.preflight.judge import JudgeShape
+from imdm.preflight.shape import Pass, Shape
+
+# Bytes a parameter. Training: weight, gradient, two Adam moments and moving average in float32, a copy in bfloat16.
+TRAINING, INFERENCE = 22, 6
+TRAINED_FILE, LOADED_FILE, RESUME_FILE = 8, 4, 16  # online and moving average; one set; both and Adam's moments
+# Bytes a logit: the loss and its gradient; reverse KL holds the target and two products besides; a float64 draw.
+NLL_LOGIT, KL_LOGIT, DRAW_LOGIT = 14, 24, 44
+ACTIVATION = 40  # bytes a token and unit of width that a forward pass holds at once
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one job.
+
+    Attributes:
+        tokens: trained on, written by a sampler, read by a judge or by the tokenizer.
+        flops: operations on a GPU.
+        blocks: transformer blocks launched one after another, backward counted twice.
+        float32: whether it runs in full float32.
+        memory: peak bytes on the GPU.
+        disk: bytes of the artifact.
+        temporary: bytes of the resume checkpoint while it runs.
+        cpu_seconds: time of a job that uses no GPU; 0 for the others.
+    """
+
+    tokens: float = 0
+    flops: float = 0
+    blocks: float = 0
+    float32: bool = False
+    memory: float = 0
+    disk: float = 0
+    temporary: float = 0
+    cpu_seconds: float = 0
+
+
+def micro_batch(batch_size: int, most: float | None) -> int:
+    """Rows of one training pass on one GPU: the largest divisor of the batch that is at most `most`, at least 1."""
+    return next(n for n in range(int(max(1, min(batch_size, most or batch_size))), 0, -1) if batch_size % n == 0)
+
+
+def training_memory(shape: Shape, rows: int, logit: int, teacher: bool) -> float:
+    """Peak bytes of a training pass over `rows` sequences."""
+    return shape.parameters * (TRAINING + INFERENCE * teacher) + rows * shape.saved_bytes(logit)
+
+
+def half_masked(shape: Shape, rows: float, calls: float) -> float:
+    """Forward operations of `rows` sequences whose noise levels are uniform, so that half of the positions are masked."""
+    masked = rows * shape.config.seq_len / 2
+    return shape.forward(Pass(rows, masked, masked, calls))
+
+
+def training(
+    shape: Shape, settings: Optimizer, most: int | None, teacher_passes: float = 0, logit: int = NLL_LOGIT, causal: int = 0
+) -> Cost:
+    """A training on noised blocks: forward and backward take 3 forward passes.
+
+    Args:
+        most: runtime.micro_batch.
+        teacher_passes: forward passes of a frozen teacher a row; together they compute each masked position's logits once.
+        logit: bytes a logit.
+        causal: leading steps of next-token prediction, which has logits at all positions and no masks.
+    """
+    size, rows = settings.batch_size, micro_batch(settings.batch_size, most)
+    passes, masked = size // rows, size * shape.config.seq_len / 2
+    noised = 3 * half_masked(shape, size, passes)
+    if teacher_passes:
+        noised += shape.forward(Pass(teacher_passes * size, masked, teacher_passes * masked, teacher_passes * passes))
+    return Cost(
+        tokens=settings.steps * 2 * masked,
+        flops=(settings.steps - causal) * noised + causal * 3 * shape.forward(Pass(size, 2 * masked, 0, passes)),
+        blocks=settings.steps * passes * shape.config.blocks * (3 + teacher_passes),
+        memory=training_memory(shape, rows, logit, teacher_passes > 0),
+        disk=TRAINED_FILE * shape.parameters,
+        temporary=RESUME_FILE * shape.parameters,
+    )
+
+
+def generation(shape: Shape, rows: int, steps: int, masked: int | None, batch_size: int, file_bytes: float) -> Cost:
+    """`rows` sequences in `steps` steps from `masked` mask states each; None: blocks masked at t ~ U(0, 1).
+
+    Args:
+        file_bytes: what is kept of a sequence.
+    """
+    length = shape.config.seq_len
+    if masked is None:
+        calls, embedded = (perturbed(expectation, steps, length) for expectation in (expected_calls, expected_embedded))
+        heads = length / 2
+    else:
+        calls, embedded, heads = expected_calls(steps, masked), expected_embedded(steps, masked), masked
+    # A batch goes on until its longest row is done.
+    batch_calls = -(-rows // batch_size) * expected_calls(steps, masked or length)
+    at_once = min(rows, batch_size)
+    states = at_once * length * shape.config.hidden_size * ACTIVATION
+    return Cost(
+        tokens=rows * heads,
+        flops=shape.forward(Pass(rows * calls, rows * heads, rows * embedded, batch_calls)),
+        blocks=batch_calls * shape.config.blocks,
+        memory=shape.parameters * INFERENCE + states + at_once * heads / calls * shape.config.vocab_size * DRAW_LOGIT,
+        disk=rows * file_bytes,
+    )
+
+
+def evaluation(shape: Shape, batches: int, batch_size: int) -> Cost:
+    """The validation NELBO."""
+    states = batch_size * shape.config.seq_len
+    return Cost(
+        tokens=batches * batch_size * shape.config.seq_len,
+        flops=half_masked(shape, batches * batch_size, batches),
+        blocks=batches * shape.config.blocks,
+        memory=shape.parameters * INFERENCE + states * (shape.config.hidden_size * ACTIVATION + shape.config.vocab_size / 2 * NLL_LOGIT),
+    )
+
+
+def judging(judge: JudgeShape, texts: int, length: int, settings: Scoring) -> Cost:
+    """Texts of up to `length` tokens read by a judge."""
+    longest = min(length, settings.max_tokens or length)
+    return Cost(
+        tokens=texts * longest,
+        flops=texts * longest * judge.token_flops(longest),
+        blocks=-(-texts // settings.batch_size) * judge.blocks,
+        float32=settings.precision == "float32",
+        memory=judge.parameters * 4 + min(texts, settings.batch_size) * longest * judge.held_bytes,
+    )
+
+
+def judge_training(judge: JudgeShape, settings: Optimizer, length: int, most: int | None) -> Cost:
+    """A judge trained here, on next-token prediction."""
+    rows = micro_batch(settings.batch_size, most)
+    tokens = settings.steps * settings.batch_size * length
+    return Cost(
+        tokens=tokens,
+        flops=3 * tokens * judge.token_flops(length),
+        blocks=3 * settings.steps * judge.blocks * (settings.batch_size // rows),
+        memory=judge.parameters * TRAINING + rows * length * judge.saved_bytes,
+        disk=TRAINED_FILE * judge.parameters,
+        temporary=RESUME_FILE * judge.parameters,
+    )
+
+
+def together(costs: list[Cost], times: float = 1) -> Cost:
+    """Costs one after another in one job, all `times` times; what is kept counts once."""
+    return Cost(
+        tokens=times * sum(cost.tokens for cost in costs),
+        flops=times * sum(cost.flops for cost in costs),
+        blocks=times * sum(cost.blocks for cost in costs),
+        float32=any(cost.float32 for cost in costs),
+        memory=max(cost.memory for cost in costs),
+        disk=sum(cost.disk for cost in costs),
+        temporary=max(cost.temporary for cost in costs),
+        cpu_seconds=times * sum(cost.cpu_seconds for cost in costs),
+    )

@@ -1,0 +1,118 @@
+"""What each stage costs in an experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from imdm.exhibits.plan import TEACHER
+from imdm.params import PUBLIC, Params, parse_recipe
+from imdm.preflight.cost import KL_LOGIT, LOADED_FILE, Cost, evaluation, generation, judge_training, judging, together, training
+from imdm.preflight.data import Packed
+from imdm.preflight.jobs import Job
+from imdm.preflight.judge import judge_shape
+from imdm.preflight.shape import Shape, network_config
+
+MATCH_TRIALS = 7  # temperatures that match tries at each number of steps before it samples
+HELD_OUT_TOKENS = 2**20  # for the perplexity of the judge itself
+TOKENS_PER_SECOND = 200_000  # tokenizing, a worker
+SYNTHETIC_STEP = 0.02  # seconds of a training step of the synthetic task, on a CPU
+SMALL_JOB = 60.0  # seconds of a job that only reads, copies or draws
+
+
+class StageCosts:
+    """The costs of an experiment's jobs.
+
+    Args:
+        packed: tokens and vocabulary of its corpus.
+    """
+
+    def __init__(self, params: Params, packed: Packed):
+        self.params, self.packed, self.length = params, packed, params.corpus.seq_len
+        self.most = params.runtime.micro_batch
+        self.judge = judge_shape(params.judge, packed.vocab_size)
+        self._of: dict[str, Callable[[Job], Cost]] = {
+            "tokenize_pack": self._tokenize_pack,
+            "pretrain": lambda job: together(
+                [training(self.shape(job), params.pretrain, self.most, causal=params.pretrain.warm_start), self._evaluation(job)]
+            ),
+            "finetune": lambda job: together([training(self.shape(job), params.finetune, self.most), self._evaluation(job)]),
+            "load_mdlm": lambda job: together([self._evaluation(job), self._copy(job)]),
+            "adopt": self._copy,
+            "sdtt": lambda job: training(self.shape(job), params.sdtt, self.most, teacher_passes=2, logit=KL_LOGIT),
+            "di4c": self._di4c,
+            "couple": self._couple,
+            "redi": lambda job: training(self.shape(job), params.redi, self.most),
+            "sample": lambda job: self._sampling(job, params.sampling.count, self.length),
+            "complete": self._complete,
+            "match": self._match,
+            "train_judge": lambda job: judge_training(self.judge, params.judge, self.length, self.most),
+            "load_judge": lambda job: judging(self.judge, max(1, HELD_OUT_TOKENS // self.length), self.length, params.scoring),
+            "reference": self._reference,
+            "score": self._score,
+            "synthetic": self._synthetic,
+        }
+
+    def of(self, job: Job) -> Cost:
+        """The cost of a job; one that only draws tables and figures takes `SMALL_JOB` and nothing else."""
+        whole = self._of[job.stage](job) if job.stage in self._of else Cost(cpu_seconds=SMALL_JOB)
+        share = 1 / job.shards
+        return replace(whole, tokens=share * whole.tokens, flops=share * whole.flops, blocks=share * whole.blocks, disk=share * whole.disk)
+
+    def shape(self, job: Job) -> Shape:
+        """The network that a job is about: the teacher and public checkpoints have a single mask."""
+        variant = None if job.model == TEACHER or job.model.startswith(f"{PUBLIC}/") else job.model.partition("/")[0]
+        return Shape(network_config(self.params, variant, self.packed.vocab_size))
+
+    def _evaluation(self, job: Job) -> Cost:
+        return evaluation(self.shape(job), self.params.pretrain.eval_batches, self.params.pretrain.eval_batch_size)
+
+    def _copy(self, job: Job) -> Cost:
+        return Cost(disk=LOADED_FILE * self.shape(job).parameters, cpu_seconds=SMALL_JOB)
+
+    def _di4c(self, job: Job) -> Cost:
+        """A row is M passes of the student with a gradient and M without, and the teacher's: one, or M of a mixture."""
+        settings, latents = self.params.di4c, self.params.di4c.latents
+        teacher = latents if parse_recipe(job.model.partition("/")[2]).di4c > 1 else 1
+        wide = settings.model_copy(update={"batch_size": settings.batch_size * latents})
+        return training(self.shape(job), wide, self.most, teacher_passes=1 + teacher / latents, logit=KL_LOGIT)
+
+    def _couple(self, job: Job) -> Cost:
+        settings = self.params.couplings
+        masked = None if settings.start == "perturbed" else self.length
+        return generation(self.shape(job), settings.pairs, settings.steps, masked, settings.batch_size, 5 * self.length + 16)
+
+    def _sampling(self, job: Job, rows: int, masked: int) -> Cost:
+        """Every number of steps in one job; tokens and the steps in which they came are kept as int32."""
+        shape, settings = self.shape(job), self.params.sampling
+        return together([generation(shape, rows, steps, masked, settings.batch_size, 8 * self.length + 4) for steps in settings.steps])
+
+    def _complete(self, job: Job) -> Cost:
+        settings = self.params.conditional
+        return self._sampling(job, settings.prompts * settings.completions, self.length - settings.prompt_tokens)
+
+    def _match(self, job: Job) -> Cost:
+        final = self.params.sampling.count
+        trials = MATCH_TRIALS * self.params.matching.count / final
+        return together([self._sampling(job, final, self.length)], 1 + trials)
+
+    def _reference(self, job: Job) -> Cost:
+        """As many blocks as samples, and the beginnings of the prompts' blocks."""
+        settings, scoring = self.params.conditional, self.params.scoring
+        prompts = judging(self.judge, settings.prompts, min(settings.scored_tokens, self.length), scoring)
+        return together([judging(self.judge, self.params.sampling.count, self.length, scoring), prompts])
+
+    def _score(self, job: Job) -> Cost:
+        steps, settings = len(self.params.sampling.steps), self.params.conditional
+        if job.out.startswith("conditional/"):
+            return judging(self.judge, steps * settings.prompts * settings.completions, settings.scored_tokens, self.params.scoring)
+        return judging(self.judge, steps * self.params.sampling.count, self.length, self.params.scoring)
+
+    def _tokenize_pack(self, job: Job) -> Cost:
+        tokens = self.packed.tokens
+        return Cost(tokens, disk=2 * tokens, cpu_seconds=tokens / TOKENS_PER_SECOND / self.params.corpus.workers)
+
+    def _synthetic(self, job: Job) -> Cost:
+        settings = self.params.synthetic
+        steps = settings.teacher_steps + 2 * settings.random.steps + settings.driven.steps
+        return Cost(cpu_seconds=SYNTHETIC_STEP * steps * len(settings.seeds) / settings.workers)

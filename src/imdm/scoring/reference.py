@@ -1,0 +1,112 @@
+"""Real text under the judge, kept for every scoring of a run: MAUVE's features, Gen-PPL and entropy."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from imdm.artifact import sha256, verify, write_json
+from imdm.errors import UserError
+from imdm.scoring.diversity import entropy
+from imdm.scoring.rows import judge_samples, text_figures
+from imdm.scoring.window import window_of
+
+if TYPE_CHECKING:
+    from imdm.data.blocks import Dataset
+    from imdm.params import Scoring
+    from imdm.scoring.gen_ppl import Judged
+    from imdm.scoring.judge import Judge
+
+TENSORS = "reference.safetensors"
+Settings = dict[str, Any]
+
+
+@dataclass
+class Part:
+    """Real text of one kind.
+
+    Attributes:
+        split: where it is from.
+        tokens: the scored token ids [n, L].
+        judged: the judge's verdict.
+        settings: of the prompts that it belongs to; None where it is for unconditional samples.
+    """
+
+    split: str
+    tokens: np.ndarray
+    judged: Judged
+    settings: Settings | None = None
+
+
+def judge_part(judge: Judge, blocks: np.ndarray, data: Dataset, scoring: Scoring, split: str, settings: Settings | None = None) -> Part:
+    """Judge whole blocks [n, L], or their window where `settings` are those of prompts."""
+    window = window_of(settings, data.seq_len)
+    return Part(split, window.scored(blocks), judge_samples(judge, blocks, window, data.tokenizer(), scoring), settings)
+
+
+def common_settings(judge_json: str | Path, judge: Judge, data: Dataset, scoring: Scoring) -> dict[str, Settings]:
+    """What scores and reference must have in common."""
+    return {
+        "judge": {"name": judge.name, "precision": judge.precision, "sha256": sha256(judge_json)},
+        "settings": {"retokenize": scoring.retokenize, "max_tokens": scoring.max_tokens, "tokenizer_sha256": data.tokenizer_sha256},
+    }
+
+
+def save_reference(folder: Path, common: dict[str, Settings], parts: dict[str, Part | None], resamples: int, seed: int) -> None:
+    """Write reference.json and reference.safetensors.
+
+    Args:
+        common: of `common_settings`.
+        parts: `unconditional` and `conditional`; None where there is no such text.
+    """
+    tree: dict[str, Any] = dict(common)
+    tensors = {}
+    for name, part in parts.items():
+        if part is None:
+            tree[name] = None
+            continue
+        figures = text_figures(part.tokens, part.judged, resamples, seed)
+        tree[name] = {"split": part.split, "count": len(part.tokens), "tokens": int(part.judged.tokens.sum()), "settings": part.settings}
+        tree[name] |= {metric: dict(zip(("value", "low", "high"), found, strict=True)) for metric, found in figures.items()}
+        values = vars(part.judged) | {"entropy": entropy(part.tokens)}
+        tensors |= {f"{name}.{key}": np.ascontiguousarray(value) for key, value in values.items()}
+    save_file(tensors, folder / TENSORS)
+    write_json(folder / "reference.json", tree)
+
+
+def load_features(path: str | Path, common: dict[str, Settings], settings: Settings | None) -> np.ndarray:
+    """MAUVE's features of the real text for some samples, float32 [n, d].
+
+    Args:
+        path: a reference.json.
+        common: of `common_settings`, for the judge and the parameters in use.
+        settings: of the samples' prompts, None for unconditional samples.
+
+    Raises:
+        UserError: it is no reference, has no such text, or was made with another judge or other settings.
+    """
+    path, name = Path(path), "unconditional" if settings is None else "conditional"
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+        part, found = tree[name], {key: tree[key] for key in common}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(f"{path} is not a reference.json of stage reference; run it again.") from None
+    if part is None:
+        raise UserError(f"{path} has no text for completions; run reference with the conditional parameters of the samples.")
+    found["prompts"] = part["settings"]
+    for key, expected in (common | {"prompts": settings}).items():
+        if found[key] != expected:
+            raise UserError(f"{path} was made with {key} {json.dumps(found[key])}, not {json.dumps(expected)}; run reference again.")
+    tensors = path.with_name(TENSORS)
+    verify(tensors)
+    try:
+        with safe_open(tensors, framework="np") as file:
+            return file.get_tensor(f"{name}.features")
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{tensors} is truncated or foreign ({error}); run stage reference again.") from None

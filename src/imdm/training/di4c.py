@@ -1,0 +1,53 @@
+"""One round of Di4C as a training."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from imdm.diffusion.counter import Stream, bits, root_seed, row_seeds, uniform
+from imdm.diffusion.nelbo import Noised
+from imdm.diffusion.schedule import mask_probability
+from imdm.diffusion.states import mask_where
+from imdm.distill.di4c import di4c_loss, draw_time
+from imdm.models.checkpoint import share_weights
+from imdm.models.config import NetworkConfig
+from imdm.models.dit import Network
+from imdm.params import Di4c
+from imdm.training.pretrain import BlockTraining
+
+
+def mixture_student(teacher: Network, latent_hidden: int, seed: int) -> Network:
+    """A student with its teacher's weights; where the teacher is an MDM, with a latent projection of its own."""
+    if teacher.config.latent_hidden is not None:
+        return copy.deepcopy(teacher).requires_grad_(True)
+    torch.manual_seed(root_seed(seed, "di4c"))
+    student = Network(NetworkConfig(**teacher.config.model_dump() | {"latent_hidden": latent_hidden}))
+    share_weights(student, teacher)
+    return student
+
+
+class Di4cTraining(BlockTraining):
+    """A mixture student that learns from its teacher, from real text, and from itself a step later."""
+
+    def __init__(self, student: Network, teacher: Network, settings: Di4c, round_number: int, seed: int, blocks: np.ndarray):
+        super().__init__(student, settings, seed, blocks)
+        self.draws = root_seed(seed, f"di4c:{round_number}")
+        # In a list, so that neither the optimizer nor the checkpoint takes the teacher's weights for the student's.
+        self.frozen = [teacher.eval().requires_grad_(False)]
+
+    def on_fit_start(self) -> None:
+        super().on_fit_start()
+        self.frozen[0].to(self.device)
+
+    def loss(self, step: int) -> Tensor:
+        x, first = self.rows(step)
+        seeds = row_seeds(self.draws, step * self.settings.batch_size + first, len(x), x.device)
+        t = torch.full((len(x),), draw_time(self.draws, step, self.settings), dtype=torch.float64, device=x.device)
+        u = uniform(bits(seeds[:, None], Stream.MASK, torch.arange(x.shape[1], device=x.device)))
+        mask = u < mask_probability(t)[:, None]
+        z = mask_where(x, mask, seeds, self.network.config.vocab_size)
+        return di4c_loss(self.network, self.frozen[0], Noised(z, x, mask.flatten().nonzero().squeeze(1), t), seeds, self.settings)

@@ -1,0 +1,45 @@
+"""Train a network further by the NELBO (paper Eq. 14, Tab. 13): the adopted teacher as MDLM or as IMDM.
+
+Writes model.safetensors (online and EMA weights), validation.json and train_log.csv, as pretrain does.
+
+Example: python stages/finetune.py --data data/pydocs-carry-32/dataset.json
+    --init results/tiny/models/imdm/teacher/model.safetensors --out results/tiny/models/imdm/finetune
+"""
+
+import sys
+
+import _src  # noqa: F401, I001  (first: this checkout's library)
+from imdm.job import Job, StageParser, run_stage
+
+
+def arguments(parser: StageParser) -> None:
+    parser.input("--data", help="dataset.json of tokenize_pack")
+    parser.input("--init", help="model.safetensors whose EMA weights the training starts from")
+
+
+def run(job: Job) -> None:
+    from imdm.artifact import write_json
+    from imdm.data.blocks import Dataset
+    from imdm.models.checkpoint import load_network, save_network
+    from imdm.runtime import setup
+    from imdm.training.loop import fit
+    from imdm.training.pretrain import Pretraining, validate
+
+    params, settings, seed = job.params, job.params.finetune, job.params.seeds.train
+    device, body_dtype = setup(params.runtime)
+    data = Dataset.open(job.args.data)
+    network = load_network(job.args.init, "ema")
+    data.check_vocabulary(network.config, job.args.init)
+    training = Pretraining(network, settings, seed, data.split("train"))
+    fit(job, training, settings.batch_size * data.seq_len)
+    path = job.dir / "model.safetensors"
+    save_network(path, training.network, training.ema)
+
+    network = load_network(path, "ema", body_dtype).to(device).eval()
+    summary = validate(network, data, params.pretrain, seed)
+    write_json(job.dir / "validation.json", summary)
+    job.metrics |= summary
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(__file__, __doc__, arguments, run))

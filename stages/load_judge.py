@@ -1,0 +1,40 @@
+"""Use a causal language model of transformers as the judge: judge.model, such as gpt2-large from the hub or a folder.
+
+Writes judge.json, which stands for it in every later stage: where it is, at which commit of the hub, and its
+perplexity on held-out text in scoring.precision. The model itself stays where it is; a log without rows is beside it.
+
+Example: python stages/load_judge.py --data data/openwebtext-per_batch-1024/dataset.json --out results/owt/judge
+"""
+
+import sys
+
+import _src  # noqa: F401, I001  (first: this checkout's library)
+from imdm.job import Job, StageParser, run_stage
+
+
+def arguments(parser: StageParser) -> None:
+    parser.input("--data", help="dataset.json of tokenize_pack")
+
+
+def run(job: Job) -> None:
+    from imdm.artifact import write_json
+    from imdm.data.blocks import Dataset
+    from imdm.errors import UserError
+    from imdm.runtime import setup
+    from imdm.scoring.held_out import held_out
+    from imdm.scoring.judge import open_judge
+    from imdm.training.loop import LOG_COLUMNS
+
+    params = job.params
+    if params.judge.model is None:
+        raise UserError("judge.model is empty; set it to the hub id or folder of a causal LM, such as gpt2-large.")
+    device, _ = setup(params.runtime)
+    judge = open_judge(params.judge.model, device, params.scoring.precision)
+    found = held_out(judge, Dataset.open(job.args.data), True, params.scoring.batch_size, params.seeds.scoring)
+    write_json(job.dir / "judge.json", judge.describe() | found)
+    (job.dir / "train_log.csv").write_text(",".join(LOG_COLUMNS) + "\n")
+    job.metrics |= found
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(__file__, __doc__, arguments, run))

@@ -1,0 +1,47 @@
+"""Judge real text once a run: what samples and completions are compared with.
+
+Writes reference.json (Gen-PPL, entropy and diversity with 95% intervals) and reference.safetensors (MAUVE's features
+and the values of each text), for whole held-out blocks and for the beginnings of the prompts' own blocks. The latter
+are left out where blocks are shorter than conditional.scored_tokens, or too few.
+
+Example: python stages/reference.py --data data/pydocs-carry-32/dataset.json --judge results/tiny/judge/judge.json
+    --out results/tiny/reference
+"""
+
+import sys
+
+import _src  # noqa: F401, I001  (first: this checkout's library)
+from imdm.job import Job, StageParser, run_stage
+
+
+def arguments(parser: StageParser) -> None:
+    parser.input("--data", help="dataset.json of tokenize_pack, where the text is from")
+    parser.input("--judge", help="judge.json of train_judge or load_judge")
+
+
+def run(job: Job) -> None:
+    from imdm.data.blocks import Dataset, block_order
+    from imdm.runtime import setup
+    from imdm.sampling.prompts import choose_prompts, obstacle
+    from imdm.scoring.judge import load_judge
+    from imdm.scoring.reference import common_settings, judge_part, save_reference
+
+    params, settings = job.params, job.params.scoring
+    device, _ = setup(params.runtime)
+    data = Dataset.open(job.args.data)
+    judge = load_judge(job.args.judge, device, settings.precision)
+    judge.check_vocabulary(data, settings.retokenize)
+
+    blocks = data.split(settings.reference)
+    chosen = blocks[block_order(len(blocks), params.seeds.scoring, 0)[: params.sampling.count]]
+    parts = {"unconditional": judge_part(judge, chosen, data, settings, settings.reference), "conditional": None}
+    if obstacle(data, params.conditional) is None:
+        prompts = choose_prompts(data, params.conditional, params.seeds.sampling)
+        parts["conditional"] = judge_part(judge, prompts.blocks, data, settings, params.conditional.split, prompts.about())
+    common = common_settings(job.args.judge, judge, data, settings)
+    save_reference(job.dir, common, parts, settings.bootstrap, params.seeds.scoring)
+    job.metrics["texts"] = sum(len(part.tokens) for part in parts.values() if part)
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(__file__, __doc__, arguments, run))

@@ -1,0 +1,87 @@
+"""A small judge with random weights and a corpus of its vocabulary, laid out as the stages do, for the tests of scoring."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from imdm.artifact import sha256, write_json
+from imdm.data.bpe import train_bpe
+from imdm.params import Judge as Settings
+from imdm.scoring.judge import Judge, load_judge
+from imdm.scoring.texts import Texts
+from imdm.training.judge import build_judge
+
+TEXT = ["the list of names is empty and the value of the expression is returned", "see also the module that reads a file line by line"]
+LENGTH = 12
+HELD_OUT = 42.5
+
+
+@functools.cache
+def tokenizer() -> Tokenizer:
+    return train_bpe(TEXT * 4, 300)
+
+
+def packed(count: int, seed: int = 0) -> np.ndarray:
+    """Samples [count, LENGTH]: BOS, pieces of TEXT cut anywhere, EOS."""
+    stream = tokenizer().encode(" ".join(TEXT * 30)).ids
+    starts = np.random.default_rng(seed).integers(len(stream) - LENGTH, size=count)
+    return np.array([[0, *stream[s : s + LENGTH - 2], 0] for s in starts])
+
+
+def make_judge(folder: Path, vocabulary: Tokenizer | None = None) -> Path:
+    """The folder of train_judge, with weights large enough to make predictions differ; its judge.json."""
+    vocabulary = vocabulary or tokenizer()
+    torch.manual_seed(0)
+    settings = Settings(steps=1, batch_size=8, hidden_size=16, blocks=2, heads=2)
+    model = build_judge(settings, vocabulary.get_vocab_size(), LENGTH, 0)
+    for parameter in model.parameters():
+        parameter.data += 0.3 * torch.randn_like(parameter)
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    vocabulary.save(str(folder / "tokenizer.json"))
+    about = {"name": "trained judge", "source": None, "revision": None, "precision": "float32", "held_out_perplexity": HELD_OUT}
+    write_json(folder / "judge.json", about)
+    return folder / "judge.json"
+
+
+def make_dataset(folder: Path, vocabulary: Tokenizer | None = None) -> Path:
+    """dataset.json of packed TEXT, 40 blocks a split."""
+    vocabulary = vocabulary or tokenizer()
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary.save(str(folder / "tokenizer.json"))
+    splits = {}
+    for seed, name in enumerate(("train", "judge", "valid", "test")):
+        blocks = packed(40, seed).astype("<u2")
+        blocks.tofile(folder / f"{name}.bin")
+        splits[name] = {"blocks": 40, "tokens": 400, "dropped": 0, "documents": 4, "sha256": sha256(folder / f"{name}.bin")}
+    size = vocabulary.get_vocab_size()
+    about = {
+        "corpus": "files",
+        "packing": "carry",
+        "seq_len": LENGTH,
+        "vocab_size": size,
+        "mask_id": size - 1,
+        "bos_id": 0,
+        "eos_id": 0,
+        "tokenizer_kind": "BPE",
+        "tokenizer_source": "trained",
+        "tokenizer_sha256": sha256(folder / "tokenizer.json"),
+        "splits": splits,
+        "statistics": {},
+    }
+    write_json(folder / "dataset.json", about)
+    return folder / "dataset.json"
+
+
+def small_judge(folder: Path, precision: str = "float32", vocabulary: Tokenizer | None = None) -> Judge:
+    return load_judge(make_judge(folder, vocabulary), "cpu", precision)
+
+
+def texts(rows: list[list[int]], context: int = 0) -> Texts:
+    """Ids of the judge as they are."""
+    return Texts(rows, np.full(len(rows), context))

@@ -1,0 +1,188 @@
+"""Gen-PPL, against transformers' own loss and a plain loop over decoded text."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+import judges
+from imdm.data.bpe import train_bpe
+from imdm.scoring.gen_ppl import counted, gen_ppl, gen_ppl_mean, judge_texts
+from imdm.scoring.texts import as_texts
+from imdm.scoring.window import Window, window_of
+from judges import LENGTH, packed, texts
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory):
+    return judges.small_judge(tmp_path_factory.mktemp("judge"))
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    """A judge with a vocabulary of its own."""
+    return judges.small_judge(tmp_path_factory.mktemp("other"), vocabulary=train_bpe(judges.TEXT[1:] * 4, 280))
+
+
+def own_loss(judge, ids: list[int], counts: list[bool] | None = None) -> float:
+    """transformers' loss of one text, mean over the targets that count."""
+    ids = torch.tensor([ids])
+    labels = ids if counts is None else ids.masked_fill(~torch.tensor([counts]), -100)
+    with torch.inference_mode():
+        return judge.model(ids, labels=labels).loss.item()
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 2e-3)])
+def test_nll_is_transformers_own_loss(tmp_path, precision, tolerance):
+    judge = judges.small_judge(tmp_path, precision)
+    rows = np.random.default_rng(0).integers(1, 290, (6, LENGTH))
+    judged = judge_texts(judge, texts(rows.tolist()), 4)
+    for row, nll, tokens in zip(rows.tolist(), judged.nll, judged.tokens, strict=True):
+        assert tokens == LENGTH - 1
+        assert nll / tokens == pytest.approx(own_loss(judge, row), rel=tolerance)
+    together = judge.model(torch.from_numpy(rows), labels=torch.from_numpy(rows)).loss.item()
+    assert math.log(gen_ppl(judged.nll, judged.tokens)) == pytest.approx(together, rel=tolerance)
+
+
+def test_bfloat16_is_near_float32(judge, tmp_path):
+    rows = texts(np.random.default_rng(0).integers(1, 290, (20, LENGTH)).tolist())
+    full, half = (judge_texts(one, rows, 8) for one in (judge, judges.small_judge(tmp_path, "bfloat16")))
+    np.testing.assert_allclose(half.nll, full.nll, rtol=0.02)
+    assert not np.array_equal(half.nll, full.nll)
+
+
+@pytest.mark.parametrize(
+    ("row", "context", "targets"),
+    [
+        ([0, 5, 6, 7, 0], 0, [1, 1, 1, 0]),  # packed: BOS at position 0 is the first end-of-text, so no other counts
+        ([0, 5, 0, 7, 0], 0, [1, 0, 1, 0]),  # ... and text after an inner one counts
+        ([5, 6, 0, 7, 0], 0, [1, 1, 1, 0]),  # no BOS: the first end-of-text counts, the second doesn't
+        ([5, 6, 7], 0, [1, 1, 0, 0]),  # padding doesn't count, though it is end-of-text
+        ([0, 0, 0, 0, 0], 0, [0, 0, 0, 0]),
+        ([5], 0, [0, 0, 0, 0]),
+        ([0, 5, 6, 7, 8], 3, [0, 0, 1, 1]),  # a prompt of three is context
+        ([5, 6, 0, 7, 0], 2, [0, 1, 1, 0]),
+        ([5, 0, 6, 7, 0], 2, [0, 1, 1, 0]),  # the first end-of-text is in the prompt: no other counts
+        ([5, 6], 2, [0, 0, 0, 0]),
+    ],
+)
+def test_counting_rule(judge, row, context, targets):
+    ids = torch.tensor([row + [0] * (5 - len(row))])
+    assert counted(ids, torch.tensor([len(row)]), torch.tensor([context]), 0).int().tolist() == [targets]
+    judged = judge_texts(judge, texts([row], context), 1)
+    assert judged.tokens.tolist() == [sum(targets)]
+    counts = [False, *map(bool, targets[: len(row) - 1])]
+    assert judged.nll[0] == pytest.approx(sum(targets) * own_loss(judge, row, counts) if any(counts) else 0, rel=1e-5)
+
+
+def test_batches_of_any_size_and_order_give_the_same(judge):
+    draw = np.random.default_rng(1)
+    rows = [draw.integers(0, 290, draw.integers(1, LENGTH + 1)).tolist() for _ in range(23)]
+    alone = [judge_texts(judge, texts([row], 2), 1) for row in rows]
+    for size in (4, 64):
+        together = judge_texts(judge, texts(rows, 2), size)
+        np.testing.assert_allclose(together.nll, [one.nll[0] for one in alone], rtol=1e-5, atol=1e-5)
+        assert together.tokens.tolist() == [one.tokens[0] for one in alone]
+        np.testing.assert_allclose(together.features, np.concatenate([one.features for one in alone]), rtol=1e-4, atol=1e-5)
+
+
+def test_features_are_the_last_hidden_state_at_the_last_token(judge):
+    rows = [[0, 5, 6, 7], [0, 9]]
+    found = judge_texts(judge, texts(rows), 8).features
+    for row, feature in zip(rows, found, strict=True):
+        with torch.inference_mode():
+            states = judge.model(torch.tensor([row]), output_hidden_states=True).hidden_states[-1]
+        np.testing.assert_allclose(feature, states[0, -1].numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_corpus_level_and_mean_over_samples():
+    nll, tokens = np.array([2.0, 9.0, 0.0]), np.array([2, 3, 0])
+    assert gen_ppl(nll, tokens) == pytest.approx(math.exp(11 / 5))
+    assert gen_ppl_mean(nll, tokens) == pytest.approx(math.exp((1 + 3) / 2))  # a sample without counted tokens has no mean
+
+
+# Retokenisation
+
+
+def test_retokenised_text_is_scored_as_a_plain_loop_does(other):
+    tokenizer, samples = judges.tokenizer(), packed(9)
+    samples[:3, 0], samples[2:5, 6] = 7, 0  # some without BOS, some with an inner end-of-text
+    found = judge_texts(other, as_texts(samples, Window(LENGTH), tokenizer, other, True), 4)
+    for sample, nll, tokens in zip(samples.tolist(), found.nll, found.tokens, strict=True):
+        text = tokenizer.decode(sample, skip_special_tokens=False)
+        ids = other.tokenizer.encode(text, add_special_tokens=False).ids[: other.max_length]
+        with torch.inference_mode():
+            scores = other.model(torch.tensor([ids])).logits[0].log_softmax(-1)
+        total, count, ended = 0.0, 0, ids[0] == other.end_id
+        for i in range(1, len(ids)):
+            if ids[i] == other.end_id and ended:
+                continue
+            ended = ended or ids[i] == other.end_id
+            total, count = total - scores[i - 1, ids[i]].item(), count + 1
+        assert (tokens, nll) == (count, pytest.approx(total, rel=1e-5))
+
+
+def test_retokenising_keeps_the_text_and_its_special_tokens(judge):
+    tokenizer = judges.tokenizer()
+    samples = np.array([[0, *tokenizer.encode("the list").ids, 0, *tokenizer.encode(" of names").ids, 0]])
+    (ids,) = as_texts(samples, Window(samples.shape[1]), tokenizer, judge, True).ids
+    assert ids == samples[0].tolist()
+    bytewise = np.array([[0, *(tokenizer.token_to_id(letter) for letter in "thelist"), 0]])
+    (ids,) = as_texts(bytewise, Window(9), tokenizer, judge, True).ids
+    assert ids == [0, *tokenizer.encode("thelist").ids, 0] and len(ids) < bytewise.shape[1]
+    assert as_texts(bytewise, Window(9), tokenizer, judge, False).ids == bytewise.tolist()
+
+
+def test_special_tokens_of_a_bert_vocabulary_reach_the_judge_as_strings(judge):
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "list", "##s", "."]
+    bert = Tokenizer(models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    bert.pre_tokenizer, bert.decoder = pre_tokenizers.Whitespace(), decoders.WordPiece()
+    bert.add_special_tokens(words[:5])
+    (ids,) = as_texts(np.array([[2, 5, 6, 7, 8, 3]]), Window(6), bert, judge, True).ids
+    assert judge.tokenizer.decode(ids) == "[CLS] the lists. [SEP]"
+
+
+@pytest.mark.parametrize("retokenize", [True, False])
+def test_texts_are_cut(judge, retokenize):
+    tokenizer = judges.tokenizer()
+    samples = np.array([[tokenizer.token_to_id(letter) for letter in "abcdefghijklmnopqrstuvwxyz0123456789"]])
+    window = Window(samples.shape[1])
+    whole = as_texts(samples, window, tokenizer, judge, retokenize).ids[0]
+    assert len(whole) == judge.max_length < samples.shape[1]
+    assert as_texts(samples, window, tokenizer, judge, retokenize, 5).ids[0] == whole[:5]
+    assert as_texts(samples, window, tokenizer, judge, retokenize, 1000).ids[0] == whole
+
+
+# The window of completions
+
+
+def test_the_window_follows_the_samples_settings():
+    settings = {"prompt_tokens": 50, "scored_tokens": 100, "scored": "with_prompt"}
+    samples = np.arange(3 * 1024).reshape(3, 1024)
+    published = window_of(settings, 1024)
+    assert published.scored(samples)[1].tolist() == published.read(samples)[1].tolist() == list(range(1024, 1124))
+    generated = window_of(settings | {"scored_tokens": 150, "scored": "generated"}, 1024)
+    assert generated.read(samples)[0].tolist() == list(range(150))
+    assert generated.scored(samples)[0].tolist() == list(range(50, 150))
+    assert window_of(None, 1024).scored(samples).shape == (3, 1024)
+
+
+def test_only_generated_tokens_count_behind_a_prompt(judge):
+    samples, window = packed(5), Window(9, context=4)
+    judged = judge_texts(judge, as_texts(samples, window, judges.tokenizer(), judge, False), 2)
+    assert judged.tokens.tolist() == [5] * 5
+    for sample, nll in zip(samples.tolist(), judged.nll, strict=True):
+        assert nll == pytest.approx(5 * own_loss(judge, sample[:9], [False] * 4 + [True] * 5), rel=1e-5)
+
+
+def test_a_token_that_spans_the_end_of_a_prompt_counts(judge):
+    tokenizer = judges.tokenizer()
+    see, line = tokenizer.token_to_id("see"), tokenizer.token_to_id("Ġline")
+    samples = np.array([[0, see, *(tokenizer.token_to_id(letter) for letter in "Ġline"), 0]])
+    for prompt, context in ((2, 2), (4, 2), (7, 3)):  # the prompt ends before, within and behind " line"
+        found = as_texts(samples, Window(8, context=prompt), tokenizer, judge, True)
+        assert found.ids == [[0, see, line, 0]] and found.context.tolist() == [context]
