@@ -5,6 +5,10 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
+# exec: a job's SIGTERM reaches the stage, and Snakemake waits until the stage has saved.
+shell.prefix("exec ")
+
+
 configfile: "params.yaml"
 
 

@@ -17,23 +17,12 @@ def arguments(parser: StageParser) -> None:
 
 
 def run(job: Job) -> None:
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
     from imdm.artifact import write_json
     from imdm.runtime import setup
-    from imdm.synthetic.measure import seed_rows
+    from imdm.synthetic.seeds import rows_of_seeds
 
-    settings = job.params.synthetic
     setup(job.params.runtime)
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(settings.workers, mp_context=spawn) as pool, job.progress(len(settings.seeds), "seed") as bar:
-        running = [pool.submit(seed_rows, settings, seed) for seed in settings.seeds]
-        rows = []
-        for future in running:
-            rows += future.result()
-            bar.update()
-    write_json(job.dir / "synthetic.json", {"rows": rows})
+    write_json(job.dir / "synthetic.json", {"rows": rows_of_seeds(job)})
 
 
 if __name__ == "__main__":

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import io
 import itertools
-import os
 import tarfile
 from pathlib import Path
-
-import pytest
 
 import tokenize_pack
 from imdm.job import run_stage
 
 TESTS = Path(__file__).resolve().parent
-FIXTURES = Path(os.environ.get("IMDM_FIXTURES", TESTS.parent.parent / "shared")) / "data"
-TRAINING, HELD_OUT = "training-monolingual.tokenized.shuffled/news.en-", "heldout-monolingual.tokenized.shuffled/news.en.heldout-"
 
 
 def stage(out: Path, **corpus: object) -> int:
@@ -38,12 +33,6 @@ def tar_of(files: dict[str, bytes], mode: str = "w") -> bytes:
             member.size = len(content)
             tar.addfile(member, io.BytesIO(content))
     return packed.getvalue()
-
-
-def fixture(name: str) -> Path:
-    if not (FIXTURES / name).exists():
-        pytest.skip(f"{FIXTURES / name} is absent; set IMDM_FIXTURES")
-    return FIXTURES / name
 
 
 def plain_blocks(documents: list[list[int]], seq_len: int, end: int, batch: int) -> list[list[int]]:

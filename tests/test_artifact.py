@@ -1,12 +1,14 @@
 """Artifacts are complete or absent; interrupted work is kept, but only for the same run."""
 
 import json
+import multiprocessing
+import threading
 import types
 
 import pytest
 import torch
 
-from imdm.artifact import Artifact, verify
+from imdm.artifact import AlreadyMade, Artifact, verify
 from imdm.chunks import in_chunks
 from imdm.errors import UserError
 
@@ -49,9 +51,49 @@ def test_work_in_progress_is_kept_for_the_same_run_only(tmp_path, fingerprint, r
         assert (artifact.partial / ".resume").exists() == resumed
 
 
-def test_two_writers_do_not_mix(tmp_path):
-    with Artifact(tmp_path / "a", "f"), pytest.raises(UserError, match="being written by another process"), Artifact(tmp_path / "a", "f"):
-        pass
+def test_an_edit_of_the_code_loses_no_work_and_is_recorded(tmp_path, capsys):
+    for code in ("one", "two"):
+        with pytest.raises(KeyboardInterrupt), Artifact(tmp_path / "a", "f", code) as artifact:
+            (artifact.partial / ".resume").mkdir(exist_ok=True)
+            raise KeyboardInterrupt
+    with Artifact(tmp_path / "a", "f", "three") as artifact:
+        assert artifact.resumed and (artifact.partial / ".resume").exists()
+        assert artifact.older_code == ["one", "two"]
+    assert "what other code began" in capsys.readouterr().err
+    with Artifact(tmp_path / "a", "g", "three") as artifact:
+        assert not artifact.resumed and artifact.older_code == []
+
+
+def write_slowly(out, fingerprint, content, started, go_on):
+    with Artifact(out, fingerprint) as artifact:
+        started.set()
+        go_on.wait()
+        (artifact.partial / "file.txt").write_text(content)
+        artifact.commit({"outputs": artifact.digests()})
+
+
+@pytest.mark.parametrize("name", ["a", "a.txt"])
+@pytest.mark.parametrize("ends", ["finished", "another", "killed"])
+def test_a_second_writer_waits_for_the_first(tmp_path, name, ends):
+    """What was asked for is there then; if not, the second makes it."""
+    out, context = tmp_path / name, multiprocessing.get_context("spawn")
+    started, go_on = context.Event(), context.Event()
+    first = context.Process(target=write_slowly, args=(out, "other" if ends == "another" else "f", "first", started, go_on))
+    first.start()
+    assert started.wait(60)
+    threading.Timer(0.5, first.kill if ends == "killed" else go_on.set).start()
+    try:
+        with Artifact(out, "f") as second:
+            (second.partial / "file.txt").write_text("second")
+            second.commit({"outputs": second.digests()})
+    except AlreadyMade:
+        assert ends == "finished"
+    else:
+        assert ends != "finished"
+    first.join()
+    file = (tmp_path if out.suffix else out) / "file.txt"
+    assert file.read_text() == ("first" if ends == "finished" else "second")
+    assert not list(tmp_path.glob("*.partial"))
 
 
 def test_a_changed_byte_is_noticed(tmp_path):

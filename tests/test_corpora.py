@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from corpora import HELD_OUT, TRAINING, fixture, plain_blocks, stage
+from corpora import plain_blocks, stage
+from fixtures import HELD_OUT, TRAINING, fixture
 from imdm.data import lm1b
 from imdm.data.blocks import Dataset
 from imdm.data.corpus import open_corpus

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpora import HELD_OUT, TRAINING, fixture, stage, tar_of
+from corpora import stage, tar_of
+from fixtures import HELD_OUT, TRAINING, fixture
 from imdm.data import lm1b
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError

@@ -128,18 +128,30 @@ sys.exit(bool({{"torch", "pandas", "transformers", "matplotlib", "lightning"}} &
 
 
 @pytest.fixture
-def full_disk(tmp_path):
-    """A file system of 512 KiB."""
+def disk(tmp_path):
+    """A function that gives a file system of 512 KiB with some mount options."""
     place = tmp_path / "disk"
     place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(place)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("mounting a small file system needs root")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+
+    def mount(options: str) -> Path:
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=512k,{options}", "tmpfs", str(place)], capture_output=True)
+        if mounted.returncode:
+            pytest.skip("mounting a small file system needs root")
+        return place
+
+    yield mount
+    if place.is_mount():
+        subprocess.run(["umount", str(place)], check=True)
 
 
-def test_a_full_disk(full_disk: Path):
-    (full_disk / "filler").write_bytes(bytes(500 << 10))
-    refused(run("tokenize_pack", "--out", full_disk / "data"), "disk/data", "No space left on device")
-    assert not (full_disk / "data").exists()
+def test_a_full_disk(disk):
+    place = disk("rw")
+    (place / "filler").write_bytes(bytes(500 << 10))
+    refused(run("tokenize_pack", "--out", place / "data"), "disk/data", "No space left on device")
+    assert not (place / "data").exists()
+
+
+def test_a_read_only_disk(disk):
+    place = disk("ro")
+    refused(run("tokenize_pack", "--out", place / "data"), "disk/data.partial can't be written", "Read-only file system", "--out")
+    assert not list(place.iterdir())

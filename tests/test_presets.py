@@ -14,14 +14,17 @@ import yaml
 
 from checkout import ROOT, clone, run
 from imdm.params import load_params
+from imdm.preflight.cost import Cost
 from imdm.preflight.estimate import estimate
 from imdm.preflight.jobs import jobs
 from imdm.preflight.machines import Machine, find_gpu
-from imdm.preflight.table import table
+from imdm.preflight.scaling import plans
+from imdm.preflight.table import scaling_table, table
 
 PRESETS = ("lm1b", "owt", "owt-860m", "single-gpu")
 PAPER = Path(os.environ.get("IMDM_FIXTURES", ROOT.parent / "shared")) / "paper/imdm.txt"
 PAGE = (ROOT / "docs/presets.md").read_text(encoding="utf-8")
+SCALING = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
 
 ONCE = dict.fromkeys(("tokenize_pack", "load_judge", "reference", "synthetic", "tabulate", "plot", "report"), 1)
 # MDLM and IMDM by sdtt7, redi and sdtt7-redi: 2 x 7 rounds; couplings of the teacher and of two students; the teacher is sampled too.
@@ -84,6 +87,28 @@ def test_quotes_are_the_papers():
     quotes = {quote for cells in value_rows().values() for quote in re.findall(r'"([^"]+)"', cells[4])}
     assert len(quotes) > 15
     assert not [quote for quote in quotes if quote not in text]
+
+
+def test_costs_a_token_are_as_the_page_shows_them(tmp_path):
+    """Operations over tokens of docs/scaling.md, for each preset and for params.yaml."""
+    files = [ROOT / "params.yaml", *(ROOT / f"presets/{preset}.yaml" for preset in PRESETS)]
+    found = [estimate(load_params(file), "all", Machine.of(find_gpu("h100")), tmp_path) for file in files]
+
+    def megaflops(costs: list[Cost]) -> str:
+        if not costs:
+            return "-"
+        return f"{float(f'{sum(cost.flops for cost in costs) / sum(cost.tokens for cost in costs) / 1e6:.3g}'):,.10g}"
+
+    for stage in ("pretrain", "sdtt", "redi", "couple", "sample", "score"):
+        cells = [megaflops([one.costs[job.out] for job in one.jobs if job.stage == stage]) for one in found]
+        assert f"| {stage} | {' | '.join(cells)} |\n" in SCALING, cells
+
+
+@pytest.mark.parametrize("preset, gpu", [("lm1b", "h100"), ("owt", "h100"), ("owt-860m", "h200"), ("single-gpu", "rtx-4090")])
+def test_scaling_is_as_the_page_shows_it(preset, gpu, tmp_path):
+    machine, params = Machine.of(find_gpu(gpu)), load_params(ROOT / f"presets/{preset}.yaml")
+    text = scaling_table([plan for gpus in (1, 8, 64) for plan in plans(params, "paper", machine, tmp_path, gpus)], machine)
+    assert f"$ python stages/preflight.py --params presets/{preset}.yaml --gpu {gpu} --scaling 1 8 64\n\n{text}\n" in SCALING
 
 
 PRINTED = [("lm1b", "h100", 4), ("owt", "h100", 4), ("owt-860m", "h200", 4), ("single-gpu", "rtx-4090", 1), ("single-gpu", "a100-80", 1)]

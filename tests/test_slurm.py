@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,12 +94,18 @@ def running(cluster: Cluster, rule: str, number: int = 1) -> dict[str, str]:
     return until(job, 120, f"job {number} of {rule} to run")
 
 
-def start(project: Path, log: str) -> subprocess.Popen[bytes]:
-    """`snakemake --profile slurm all`, as a user starts it."""
+@contextmanager
+def snakemake(project: Path, log: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`snakemake --profile slurm all`, as a user starts it; killed (SIGKILL) at the end of the block."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"}
     with (project / log).open("wb") as out:
-        environment = os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(["snakemake", "--profile", "slurm", "all"], cwd=project, env=environment, stdout=out, stderr=out)
+        process = subprocess.Popen(["snakemake", "--profile", "slurm", "all"], cwd=project, env=environment, stdout=out, stderr=out)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def steps(project: Path) -> list[int]:
@@ -109,31 +116,27 @@ def steps(project: Path) -> list[int]:
 
 def put_through_faults(project: Path, cluster: Cluster) -> Run:
     slow = plant(project, failing="synthetic", slow="train_judge")
-
-    # The judge's first job comes to its time limit, moved here to 5 minutes from its start; the retry goes on.
-    snakemake = start(project, "first.txt")
-    until(lambda: len(steps(project)) > 2, 120, "the training to begin")
-    cluster.ask("scontrol", "update", f"JobId={running(cluster, 'judge')['JobId']}", "TimeLimit=5")
-    cluster.ask("scancel", running(cluster, "sample_teacher")["JobId"])
-    until(lambda: by_rule(cluster)["judge"][0]["JobState"] != "RUNNING", 90, "the end of the first job")
-    before = steps(project)[-1]
-    running(cluster, "judge", 2)
-    until(lambda: steps(project)[-1] > before, 60, "the training to go on")
-
+    with snakemake(project, "first.txt"):
+        # The judge's first job comes to its time limit, moved here to 5 minutes from its start; the retry goes on.
+        until(lambda: len(steps(project)) > 2, 120, "the training to begin")
+        cluster.ask("scontrol", "update", f"JobId={running(cluster, 'judge')['JobId']}", "TimeLimit=5")
+        cluster.ask("scancel", running(cluster, "sample_teacher")["JobId"])
+        until(lambda: by_rule(cluster)["judge"][0]["JobState"] != "RUNNING", 90, "the end of the first job")
+        before = steps(project)[-1]
+        running(cluster, "judge", 2)
+        until(lambda: max(steps(project), default=0) > before, 60, "the training to go on")
     # Snakemake is killed. Started again it submits the training a second time, while its first job goes on.
-    snakemake.kill()
-    snakemake.wait()
     run(project, "snakemake", "--profile", "slurm", "--unlock")
-    snakemake = start(project, "second.txt")
-    running(cluster, "judge", 3)
-    until(lambda: "waiting" in (project / "logs/micro/judge.log").read_text(), 60, "the second writer to wait")
-
-    # The node is drained just before there is new work.
-    cluster.set_node(State="DRAIN", Reason="test")
-    slow.unlink()
-    until(lambda: any(job["JobState"] == "PENDING" for job in cluster.jobs()), 90, "a job that waits for the node")
-    cluster.set_node(State="RESUME")
-    assert snakemake.wait(300) == 0, (project / "second.txt").read_text()
+    log = project / "logs/micro/judge.log"
+    with snakemake(project, "second.txt") as second:
+        running(cluster, "judge", 3)
+        until(lambda: log.exists() and "waiting" in log.read_text(), 60, "the second writer to wait")
+        # The node is drained just before there is new work.
+        cluster.set_node(State="DRAIN", Reason="test")
+        slow.unlink()
+        until(lambda: any(job["JobState"] == "PENDING" for job in cluster.jobs()), 90, "a job that waits for the node")
+        cluster.set_node(State="RESUME")
+        assert second.wait(300) == 0, (project / "second.txt").read_text()
     return Run(project, by_rule(cluster), before, (project / "second.txt").read_text())
 
 
@@ -184,6 +187,9 @@ def test_a_training_at_its_time_limit_goes_on_in_the_retry(runs):
     disturbed, local = runs
     assert [job["JobState"] for job in disturbed.jobs["judge"]] == ["FAILED", "COMPLETED", "COMPLETED"]
     assert json.loads((disturbed.project / JUDGE / "meta.json").read_text())["resumed"] and 2 < disturbed.before < 300
+    # 143 is the training's own: Snakemake did not end before it had saved, or Slurm would have killed it.
+    words = disturbed.project / f"logs/slurm/rule_judge/{disturbed.jobs['judge'][0]['JobId']}.log"
+    assert "train_judge.py" in words.read_text() and "non-zero exit status 143" in words.read_text()
     logs = [pd.read_csv(project / JUDGE / "train_log.csv")["step"].tolist() for project in (disturbed.project, local)]
     assert logs[0] == logs[1]
     models = [(project / JUDGE / "model.safetensors").read_bytes() for project in (disturbed.project, local)]

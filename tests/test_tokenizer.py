@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, models
 
-from corpora import fixture
+from fixtures import fixture
 from imdm.data.bpe import END, MASK, train_bpe
 from imdm.data.lm1b import detokenize
 from imdm.data.tokenizer import end_and_mask, load_tokenizer, read_tokenizer

@@ -1,8 +1,7 @@
-"""Trainings: exact resume after any interruption, and what a training writes."""
+"""Trainings: parts of a batch, threads, and what a training writes; test_interruption.py stops them."""
 
 import csv
 import json
-import signal
 import subprocess
 import time
 
@@ -36,32 +35,6 @@ def undisturbed(data, tmp_path_factory):
     done = run("pretrain", "--data", data, "--out", out, sets=SETS)
     assert done.returncode == 0, done.stderr
     return out
-
-
-@pytest.mark.parametrize("kill", [signal.SIGKILL, signal.SIGTERM])
-def test_a_killed_training_ends_with_the_same_bytes(kill, data, undisturbed, tmp_path):
-    out = tmp_path / "teacher"
-    process = subprocess.Popen(command("pretrain", "--data", data, "--out", out, sets=SETS), stderr=subprocess.PIPE, text=True)
-    checkpoint = tmp_path / "teacher.partial" / ".resume" / "last.ckpt"
-    deadline = time.monotonic() + 120
-    while not checkpoint.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(kill)
-    said = process.communicate()[1]
-    assert process.returncode == (143 if kill == signal.SIGTERM else -9), said
-    assert not out.exists() and checkpoint.exists()
-    if kill == signal.SIGTERM:
-        assert "run again to continue" in said
-    done = run("pretrain", "--data", data, "--out", out, sets=SETS)
-    assert done.returncode == 0, done.stderr
-    assert json.loads((out / "meta.json").read_text())["resumed"]
-    assert (out / "model.safetensors").read_bytes() == (undisturbed / "model.safetensors").read_bytes()
-    assert not (tmp_path / "teacher.partial").exists()
-
-    def steps(folder):
-        return [row[:3] for row in csv.reader((folder / "train_log.csv").open())]
-
-    assert [row[0] for row in steps(out)] == [row[0] for row in steps(undisturbed)]
 
 
 WHOLE = ["pretrain.steps=12", "pretrain.warm_start=4", "pretrain.batch_size=8"]

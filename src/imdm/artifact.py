@@ -11,11 +11,13 @@ moved into it, and `table06.meta.json` takes the place of meta.json.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
 import os
 import shutil
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -87,39 +89,48 @@ def verify(file: str | Path) -> str:
     return digest
 
 
+class AlreadyMade(Exception):
+    """Another process made the artifact while this one waited for it."""
+
+
 class Artifact:
     """The output directory of one stage run, as a context manager.
 
     Args:
         out: final directory, or one of its files where its name has a suffix.
-        fingerprint: digest of all that determines the content.
+        fingerprint: digest of the parameters, arguments and inputs.
+        code: digest of the code. Work that other code began is gone on with, since an edit of a comment is no reason to
+            lose a training; meta.json then names that code too.
 
     Raises:
-        UserError: another process is writing the same artifact, or the place can't be written.
+        UserError: the place can't be written.
+        AlreadyMade: another process was writing the same artifact, and has finished it.
     """
 
-    def __init__(self, out: str | Path, fingerprint: str):
+    def __init__(self, out: str | Path, fingerprint: str, code: str = ""):
         self.out = Path(out)
         self.partial = self.out.with_name(self.out.name + ".partial")
-        self.fingerprint = fingerprint
-        self.resumed = False
+        self.fingerprint, self.code = fingerprint, code
+        self.resumed, self.older_code = False, []
         self._lock: Any = None
 
     def __enter__(self) -> Artifact:
-        try:
-            self.partial.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.partial / _LOCK, "w")
-        except OSError as error:
-            raise UserError(f"{self.partial} can't be written ({error.strerror}); choose another --out.") from None
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{self.out} is being written by another process; wait for it or stop it.") from None
+        waited = self._hold()
+        meta = self._meta_place()
+        if waited and meta.exists() and json.loads(meta.read_text(encoding="utf-8")).get("fingerprint") == self.fingerprint:
+            self._lock.close()
+            shutil.rmtree(self.partial)
+            raise AlreadyMade
         mark = self.partial / _FINGERPRINT
-        self.resumed = mark.exists() and mark.read_text() == self.fingerprint
-        if not self.resumed:
+        found, *codes = mark.read_text().splitlines() if mark.exists() else [""]
+        self.resumed = found == self.fingerprint
+        if self.resumed:
+            self.older_code = [code for code in codes if code != self.code]
+        else:
             self._clear()
-            mark.write_text(self.fingerprint)
+        if self.older_code:
+            print(f"going on with what other code began in {self.partial}; delete it to start anew", file=sys.stderr, flush=True)
+        mark.write_text("\n".join([self.fingerprint, *self.older_code, self.code]))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
@@ -128,6 +139,34 @@ class Artifact:
             resumable = any(entry.is_dir() and entry.name.startswith(".") for entry in self.partial.iterdir())
             if not resumable:
                 shutil.rmtree(self.partial)
+
+    def _hold(self) -> bool:
+        """Lock the work directory, after another process that writes the same artifact; whether there was one.
+
+        Two writers are no mistake of the user: the jobs of a Snakemake that was killed go on, and are submitted again.
+        """
+        waited = False
+        while True:
+            try:
+                self.partial.mkdir(parents=True, exist_ok=True)
+                self._lock = open(self.partial / _LOCK, "w")  # noqa: SIM115 (held until __exit__)
+            except FileNotFoundError:  # between the two lines the other process has finished
+                continue
+            except OSError as error:
+                raise UserError(f"{self.partial} can't be written ({error.strerror}); choose another --out.") from None
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(f"waiting for the process that is writing {self.out}", file=sys.stderr, flush=True)
+                waited = True
+                fcntl.flock(self._lock, fcntl.LOCK_EX)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(self._lock.fileno()), (self.partial / _LOCK).stat()):
+                    return waited
+            self._lock.close()  # it went with the artifact that the other process finished
+
+    def _meta_place(self) -> Path:
+        return self.out.with_suffix(f".{META}") if self.out.suffix else self.out / META
 
     def _clear(self) -> None:
         for entry in self.partial.iterdir():
@@ -142,8 +181,9 @@ class Artifact:
 
     def commit(self, meta: dict[str, Any]) -> None:
         """Write meta.json and put the directory, or its files, in place; hidden files and folders are dropped."""
+        meta = meta | {"fingerprint": self.fingerprint}
         if self.out.suffix:
-            place = self.out.with_suffix(f".{META}")
+            place = self._meta_place()
             place.unlink(missing_ok=True)
             for name in meta["outputs"]:
                 os.replace(self.partial / name, self.out.parent / name)
@@ -152,15 +192,14 @@ class Artifact:
             shutil.rmtree(self.partial)
             return
         write_json(self.partial / META, meta)
-        for entry in self.partial.glob(".*"):
-            if entry.name != _LOCK:
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         old = self.out.with_name(self.out.name + ".old")
         shutil.rmtree(old, ignore_errors=True)
+        old.mkdir()
         if self.out.exists():
-            os.rename(self.out, old)
-        (self.partial / _LOCK).unlink()
+            os.rename(self.out, old / "replaced")
         os.rename(self.partial, self.out)
+        for entry in self.out.glob(".*"):  # only now, since a run that is killed before goes on from them
+            os.rename(entry, old / entry.name)
         shutil.rmtree(old, ignore_errors=True)
 
 
@@ -171,12 +210,12 @@ class Follower:
         UserError: the first process does not begin within a minute.
     """
 
-    def __init__(self, out: str | Path, fingerprint: str):
-        self.partial, self.fingerprint, self.resumed = Artifact(out, fingerprint).partial, fingerprint, True
+    def __init__(self, out: str | Path, fingerprint: str, code: str = ""):
+        self.partial, self.fingerprint, self.resumed = Artifact(out, fingerprint, code).partial, fingerprint, True
 
     def __enter__(self) -> Follower:
         mark, deadline = self.partial / _FINGERPRINT, time.monotonic() + 60
-        while not (mark.exists() and mark.read_text() == self.fingerprint):
+        while not (mark.exists() and mark.read_text().startswith(self.fingerprint)):
             if time.monotonic() > deadline:
                 raise UserError(f"{self.partial} was not begun by the first process of this training; look at its messages.")
             time.sleep(0.1)

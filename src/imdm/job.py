@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from imdm.artifact import Artifact, Follower, verify
+from imdm.artifact import AlreadyMade, Artifact, Follower, verify
 from imdm.errors import UserError
 from imdm.params import Params, load_params
 
@@ -142,6 +142,8 @@ def run_stage(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         _run(stage, script, parser, args, run)
+    except AlreadyMade:
+        print(f"{stage}: {args.out} was made by the process that was waited for.", file=sys.stderr)
     except UserError as error:
         print(f"{stage}: {error}", file=sys.stderr)
         return 2
@@ -169,9 +171,9 @@ def _run(stage: str, script: str, parser: StageParser, args: argparse.Namespace,
     resolved = resolve(params, stage, args)
     arguments = {key: value for key, value in vars(args).items() if key not in ("params", "set", "out")}
     code = _code_digest(script)
-    identity = json.dumps([stage, resolved, arguments, inputs, code], sort_keys=True)
+    identity = json.dumps([stage, resolved, arguments, inputs], sort_keys=True)
     place = Artifact if _rank() == 0 else Follower
-    with place(args.out, hashlib.sha256(identity.encode()).hexdigest()) as artifact:
+    with place(args.out, hashlib.sha256(identity.encode()).hexdigest(), code) as artifact:
         job = Job(stage, args, params, artifact.partial, artifact.resumed)
         run(job)
         artifact.commit(
@@ -186,6 +188,7 @@ def _run(stage: str, script: str, parser: StageParser, args: argparse.Namespace,
                 "resumed": artifact.resumed,
                 "peak_memory_mib": _peak_memory(),
                 "code": code,
+                "older_code": artifact.older_code,
                 "git": _git(),
                 "machine": {"platform": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version(), "gpu": _gpu()},
                 "libraries": {name: _version(name) for name in _LIBRARIES},

@@ -1,4 +1,5 @@
 # The experiment's parameters, and what the rules ask of them.
+import glob
 import json
 import re
 import shlex
@@ -6,12 +7,14 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+from snakemake.caching import LOCATION_ENVVAR
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+from imdm.artifact import sha256
 from imdm.errors import UserError
 from imdm.exhibits.plan import MAIN, PAGES, TEACHER, needs, target
-from imdm.job import resolve
+from imdm.job import _LIBRARIES, _code_digest, _version, resolve
 from imdm.params import PUBLIC, RECIPES, load_params, parse_recipe
 
 
@@ -33,6 +36,11 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 
+# Snakemake itself notices after a training that it can't keep it.
+CACHE = os.environ.get(LOCATION_ENVVAR)
+if workflow.workflow_settings.cache is not None and not (CACHE and os.access(CACHE, os.W_OK)):
+    raise WorkflowError(f"--cache needs a folder that can be written: create one and name it in {LOCATION_ENVVAR}.")
+
 OPTIONS = "".join(f" --set {shlex.quote(item)}" for item in SETS)
 if FILE.resolve() != Path("params.yaml").resolve():
     OPTIONS = f" --params {shlex.quote(os.path.relpath(FILE))}{OPTIONS}"
@@ -43,14 +51,57 @@ EXHIBITS = [*(f"table{number:02}" for number in range(1, 15)), *(f"figure{number
 EXHIBITS = [name for name in EXHIBITS if name not in MAIN]
 
 
+class Unkeyed(dict):
+    """Text that a command shows and the cache between workflows leaves out of its key, the JSON of all params."""
+
+    def __init__(self, text):
+        self.text = str(text)
+
+    def __str__(self):
+        return self.text
+
+
 def options(wildcards, output):
     """Options of every command that name the parameters. Asking for `output` keeps them from triggering a rerun."""
-    return OPTIONS
+    return Unkeyed(OPTIONS)
+
+
+def folder(wildcards, output):
+    """A params function: the folder of a cached rule's outputs, which differs between the runs that share them."""
+    return Unkeyed(Path(output[0]).parent)
 
 
 def reads(stage):
     """A params function: what `stage` reads of the parameters, so that a change of it (no other) triggers a rerun."""
     return lambda wildcards: json.dumps(resolve(PARAMS, stage, Namespace(**dict(wildcards.items()))), sort_keys=True)
+
+
+def local_files(where):
+    """Path, size and time of the files that a parameter names outside the graph: by a file, a folder or a pattern, not on a hub."""
+    found = [Path(name) for name in glob.glob(os.path.expanduser(where or ""), recursive=True)]
+    files = sorted({file for path in found for file in (path, *path.rglob("*")) if file.is_file()})
+    return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+
+
+def content(stage, outside=None):
+    """A params function: what makes a cached artifact what it is, besides what `reads` has. It is in the cache's key alone.
+
+    Snakemake's own key has no library code and knows the inputs by how they were made. Asking for `output` keeps an edit of
+    the code from triggering a rerun; without a cache there is nothing to compute.
+    """
+
+    def found(wildcards, input, output):
+        if CACHE is None:
+            return None
+        return {
+            "code": _code_digest(Path(workflow.basedir) / f"stages/{stage}.py"),
+            "libraries": [sys.version, *map(_version, _LIBRARIES)],
+            "runtime": [PARAMS.runtime.device, PARAMS.runtime.precision],
+            "inputs": [sha256(file) for file in input],
+            "outside": local_files(outside),
+        }
+
+    return found
 
 
 def alternatives(names):
@@ -61,6 +112,12 @@ def alternatives(names):
 def model_file(model):
     """The weights of `teacher`, VARIANT/RECIPE or public/NAME; a variant's own teacher is VARIANT/teacher."""
     return "<results>/teacher/model.safetensors" if model == TEACHER else f"<results>/models/{model}/model.safetensors"
+
+
+def judge_weights():
+    """The files of a trained judge besides judge.json, by the name of the output; a loaded judge's stay where they are."""
+    files = {"model": "model.safetensors", "network": "config.json", "tokenizer": "tokenizer.json"}
+    return {name: f"<results>/judge/{file}" for name, file in files.items()} if PARAMS.judge.stage == "train_judge" else {}
 
 
 def sdtt_teacher(wildcards):
@@ -76,6 +133,13 @@ def di4c_teacher(wildcards):
 def all_models():
     """Every declared VARIANT/RECIPE of the comparison, as `tabulate` shows them; the teacher comes first."""
     return [TEACHER, *map("/".join, PARAMS.models())]
+
+
+def dvc_models():
+    """Every VARIANT/RECIPE that dvc.yaml trains, compared or not."""
+    rounds = [f"sdtt{item.round}" for item in PARAMS.sdtt.rounds]
+    recipes = [*rounds, "redi", *(f"{student}-redi" for student in PARAMS.compare.rectified)]
+    return [f"{variant}/{recipe}" for variant in PARAMS.compare.variants for recipe in recipes]
 
 
 def training_logs():

@@ -1,21 +1,20 @@
 rule tokenize_pack:
     output:
-        "<data>/dataset.json",
-        "<data>/train.bin",
-        "<data>/judge.bin",
-        "<data>/valid.bin",
-        "<data>/test.bin",
-        "<data>/tokenizer.json",
-        "<data>/meta.json",
+        dataset="<data>/dataset.json",
+        train="<data>/train.bin",
+        judge="<data>/judge.bin",
+        valid="<data>/valid.bin",
+        test="<data>/test.bin",
+        tokenizer="<data>/tokenizer.json",
+        meta="<data>/meta.json",
     log:
         "<logs>/tokenize_pack.log",
-    benchmark:
-        "<benchmarks>/tokenize_pack.tsv"
     conda:
         "../../environment.yml"
     params:
-        out=subpath(output[0], parent=True),
+        out=folder,
         reads=reads("tokenize_pack"),
+        content=content("tokenize_pack", PARAMS.corpus.path),
         options=options,
     shell:
         "python stages/tokenize_pack.py --out {params.out}{params.options} > {log} 2>&1"

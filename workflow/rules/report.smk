@@ -137,3 +137,21 @@ use rule report as paper_report with:
         "<logs>/paper_report.log",
     benchmark:
         "<benchmarks>/paper_report.tsv"
+
+
+# DVC's stages are of params.yaml as it is, so there is nothing to register for another file or a value of --config.
+if not OPTIONS:
+
+    rule register:
+        input:
+            rules.all.input,
+            expand("<results>/models/{model}/model.safetensors", model=dvc_models()),
+        output:
+            touch("<logs>/registered"),
+        log:
+            "<logs>/register.log",
+        conda:
+            "../../environment.yml"
+        localrule: True
+        shell:
+            "dvc commit --force > {log} 2>&1"

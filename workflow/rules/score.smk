@@ -94,17 +94,16 @@ use rule score as score_matched with:
 
 rule synthetic:
     output:
-        "<results>/synthetic/synthetic.json",
-        "<results>/synthetic/meta.json",
+        synthetic="<results>/synthetic/synthetic.json",
+        meta="<results>/synthetic/meta.json",
     log:
         "<logs>/synthetic.log",
-    benchmark:
-        "<benchmarks>/synthetic.tsv"
     conda:
         "../../environment.yml"
     params:
-        out=subpath(output[0], parent=True),
+        out=folder,
         reads=reads("synthetic"),
+        content=content("synthetic"),
         options=options,
     shell:
         "python stages/synthetic.py --out {params.out}{params.options} > {log} 2>&1"

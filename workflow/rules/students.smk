@@ -53,20 +53,19 @@ rule couple:
         data="<data>/dataset.json",
         teacher="<results>/teacher/model.safetensors",
     output:
-        "<results>/couplings<couplings_shard>/teacher/couplings.safetensors",
-        "<results>/couplings<couplings_shard>/teacher/meta.json",
+        couplings="<results>/couplings<couplings_shard>/teacher/couplings.safetensors",
+        meta="<results>/couplings<couplings_shard>/teacher/meta.json",
     log:
         "<logs>/couple<couplings_shard>/teacher.log",
-    benchmark:
-        "<benchmarks>/couple<couplings_shard>/teacher.tsv"
     conda:
         "../../environment.yml"
     resources:
         accelerator=1,
     params:
-        out=subpath(output[0], parent=True),
+        out=folder,
         shard=shard("couplings"),
         reads=reads("couple"),
+        content=content("couple"),
         options=options,
     shell:
         "python stages/couple.py --data {input.data} --teacher {input.teacher}{params.shard}"

@@ -2,21 +2,21 @@ rule judge:
     input:
         data="<data>/dataset.json",
     output:
-        "<results>/judge/judge.json",
-        "<results>/judge/train_log.csv",
-        "<results>/judge/meta.json",
+        judge="<results>/judge/judge.json",
+        train_log="<results>/judge/train_log.csv",
+        meta="<results>/judge/meta.json",
+        **judge_weights(),
     log:
         "<logs>/judge.log",
-    benchmark:
-        "<benchmarks>/judge.tsv"
     conda:
         "../../environment.yml"
     resources:
         accelerator=1,
     params:
-        out=subpath(output[0], parent=True),
+        out=folder,
         stage=PARAMS.judge.stage,
         reads=reads(PARAMS.judge.stage),
+        content=content(PARAMS.judge.stage, PARAMS.judge.model),
         options=options,
     shell:
         "python stages/{params.stage}.py --data {input.data} --out {params.out}{params.options} > {log} 2>&1"
@@ -27,20 +27,19 @@ rule reference:
         data="<data>/dataset.json",
         judge="<results>/judge/judge.json",
     output:
-        "<results>/reference/reference.json",
-        "<results>/reference/reference.safetensors",
-        "<results>/reference/meta.json",
+        reference="<results>/reference/reference.json",
+        features="<results>/reference/reference.safetensors",
+        meta="<results>/reference/meta.json",
     log:
         "<logs>/reference.log",
-    benchmark:
-        "<benchmarks>/reference.tsv"
     conda:
         "../../environment.yml"
     resources:
         accelerator=1,
     params:
-        out=subpath(output[0], parent=True),
+        out=folder,
         reads=reads("reference"),
+        content=content("reference"),
         options=options,
     shell:
         "python stages/reference.py --data {input.data} --judge {input.judge} --out {params.out}{params.options} > {log} 2>&1"
@@ -50,22 +49,21 @@ rule teacher:
     input:
         data="<data>/dataset.json",
     output:
-        "<results>/teacher/model.safetensors",
-        "<results>/teacher/validation.json",
-        "<results>/teacher/train_log.csv",
-        "<results>/teacher/meta.json",
+        model="<results>/teacher/model.safetensors",
+        validation="<results>/teacher/validation.json",
+        train_log="<results>/teacher/train_log.csv",
+        meta="<results>/teacher/meta.json",
     log:
         "<logs>/teacher.log",
-    benchmark:
-        "<benchmarks>/teacher.tsv"
     conda:
         "../../environment.yml"
     resources:
         accelerator=1,
     params:
-        out=subpath(output[0], parent=True),
+        out=folder,
         stage=PARAMS.teacher.stage,
         reads=reads(PARAMS.teacher.stage),
+        content=content(PARAMS.teacher.stage, PARAMS.teacher.checkpoint),
         options=options,
     shell:
         "python stages/{params.stage}.py --data {input.data} --out {params.out}{params.options} > {log} 2>&1"

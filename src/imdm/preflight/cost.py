@@ -23,13 +23,14 @@ class Cost:
 
     Attributes:
         tokens: trained on, written by a sampler, read by a judge or by the tokenizer.
-        flops: operations on a GPU.
-        blocks: transformer blocks launched one after another, backward counted twice.
+        flops: operations on its GPUs together.
+        blocks: transformer blocks launched one after another on each of them, backward counted twice.
         float32: whether it runs in full float32.
-        memory: peak bytes on the GPU.
+        memory: peak bytes on one GPU.
         disk: bytes of the artifact.
         temporary: bytes of the resume checkpoint while it runs.
         cpu_seconds: time of a job that uses no GPU; 0 for the others.
+        gpus: over which its operations are spread evenly, where it has any.
     """
 
     tokens: float = 0
@@ -40,6 +41,7 @@ class Cost:
     disk: float = 0
     temporary: float = 0
     cpu_seconds: float = 0
+    gpus: int = 1
 
 
 def micro_batch(batch_size: int, most: float | None) -> int:
@@ -59,9 +61,17 @@ def half_masked(shape: Shape, rows: float, calls: float) -> float:
 
 
 def training(
-    shape: Shape, settings: Optimizer, most: int | None, teacher_passes: float = 0, logit: int = NLL_LOGIT, causal: int = 0
+    shape: Shape,
+    settings: Optimizer,
+    most: int | None,
+    teacher_passes: float = 0,
+    logit: int = NLL_LOGIT,
+    causal: int = 0,
+    gpus: int = 1,
 ) -> Cost:
     """A training on noised blocks: forward and backward take 3 forward passes.
+
+    On several GPUs each has an equal part of the batch; what they tell each other is not counted.
 
     Args:
         most: runtime.micro_batch.
@@ -69,18 +79,20 @@ def training(
         logit: bytes a logit.
         causal: leading steps of next-token prediction, which has logits at all positions and no masks.
     """
-    size, rows = settings.batch_size, micro_batch(settings.batch_size, most)
+    size = max(1, settings.batch_size // gpus)
+    rows = micro_batch(size, most)
     passes, masked = size // rows, size * shape.config.seq_len / 2
     noised = 3 * half_masked(shape, size, passes)
     if teacher_passes:
         noised += shape.forward(Pass(teacher_passes * size, masked, teacher_passes * masked, teacher_passes * passes))
     return Cost(
-        tokens=settings.steps * 2 * masked,
-        flops=(settings.steps - causal) * noised + causal * 3 * shape.forward(Pass(size, 2 * masked, 0, passes)),
+        tokens=gpus * settings.steps * 2 * masked,
+        flops=gpus * ((settings.steps - causal) * noised + causal * 3 * shape.forward(Pass(size, 2 * masked, 0, passes))),
         blocks=settings.steps * passes * shape.config.blocks * (3 + teacher_passes),
         memory=training_memory(shape, rows, logit, teacher_passes > 0),
         disk=TRAINED_FILE * shape.parameters,
         temporary=RESUME_FILE * shape.parameters,
+        gpus=gpus,
     )
 
 
@@ -132,17 +144,19 @@ def judging(judge: JudgeShape, texts: int, length: int, settings: Scoring) -> Co
     )
 
 
-def judge_training(judge: JudgeShape, settings: Optimizer, length: int, most: int | None) -> Cost:
+def judge_training(judge: JudgeShape, settings: Optimizer, length: int, most: int | None, gpus: int = 1) -> Cost:
     """A judge trained here, on next-token prediction."""
-    rows = micro_batch(settings.batch_size, most)
+    size = max(1, settings.batch_size // gpus)
+    rows = micro_batch(size, most)
     tokens = settings.steps * settings.batch_size * length
     return Cost(
         tokens=tokens,
         flops=3 * tokens * judge.token_flops(length),
-        blocks=3 * settings.steps * judge.blocks * (settings.batch_size // rows),
+        blocks=3 * settings.steps * judge.blocks * (size // rows),
         memory=judge.parameters * TRAINING + rows * length * judge.saved_bytes,
         disk=TRAINED_FILE * judge.parameters,
         temporary=RESUME_FILE * judge.parameters,
+        gpus=gpus,
     )
 
 
@@ -157,4 +171,5 @@ def together(costs: list[Cost], times: float = 1) -> Cost:
         disk=sum(cost.disk for cost in costs),
         temporary=max(cost.temporary for cost in costs),
         cpu_seconds=times * sum(cost.cpu_seconds for cost in costs),
+        gpus=max(cost.gpus for cost in costs),
     )

@@ -27,13 +27,19 @@ class Estimate:
         """The jobs that occupy a GPU."""
         return {name for name, cost in self.costs.items() if cost.flops}
 
+    @property
+    def needs(self) -> dict[str, int]:
+        """GPUs of each job."""
+        return {name: cost.gpus if cost.flops else 0 for name, cost in self.costs.items()}
+
     def gpu_hours(self, stage: str | None = None) -> float:
         """Of one stage, or of all."""
-        return sum(self.seconds[job.out] for job in self.jobs if job.out in self.on_gpu and stage in (None, job.stage)) / 3600
+        needs = self.needs
+        return sum(needs[job.out] * self.seconds[job.out] for job in self.jobs if stage in (None, job.stage)) / 3600
 
     def wall_hours(self, gpus: int) -> float:
-        """On so many GPUs, a job a GPU."""
-        return makespan(self.jobs, self.seconds, self.on_gpu, gpus) / 3600
+        """On so many GPUs, at least as many as the largest job needs."""
+        return makespan(self.jobs, self.seconds, self.needs, gpus) / 3600
 
     def critical(self) -> tuple[list[str], float]:
         """The longest chain of jobs and its hours."""
@@ -41,8 +47,9 @@ class Estimate:
         return chain, sum(self.seconds[name] for name in chain) / 3600
 
     def disk(self, gpus: int) -> float:
-        """Bytes of all artifacts, and of the resume checkpoints of `gpus` trainings, each with its successor beside it."""
-        return sum(cost.disk for cost in self.costs.values()) + 2 * gpus * max(cost.temporary for cost in self.costs.values())
+        """Bytes of all artifacts, and of the resume checkpoints of the trainings on `gpus` GPUs, each with its successor beside it."""
+        trainings = gpus // max(self.needs.values())
+        return sum(cost.disk for cost in self.costs.values()) + 2 * trainings * max(cost.temporary for cost in self.costs.values())
 
     def bottleneck(self) -> str:
         """The stage that takes most GPU time."""
@@ -62,5 +69,5 @@ def estimate(params: Params, target: str, machine: Machine, root: Path) -> Estim
     found = jobs(params, target)
     stages = StageCosts(params, packed(params.corpus, root))
     costs = {job.out: stages.of(job) for job in found}
-    seconds = {name: cost.cpu_seconds + machine.seconds(cost.flops, cost.blocks, cost.float32) for name, cost in costs.items()}
+    seconds = {name: cost.cpu_seconds + machine.seconds(cost.flops / cost.gpus, cost.blocks, cost.float32) for name, cost in costs.items()}
     return Estimate(found, costs, seconds)

@@ -23,8 +23,9 @@ from imdm.preflight.machines import Gpu, recognise
 
 _HUB = ("huggingface.co", 443)
 _MEMORY_SHARE = 0.92  # of a GPU's memory: the rest is the CUDA context's and fragmentation's
+_TRAININGS = {"train_judge": "judge"} | {stage: stage for stage in ("pretrain", "finetune", "sdtt", "di4c", "redi")}  # block of params
 _BATCH_OF = {
-    **dict.fromkeys(("pretrain", "finetune", "sdtt", "di4c", "redi", "train_judge"), "runtime.micro_batch"),
+    **dict.fromkeys(_TRAININGS, "runtime.micro_batch"),
     **dict.fromkeys(("sample", "complete", "match"), "sampling.batch_size"),
     **dict.fromkeys(("load_judge", "reference", "score"), "scoring.batch_size"),
     "couple": "couplings.batch_size",
@@ -88,6 +89,14 @@ def memory(estimate: Estimate, gpu: Gpu) -> Iterator[Missing]:
     for key, (most, stage) in needed.items():
         if most > _MEMORY_SHARE * gpu.memory * 1e9:
             yield Missing(f"GPU memory: {stage} needs about {most / 1e9:.0f} GB of {gpu.memory:.0f}", f"lower {key}")
+
+
+def shares(stages: set[str], params: Params, devices: int) -> Iterator[Missing]:
+    """Batches that the GPUs of a training can't share evenly."""
+    for stage, block in _TRAININGS.items():
+        size = getattr(params, block).batch_size
+        if stage in stages and size % devices:
+            yield Missing(f"equal parts of {block}.batch_size = {size} for {devices} GPUs", "change it, runtime.devices or runtime.nodes")
 
 
 class Sources:

@@ -33,13 +33,13 @@ def critical_path(jobs: list[Job], seconds: dict[str, float]) -> list[str]:
     return found
 
 
-def makespan(jobs: list[Job], seconds: dict[str, float], on_gpu: set[str], gpus: int) -> float:
-    """List scheduling: a GPU that falls free takes the ready job with the longest tail, whole and alone.
+def makespan(jobs: list[Job], seconds: dict[str, float], needs: dict[str, int], gpus: int) -> float:
+    """List scheduling: of the ready jobs for which enough GPUs are free, the one with the longest tail starts.
 
-    Jobs without a GPU start as soon as what they wait for is done.
+    A job has its GPUs for itself. Jobs without a GPU start as soon as what they wait for is done.
 
     Args:
-        on_gpu: `out` of the jobs that occupy a GPU.
+        needs: GPUs of each job by `out`, none more than `gpus`.
 
     Returns:
         Seconds until the last job is done.
@@ -58,14 +58,14 @@ def makespan(jobs: list[Job], seconds: dict[str, float], on_gpu: set[str], gpus:
         waiting = []
         while ready:
             item = heapq.heappop(ready)
-            if item[1] in on_gpu and not free:
+            if needs[item[1]] > free:
                 waiting.append(item)
                 continue
-            free -= item[1] in on_gpu
+            free -= needs[item[1]]
             heapq.heappush(running, (now + seconds[item[1]], item[1]))
         ready = waiting
         now, name = heapq.heappop(running)
-        free += name in on_gpu
+        free += needs[name]
         for follower in followers[name]:
             open_waits[follower] -= 1
             if not open_waits[follower]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from imdm.exhibits.plan import TEACHER
 from imdm.params import PUBLIC, Params, parse_recipe
@@ -20,6 +21,11 @@ SYNTHETIC_STEP = 0.02  # seconds of a training step of the synthetic task, on a 
 SMALL_JOB = 60.0  # seconds of a job that only reads, copies or draws
 
 
+def gpus_of_a_training(params: Params) -> int:
+    """GPUs that train one network together; without `runtime.devices` one, as the Slurm profile asks for."""
+    return (params.runtime.devices or 1) * params.runtime.nodes
+
+
 class StageCosts:
     """The costs of an experiment's jobs.
 
@@ -29,24 +35,25 @@ class StageCosts:
 
     def __init__(self, params: Params, packed: Packed):
         self.params, self.packed, self.length = params, packed, params.corpus.seq_len
-        self.most = params.runtime.micro_batch
+        together_on = {"most": params.runtime.micro_batch, "gpus": gpus_of_a_training(params)}
+        self._train = partial(training, **together_on)
         self.judge = judge_shape(params.judge, packed.vocab_size)
         self._of: dict[str, Callable[[Job], Cost]] = {
             "tokenize_pack": self._tokenize_pack,
             "pretrain": lambda job: together(
-                [training(self.shape(job), params.pretrain, self.most, causal=params.pretrain.warm_start), self._evaluation(job)]
+                [self._train(self.shape(job), params.pretrain, causal=params.pretrain.warm_start), self._evaluation(job)]
             ),
-            "finetune": lambda job: together([training(self.shape(job), params.finetune, self.most), self._evaluation(job)]),
+            "finetune": lambda job: together([self._train(self.shape(job), params.finetune), self._evaluation(job)]),
             "load_mdlm": lambda job: together([self._evaluation(job), self._copy(job)]),
             "adopt": self._copy,
-            "sdtt": lambda job: training(self.shape(job), params.sdtt, self.most, teacher_passes=2, logit=KL_LOGIT),
+            "sdtt": lambda job: self._train(self.shape(job), params.sdtt, teacher_passes=2, logit=KL_LOGIT),
             "di4c": self._di4c,
             "couple": self._couple,
-            "redi": lambda job: training(self.shape(job), params.redi, self.most),
+            "redi": lambda job: self._train(self.shape(job), params.redi),
             "sample": lambda job: self._sampling(job, params.sampling.count, self.length),
             "complete": self._complete,
             "match": self._match,
-            "train_judge": lambda job: judge_training(self.judge, params.judge, self.length, self.most),
+            "train_judge": lambda job: judge_training(self.judge, params.judge, self.length, **together_on),
             "load_judge": lambda job: judging(self.judge, max(1, HELD_OUT_TOKENS // self.length), self.length, params.scoring),
             "reference": self._reference,
             "score": self._score,
@@ -75,7 +82,7 @@ class StageCosts:
         settings, latents = self.params.di4c, self.params.di4c.latents
         teacher = latents if parse_recipe(job.model.partition("/")[2]).di4c > 1 else 1
         wide = settings.model_copy(update={"batch_size": settings.batch_size * latents})
-        return training(self.shape(job), wide, self.most, teacher_passes=1 + teacher / latents, logit=KL_LOGIT)
+        return self._train(self.shape(job), wide, teacher_passes=1 + teacher / latents, logit=KL_LOGIT)
 
     def _couple(self, job: Job) -> Cost:
         settings = self.params.couplings

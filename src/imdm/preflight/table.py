@@ -7,8 +7,10 @@ from itertools import groupby
 from imdm.preflight.estimate import Estimate
 from imdm.preflight.machines import Machine
 from imdm.preflight.ready import Missing
+from imdm.preflight.scaling import Plan
 
 _HEADER = ("stage", "jobs", "tokens", "PFLOP", "GPU h", "memory GB", "disk GB")
+_PLAN_HEADER = ("GPUs", "a training", "shards", "wall h", "GPU h", "busy", "work h", "chain h", "limit")
 
 
 def table(estimate: Estimate, machine: Machine, gpus: int) -> str:
@@ -16,11 +18,14 @@ def table(estimate: Estimate, machine: Machine, gpus: int) -> str:
     stages = list(dict.fromkeys(job.stage for job in estimate.jobs))
     lines = [_line(estimate, stage) for stage in stages]
     lines = [line for line in lines if any(cell != "-" for cell in line[2:])]
-    grid = [_HEADER, *lines, _line(estimate, None)]
-    widths = [max(len(line[i]) for line in grid) for i in range(len(_HEADER))]
-    rows = ["  ".join([line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))]) for line in grid]
-    rule = "  ".join("-" * width for width in widths)
-    return "\n".join([rows[0], rule, *rows[1:-1], rule, rows[-1], "", *_summary(estimate, machine, gpus)])
+    head, rule, *rows, last = _aligned([_HEADER, *lines, _line(estimate, None)])
+    return "\n".join([head, rule, *rows, rule, last, "", *_summary(estimate, machine, gpus)])
+
+
+def scaling_table(plans: list[Plan], machine: Machine) -> str:
+    """One line a plan."""
+    lines = [_PLAN_HEADER, *map(_plan_line, plans)]
+    return "\n".join([*_aligned(lines), "", _rate(machine)])
 
 
 def missing_table(missing: list[Missing]) -> str:
@@ -28,6 +33,21 @@ def missing_table(missing: list[Missing]) -> str:
     if not missing:
         return "Nothing is missing."
     return "\n".join(["Missing:", *(f"- {item.what}: {item.remedy}." for item in missing)])
+
+
+def _aligned(grid: list[tuple[str, ...]]) -> list[str]:
+    """Lines of equal columns, the first to the left, with a rule below the header."""
+    widths = [max(len(line[i]) for line in grid) for i in range(len(grid[0]))]
+    rows = ["  ".join([line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:]))]) for line in grid]
+    return [rows[0], "  ".join("-" * width for width in widths), *rows[1:]]
+
+
+def _plan_line(plan: Plan) -> tuple[str, ...]:
+    found, wall = plan.estimate, plan.estimate.wall_hours(plan.gpus)
+    total, (_, chain) = found.gpu_hours(), found.critical()
+    numbers = (str(plan.gpus), str(plan.devices), f"{plan.couplings}, {plan.samples}")
+    hours = (_decimal(wall), _decimal(total), f"{total / (wall * plan.gpus):.0%}", _decimal(total / plan.gpus), _decimal(chain))
+    return (*numbers, *hours, plan.limit())
 
 
 def _line(estimate: Estimate, stage: str | None) -> tuple[str, ...]:
@@ -48,14 +68,20 @@ def _line(estimate: Estimate, stage: str | None) -> tuple[str, ...]:
 def _summary(estimate: Estimate, machine: Machine, gpus: int) -> list[str]:
     total, most = estimate.gpu_hours(), estimate.bottleneck()
     chain, hours = estimate.critical()
-    spent = estimate.gpu_hours(most)
+    spent, largest = estimate.gpu_hours(most), max(estimate.needs.values())
+    share = "a job a GPU" if largest == 1 else f"{largest} for a training"
+    trainings = gpus // largest
     return [
-        f"Rate: {machine.tflops:.0f} TFLOP/s sustained on one {machine.gpu.name}.",
+        _rate(machine),
         f"Bottleneck: {most}, {_decimal(spent)} of {_decimal(total)} GPU hours ({spent / total:.0%}).",
-        f"Wall time: {estimate.wall_hours(gpus):.1f} h on {gpus} GPU{'s' * (gpus > 1)}, a job a GPU; at least {hours:.1f} h on any number: "
+        f"Wall time: {estimate.wall_hours(gpus):.1f} h on {gpus} GPU{'s' * (gpus > 1)}, {share}; at least {hours:.1f} h on any number: "
         f"{' > '.join(_stages(estimate, chain))}.",
-        f"Disk: {estimate.disk(gpus) / 1e9:.0f} GB with the resume checkpoints of {gpus} training{'s' * (gpus > 1)}.",
+        f"Disk: {estimate.disk(gpus) / 1e9:.0f} GB with the resume checkpoints of {trainings} training{'s' * (trainings > 1)}.",
     ]
+
+
+def _rate(machine: Machine) -> str:
+    return f"Rate: {machine.tflops:.0f} TFLOP/s sustained on one {machine.gpu.name}."
 
 
 def _stages(estimate: Estimate, chain: list[str]) -> list[str]:

@@ -46,7 +46,7 @@ def load_samples(path: str | Path, data: Dataset) -> SampleFile:
     """Read samples.
 
     Raises:
-        UserError: the file is truncated, foreign or a shard, or was made for another vocabulary than `data`'s.
+        UserError: the file is truncated, foreign or a shard, or was made for another vocabulary or length than `data`'s.
     """
     try:
         with safe_open(path, framework="np") as file:
@@ -59,4 +59,9 @@ def load_samples(path: str | Path, data: Dataset) -> SampleFile:
     refuse_shard(about, path)
     if about["tokenizer_sha256"] != data.tokenizer_sha256:
         raise UserError(f"{path} was made with another vocabulary than {data.path}; sample a model of this corpus.")
+    length = next(iter(found["tokens"].values())).shape[1]
+    if length != data.seq_len:
+        raise UserError(
+            f"{path} holds samples of {length} tokens, {data.path} has blocks of {data.seq_len}; sample a model of this corpus."
+        )
     return SampleFile(**found, about=about)

@@ -54,7 +54,12 @@ def common_settings(judge_json: str | Path, judge: Judge, data: Dataset, scoring
     """What scores and reference must have in common."""
     return {
         "judge": {"name": judge.name, "precision": judge.precision, "sha256": sha256(judge_json)},
-        "settings": {"retokenize": scoring.retokenize, "max_tokens": scoring.max_tokens, "tokenizer_sha256": data.tokenizer_sha256},
+        "settings": {
+            "retokenize": scoring.retokenize,
+            "max_tokens": scoring.max_tokens,
+            "tokenizer_sha256": data.tokenizer_sha256,
+            "seq_len": data.seq_len,
+        },
     }
 
 

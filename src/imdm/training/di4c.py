@@ -17,7 +17,7 @@ from imdm.models.checkpoint import share_weights
 from imdm.models.config import NetworkConfig
 from imdm.models.dit import Network
 from imdm.params import Di4c
-from imdm.training.pretrain import BlockTraining
+from imdm.training.distillation import DistillTraining
 
 
 def mixture_student(teacher: Network, latent_hidden: int, seed: int) -> Network:
@@ -30,18 +30,11 @@ def mixture_student(teacher: Network, latent_hidden: int, seed: int) -> Network:
     return student
 
 
-class Di4cTraining(BlockTraining):
+class Di4cTraining(DistillTraining):
     """A mixture student that learns from its teacher, from real text, and from itself a step later."""
 
     def __init__(self, student: Network, teacher: Network, settings: Di4c, round_number: int, seed: int, blocks: np.ndarray):
-        super().__init__(student, settings, seed, blocks)
-        self.draws = root_seed(seed, f"di4c:{round_number}")
-        # In a list, so that neither the optimizer nor the checkpoint takes the teacher's weights for the student's.
-        self.frozen = [teacher.eval().requires_grad_(False)]
-
-    def on_fit_start(self) -> None:
-        super().on_fit_start()
-        self.frozen[0].to(self.device)
+        super().__init__(student, teacher, settings, f"di4c:{round_number}", seed, blocks)
 
     def loss(self, step: int) -> Tensor:
         x, first = self.rows(step)
@@ -50,4 +43,4 @@ class Di4cTraining(BlockTraining):
         u = uniform(bits(seeds[:, None], Stream.MASK, torch.arange(x.shape[1], device=x.device)))
         mask = u < mask_probability(t)[:, None]
         z = mask_where(x, mask, seeds, self.network.config.vocab_size)
-        return di4c_loss(self.network, self.frozen[0], Noised(z, x, mask.flatten().nonzero().squeeze(1), t), seeds, self.settings)
+        return di4c_loss(self.network, self.teacher, Noised(z, x, mask.flatten().nonzero().squeeze(1), t), seeds, self.settings)

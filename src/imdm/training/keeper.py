@@ -37,18 +37,19 @@ class Keeper(pl.Callback):
         self.stop = False
         self.saved = self.started = time.monotonic()
         self.total, self.count, self.seconds_before = 0.0, 0, 0.0
+        self.metrics: dict[str, float] = {}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"total": float(self.total), "count": self.count, "seconds": self._seconds()}
+        return {"total": float(self.total), "count": self.count, "seconds": self._seconds(), "metrics": self.metrics}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.total, self.count, self.seconds_before = state["total"], state["count"], state["seconds"]
+        self.total, self.count, self.seconds_before, self.metrics = (state[name] for name in ("total", "count", "seconds", "metrics"))
 
     def _seconds(self) -> float:
         return self.seconds_before + time.monotonic() - self.started
 
     def on_train_start(self, trainer: pl.Trainer, training: pl.LightningModule) -> None:
-        signal.signal(signal.SIGTERM, self._on_sigterm)
+        self.before = signal.signal(signal.SIGTERM, self._on_sigterm)
         first = trainer.global_step
         self.first, self.started = first, time.monotonic()
         if trainer.is_global_zero:
@@ -69,7 +70,8 @@ class Keeper(pl.Callback):
         self.bar.update()
         if step % self.every == 0 or step == trainer.max_steps:
             self._write_row(trainer, step)
-        stop, due = self.stop, time.monotonic() - self.saved > self.job.params.runtime.checkpoint_seconds
+        # After the last step too, since validation and saving may be interrupted as well.
+        stop, due = self.stop, time.monotonic() - self.saved > self.job.params.runtime.checkpoint_seconds or step == trainer.max_steps
         if trainer.world_size > 1:
             stop, due = (trainer.strategy.reduce_boolean_decision(flag, all=False) for flag in (stop, due))
         if stop or due:
@@ -93,4 +95,7 @@ class Keeper(pl.Callback):
         with self.table.open("a", newline="") as file:
             csv.writer(file).writerow([step, f"{loss:.6g}", f"{lr:.4g}", f"{rate:.0f}", f"{self._seconds():.1f}"])
         self.bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-        self.job.metrics |= {"loss": loss, "tokens_per_second": round(rate), "train_seconds": round(self._seconds(), 1)}
+        self.metrics = {"loss": loss, "tokens_per_second": round(rate), "train_seconds": round(self._seconds(), 1)}
+
+    def on_train_end(self, trainer: pl.Trainer, training: pl.LightningModule) -> None:
+        signal.signal(signal.SIGTERM, self.before)

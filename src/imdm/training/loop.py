@@ -131,6 +131,7 @@ def fit(job: Job, training: Training, tokens_per_step: int) -> None:
 
         logger = TensorBoardLogger(Path("logs") / "tensorboard", name=f"{job.params.run}-{job.args.out.replace('/', '-')}")
     devices = runtime.devices or (torch.cuda.device_count() if device.type == "cuda" else 1)
+    keeper = Keeper(job, checkpoint, tokens_per_step)
     trainer = pl.Trainer(
         max_steps=training.settings.steps,
         accelerator="gpu" if device.type == "cuda" else "cpu",
@@ -141,7 +142,7 @@ def fit(job: Job, training: Training, tokens_per_step: int) -> None:
         # On one node this process starts the others, also within a Slurm job of one task.
         plugins=[LightningEnvironment()] if runtime.nodes == 1 else None,
         precision="bf16-mixed" if body_dtype else "32-true",
-        callbacks=[Keeper(job, checkpoint, tokens_per_step)],
+        callbacks=[keeper],
         logger=logger,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -152,5 +153,6 @@ def fit(job: Job, training: Training, tokens_per_step: int) -> None:
     job.metrics |= {"precision": precision_name(body_dtype), "devices": trainer.world_size}
     # No generator state is stored, so the step counter in the checkpoint is all that the data depends on.
     trainer.fit(training, itertools.repeat(0), ckpt_path=checkpoint if checkpoint.exists() else None, weights_only=False)
+    job.metrics |= keeper.metrics
     if not trainer.is_global_zero:
         sys.exit(0)  # the first process writes the artifact

@@ -1,0 +1,32 @@
+"""What trainings by a frozen teacher have in common."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from imdm.diffusion.counter import root_seed
+from imdm.models.dit import Network
+from imdm.params import Optimizer
+from imdm.training.pretrain import BlockTraining
+
+
+class DistillTraining(BlockTraining):
+    """A student that learns from a teacher on packed blocks.
+
+    Args:
+        name: of the training and its round; its draws are those of no other.
+    """
+
+    def __init__(self, student: Network, teacher: Network, settings: Optimizer, name: str, seed: int, blocks: np.ndarray):
+        super().__init__(student, settings, seed, blocks)
+        self.draws = root_seed(seed, name)
+        # In a list, so that neither the optimizer nor the checkpoint takes the teacher's weights for the student's.
+        self.frozen = [teacher.eval().requires_grad_(False)]
+
+    @property
+    def teacher(self) -> Network:
+        return self.frozen[0]
+
+    def on_fit_start(self) -> None:
+        super().on_fit_start()
+        self.teacher.to(self.device)
