@@ -13,8 +13,8 @@ import yaml
 from safetensors.torch import load_file
 
 from checkout import ROOT, clone, commit, run
+from dag import STUB, snakemake_jobs
 from imdm.job import READS
-from test_dag import STUB, snakemake_jobs
 
 SHARED = ("teacher", "judge", "reference", "couplings/teacher", "synthetic")
 SECTIONS = dict(re.findall(r"(?ms)^## (.*?)\n.*?^```bash\n(.*?)^```", (ROOT / "docs/caching.md").read_text()))

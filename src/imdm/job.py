@@ -29,7 +29,7 @@ from imdm.errors import UserError
 from imdm.params import Params, load_params
 
 _ROOT = Path(__file__).resolve().parents[2]
-_LIBRARIES = ("torch", "lightning", "transformers", "tokenizers", "datasets", "numpy", "pandas", "mauve-text")
+LIBRARIES = ("torch", "lightning", "transformers", "tokenizers", "datasets", "numpy", "pandas", "mauve-text")
 
 # What each stage reads of the parameters. The output of a stage depends on these and on its inputs only;
 # Snakemake and DVC run it again when one of them changes, and its meta.json records them.
@@ -170,7 +170,7 @@ def _run(stage: str, script: str, parser: StageParser, args: argparse.Namespace,
     inputs = {path: verify(path) for name in parser.inputs for path in _paths(getattr(args, name))}
     resolved = resolve(params, stage, args)
     arguments = {key: value for key, value in vars(args).items() if key not in ("params", "set", "out")}
-    code = _code_digest(script)
+    code = code_digest(script)
     identity = json.dumps([stage, resolved, arguments, inputs], sort_keys=True)
     place = Artifact if _rank() == 0 else Follower
     with place(args.out, hashlib.sha256(identity.encode()).hexdigest(), code) as artifact:
@@ -191,7 +191,7 @@ def _run(stage: str, script: str, parser: StageParser, args: argparse.Namespace,
                 "older_code": artifact.older_code,
                 "git": _git(),
                 "machine": {"platform": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version(), "gpu": _gpu()},
-                "libraries": {name: _version(name) for name in _LIBRARIES},
+                "libraries": {name: library_version(name) for name in LIBRARIES},
             }
         )
 
@@ -205,7 +205,7 @@ def _paths(value: str | list[str] | None) -> list[str]:
     return [] if value is None else [value] if isinstance(value, str) else value
 
 
-def _code_digest(script: str) -> str:
+def code_digest(script: str) -> str:
     """One digest of the stage script and the library, to notice artifacts of older code."""
     digest = hashlib.sha256()
     for path in [Path(script), *sorted(path for path in Path(__file__).parent.rglob("*.*") if path.suffix in (".py", ".j2", ".csv"))]:
@@ -222,7 +222,7 @@ def _git() -> str | None:
         return None
 
 
-def _version(name: str) -> str | None:
+def library_version(name: str) -> str | None:
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 from imdm.artifact import sha256
 from imdm.errors import UserError
 from imdm.exhibits.plan import MAIN, PAGES, TEACHER, needs, target
-from imdm.job import _LIBRARIES, _code_digest, _version, resolve
+from imdm.job import LIBRARIES, code_digest, library_version, resolve
 from imdm.params import PUBLIC, RECIPES, load_params, parse_recipe
 
 
@@ -94,8 +94,8 @@ def content(stage, outside=None):
         if CACHE is None:
             return None
         return {
-            "code": _code_digest(Path(workflow.basedir) / f"stages/{stage}.py"),
-            "libraries": [sys.version, *map(_version, _LIBRARIES)],
+            "code": code_digest(Path(workflow.basedir) / f"stages/{stage}.py"),
+            "libraries": [sys.version, *map(library_version, LIBRARIES)],
             "runtime": [PARAMS.runtime.device, PARAMS.runtime.precision],
             "inputs": [sha256(file) for file in input],
             "outside": local_files(outside),
