@@ -143,7 +143,7 @@ def test_load_judge_makes_a_folder_of_transformers_a_judge(judge_json, tmp_path,
     argv += ["--set", "judge.stage=load_judge", "--set", f"judge.model={model}"]
     assert run_stage(stage.__file__, stage.__doc__, stage.arguments, stage.run, argv) == 0
     about = json.loads((tmp_path / "out" / "judge.json").read_text())
-    assert (about["name"], about["source"], about["revision"], about["max_length"]) == (str(model), str(model), None, 24)
+    assert (about["name"], about["source"], about["revision"], about["max_length"]) == ("/".join(model.parts[-2:]), str(model), None, 24)
     assert about["low"] < about["held_out_perplexity"] < about["high"]
     with (tmp_path / "out" / "train_log.csv").open() as file:
         assert list(csv.reader(file)) == [["step", "loss", "lr", "tokens_per_second", "seconds"]]

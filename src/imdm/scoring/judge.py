@@ -53,7 +53,7 @@ class Judge:
     def describe(self) -> dict[str, Any]:
         """What judge.json says of it, but for its perplexity."""
         return {
-            "name": self.name,
+            "name": "/".join(Path(self.name).parts[-2:]),  # of a folder, its end: tables need no path of this machine
             "source": None if self.trained else self.name,
             "revision": self.revision,
             "precision": self.precision,
@@ -101,7 +101,7 @@ def load_judge(path: str | Path, device: torch.device | str = "cpu", precision: 
         judge = open_trained(path.parent, device, precision)
     else:
         judge = open_judge(about["source"], device, precision, about["revision"])
-    return replace(judge, held_out_perplexity=about["held_out_perplexity"])
+    return replace(judge, name=about["name"], held_out_perplexity=about["held_out_perplexity"])
 
 
 def open_trained(folder: Path, device: torch.device | str, precision: str = "float32") -> Judge:
