@@ -61,13 +61,18 @@ def webtext(folder: Path, *changes: dict[str, Any]) -> dict[str, Any]:
     return parameters("webtext", {"corpus": corpus | {"judge_fraction": 0.3}, "compare": {"variants": ["imdm"]}}, *changes)
 
 
-def lm1b(folder: Path, judge: Path, *changes: dict[str, Any]) -> dict[str, Any]:
-    """LM1B shards with BERT's vocabulary, the authors' network options, and a judge of another vocabulary, as GPT-2 Large is."""
+def lm1b(folder: Path, judge: Path, *changes: dict[str, Any], held_out: int = 6000) -> dict[str, Any]:
+    """LM1B shards with BERT's vocabulary, the authors' network options, and a judge of another vocabulary, as GPT-2 Large is.
+
+    Args:
+        held_out: sentences of the held-out shard, all of which the judge reads.
+    """
     pieces = {f"{TRAINING}00001-of-00100": "1b_benchmark.dev.tokens", f"{TRAINING}00002-of-00100": "1b_benchmark.test.tokens"}
     pieces |= {f"{HELD_OUT}00000-of-00050": "news.en.heldout-00000-of-00050"}
     for name, piece in pieces.items():
         (folder / "lm1b" / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / "lm1b" / name).symlink_to(fixture(f"lm1b/{piece}").resolve())
+        lines = fixture(f"lm1b/{piece}").read_text(encoding="utf-8").splitlines(keepends=True)
+        (folder / "lm1b" / name).write_text("".join(lines[:held_out] if name.startswith(HELD_OUT) else lines), encoding="utf-8")
     tokenizer = str(fixture("tokenizers/bert_base_uncased"))
     return parameters(
         "lm1b",

@@ -20,7 +20,7 @@ def pages(tmp_path_factory):
 @pytest.fixture(scope="module")
 def sentences(pages, tmp_path_factory):
     folder = tmp_path_factory.mktemp("lm1b")
-    return build(folder / "run", lm1b(folder, pages / "judge", MICRO), "all", "paper")
+    return build(folder / "run", lm1b(folder, pages / "judge", MICRO, held_out=600), "all", "paper")
 
 
 def complete(results, data: str, vocab_size: int, mask_id: int):
