@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import socket
 import subprocess
 import time
 
@@ -66,6 +68,29 @@ def test_a_batch_in_parts_trains_the_same(parts, data, whole_batch, tmp_path):
         torch.testing.assert_close(other[name], tensor, rtol=1e-3, atol=1e-5)
     losses = [[float(row["loss"]) for row in csv.DictReader((folder / "train_log.csv").open())] for folder in (whole_batch, out)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+
+
+def test_two_nodes_train_the_same(data, whole_batch, tmp_path):
+    """Two processes that know each other by the variables that Lightning reads on several machines."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = command(
+        "pretrain",
+        "--data",
+        data,
+        "--variant",
+        "imdm",
+        "--out",
+        tmp_path / "teacher",
+        sets=[*WHOLE, "runtime.nodes=2", "runtime.devices=1"],
+    )
+    place = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    nodes = [subprocess.Popen(words, env=place | {"NODE_RANK": str(rank)}, stderr=subprocess.DEVNULL) for rank in (0, 1)]
+    assert [node.wait(120) for node in nodes] == [0, 0]
+    one, other = (load_file(folder / "model.safetensors") for folder in (whole_batch, tmp_path / "teacher"))
+    for name, tensor in one.items():
+        torch.testing.assert_close(other[name], tensor, rtol=1e-3, atol=1e-5)
 
 
 def test_a_batch_that_devices_cannot_share(data, tmp_path):

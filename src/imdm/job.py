@@ -197,8 +197,9 @@ def _run(stage: str, script: str, parser: StageParser, args: argparse.Namespace,
 
 
 def _rank() -> int:
-    """Place among the processes of a training on several devices, as Lightning or srun tell it."""
-    return int(os.environ.get("LOCAL_RANK", "0")) or (int(os.environ.get("SLURM_PROCID", "0")) if os.environ.get("SLURM_NTASKS") else 0)
+    """0 for the first process of a training on several devices, as Lightning, torchrun or srun tell it."""
+    names = ("RANK", "LOCAL_RANK", "NODE_RANK", *(["SLURM_PROCID"] if "SLURM_NTASKS" in os.environ else []))
+    return max(int(os.environ.get(name, "0")) for name in names)
 
 
 def _paths(value: str | list[str] | None) -> list[str]:
