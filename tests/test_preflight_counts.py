@@ -12,13 +12,15 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from imdm.diffusion.counter import row_seeds
-from imdm.diffusion.nelbo import forward_process, weighted_nll
+from imdm.diffusion.nelbo import forward_process
 from imdm.diffusion.states import is_masked
-from imdm.distill.sdtt import divergence, sdtt_target
+from imdm.distill.sdtt import sdtt_loss
+from imdm.models import head_loss
 from imdm.models.config import NetworkConfig
 from imdm.models.dit import Network
+from imdm.models.head_loss import nelbo
 from imdm.params import Judge, Sdtt
-from imdm.preflight.cost import generation, half_masked, micro_batch, training
+from imdm.preflight.cost import CHUNK, generation, half_masked, micro_batch, training
 from imdm.preflight.events import expected_calls, expected_embedded, perturbed
 from imdm.preflight.judge import judge_shape
 from imdm.preflight.machines import find_gpu
@@ -86,7 +88,7 @@ def test_operations_of_a_training_step():
     network = small_network(**SIZES)
     batch = forward_process(torch.randint(50, (64, 24)), 1, 0, 0, 64, 50)
     step = Pass(64, len(batch.masked), len(batch.masked), 1)
-    found = counted(lambda: weighted_nll(network(batch.z, batch.masked), batch).backward())
+    found = counted(lambda: nelbo(network, batch).backward())
     assert found == pytest.approx(3 * Shape(network.config).forward(step), rel=0.05)
     assert len(batch.masked) == pytest.approx(64 * 24 / 2, rel=0.05)
 
@@ -97,8 +99,7 @@ def test_operations_of_an_sdtt_step():
 
     def step() -> None:
         batch = forward_process(torch.randint(50, (size, 24)), 1, 0, 0, size, 50)
-        target = sdtt_target(teacher, batch, row_seeds(1, 0, size), 1 / 64)
-        divergence(student(batch.z, batch.masked), target).backward()
+        sdtt_loss(student, teacher, batch, row_seeds(1, 0, size), 1 / 64, "corrected", "reverse_kl").backward()
 
     cost = training(Shape(student.config), Sdtt(steps=1, batch_size=size, rounds=[{"round": 1, "teacher": "teacher"}]), None, 2)
     assert cost.flops == pytest.approx(counted(step), rel=0.05)
@@ -182,11 +183,15 @@ def test_bytes_that_a_training_pass_keeps(softcap):
 
         batch = forward_process(torch.randint(50, (16, 64)), 1, 0, 0, 16, 50)
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            weighted_nll(network(batch.z, batch.masked), batch)
-        return sum(tensor.untyped_storage().nbytes() for tensor in kept.values()), 16 * Shape(network.config).saved_bytes(14)
+            nelbo(network, batch)
+        return sum(tensor.untyped_storage().nbytes() for tensor in kept.values()), 16 * Shape(network.config).saved_bytes(0)
 
     (shallow, estimated_shallow), (deep, estimated_deep) = saved(1), saved(5)
     assert deep - shallow == pytest.approx(estimated_deep - estimated_shallow, rel=0.1)
+
+
+def test_chunk_of_the_head_is_the_librarys():
+    assert head_loss.CHUNK["cuda"] == CHUNK
 
 
 def test_training_passes_divide_the_batch():

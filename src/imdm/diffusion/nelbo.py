@@ -50,12 +50,17 @@ def forward_process(x: Tensor, seed: int, step: int, first: int, count: int, voc
     return Noised(mask_where(x, mask, seeds, vocab_size), x, mask.flatten().nonzero().squeeze(1), t)
 
 
+def position_weights(batch: Noised) -> Tensor:
+    """Weights with which the masked positions' -log p(x) sum to the NELBO in nats a token: 1/t over all B*L tokens, float64 [n]."""
+    rows = batch.masked // batch.x.shape[1]
+    return nelbo_weight(batch.t)[rows] / batch.x.numel()
+
+
 def weighted_nll(logits: Tensor, batch: Noised) -> Tensor:
-    """NELBO of a batch in nats a token: sum over masked positions of -log p(x) / t, over all B*L tokens.
+    """NELBO of a batch in nats a token, from all its logits.
 
     Args:
         logits: [n, V] at `batch.masked` only, in that order; the mask token's own logit is out of play (SUBS).
     """
     nll = F.cross_entropy(logits, batch.targets, reduction="none")
-    rows = batch.masked // batch.x.shape[1]
-    return (nll * nelbo_weight(batch.t).to(nll.dtype)[rows]).sum() / batch.x.numel()
+    return (nll * position_weights(batch).to(nll.dtype)).sum()

@@ -8,6 +8,7 @@ from torch import Tensor
 from imdm.diffusion.counter import Stream, bits, uniform
 from imdm.diffusion.nelbo import Noised
 from imdm.models.dit import Network
+from imdm.models.head_loss import head_loss
 from imdm.sampling.categorical import draw
 
 
@@ -27,8 +28,8 @@ def unmask_first(t: Tensor, dt: float, time_grid: str) -> Tensor:
 
 
 @torch.no_grad()
-def sdtt_target(teacher: Network, batch: Noised, seeds: Tensor, dt: float, time_grid: str = "corrected") -> Tensor:
-    """Log-probabilities that the student learns at the masked positions.
+def sdtt_rows(teacher: Network, batch: Noised, seeds: Tensor, dt: float, time_grid: str = "corrected") -> Tensor:
+    """The body's output of the teacher from which the student's targets come, at the masked positions.
 
     A position that the first step unmasks keeps that step's prediction; all others get the second step's,
     made with the first one's tokens in place. Keys stay over both steps, and the student sees the same ones.
@@ -40,29 +41,51 @@ def sdtt_target(teacher: Network, batch: Noised, seeds: Tensor, dt: float, time_
         dt: the teacher's step.
 
     Returns:
-        float32 [n, V] in the order of `batch.masked`.
+        [n, d] in the order of `batch.masked`.
     """
     length = batch.z.shape[1]
-    rows, columns = batch.masked // length, batch.masked % length
-    chance = unmask_first(batch.t, dt, time_grid)[rows]
-    first = uniform(bits(seeds[rows], Stream.SUBSTEP, 0, columns)) < chance
-    target = torch.empty(len(rows), teacher.config.vocab_size, device=batch.z.device)
+    sequence, column = batch.masked // length, batch.masked % length
+    chance = unmask_first(batch.t, dt, time_grid)[sequence]
+    first = uniform(bits(seeds[sequence], Stream.SUBSTEP, 0, column)) < chance
 
-    logits = teacher(batch.z, batch.masked[first])
-    target[first] = torch.log_softmax(logits, dim=-1)
+    rows = teacher.rows(batch.z, batch.masked)
+    u = uniform(bits(seeds[sequence], Stream.SUBSTEP, 1, column))
     z = batch.z.clone()
-    z.view(-1)[batch.masked[first]] = draw(logits, uniform(bits(seeds[rows], Stream.SUBSTEP, 1, columns))[first])
-    target[~first] = torch.log_softmax(teacher(z, batch.masked[~first]), dim=-1)
-    return target
+    z.view(-1)[batch.masked[first]] = draw(teacher.subs(rows[first]), u[first])
+    return torch.where(first[:, None], rows, teacher.rows(z, batch.masked))
 
 
-def divergence(student_logits: Tensor, target: Tensor, kind: str = "reverse_kl") -> Tensor:
-    """Mean over masked positions of KL(student || target), or of KL(target || student), in nats.
+def divergence(student: Tensor, target: Tensor, kind: str, scale: float) -> tuple[Tensor, Tensor]:
+    """KL(student || target), or KL(target || student) for forward_kl, in nats, summed over positions and times `scale`.
 
     Args:
-        student_logits: [n, V].
+        student: logits [n, V].
         target: log-probabilities [n, V].
+
+    Returns:
+        the divergence, and its gradient with respect to the student's logits.
     """
-    student = torch.log_softmax(student_logits, dim=-1)
-    p, q = (student, target) if kind == "reverse_kl" else (target, student)
-    return (p.exp() * (p - q)).sum(-1).mean()
+    student = torch.log_softmax(student, dim=-1)
+    p = student.exp()
+    if kind == "forward_kl":
+        q = target.exp()
+        return (q * (target - student)).sum() * scale, (p - q) * scale
+    gap = student.sub_(target)
+    kl = (p * gap).sum(-1, keepdim=True)
+    return kl.sum() * scale, p.mul_(gap.sub_(kl)).mul_(scale)
+
+
+def sdtt_loss(student: Network, teacher: Network, batch: Noised, seeds: Tensor, dt: float, time_grid: str, kind: str) -> Tensor:
+    """Mean over masked positions of the divergence between the student's one step and the teacher's two, in nats.
+
+    Args:
+        seeds, dt, time_grid: as in `sdtt_rows`.
+        kind: of `divergence`.
+    """
+    of_teacher = sdtt_rows(teacher, batch, seeds, dt, time_grid)
+
+    def term(logits: Tensor, part: slice) -> tuple[Tensor, Tensor]:
+        target = torch.log_softmax(teacher.subs(of_teacher[part]), dim=-1)
+        return divergence(logits, target, kind, 1 / max(1, len(batch.masked)))
+
+    return head_loss(student, student.rows(batch.z, batch.masked), term)

@@ -132,9 +132,13 @@ class FinalLayer(nn.Module):
         self.linear = nn.Linear(width, config.vocab_size)
         self.adaLN_modulation = nn.Linear(config.cond_dim, 2 * width)
 
-    def forward(self, h: Tensor, condition: Tensor) -> Tensor:
+    def modulated(self, h: Tensor, condition: Tensor) -> Tensor:
+        """What the projection takes, [B, L, d]."""
         shift, scale = modulation(self.adaLN_modulation, condition, 2)
-        return self.linear(self.norm_final(h) * (1 + scale) + shift)
+        return self.norm_final(h) * (1 + scale) + shift
+
+    def forward(self, h: Tensor, condition: Tensor) -> Tensor:
+        return self.linear(self.modulated(h, condition))
 
 
 class Network(nn.Module):
@@ -196,13 +200,28 @@ class Network(nn.Module):
 
     def logits(self, h: Tensor, sigma: Tensor | None = None) -> Tensor:
         """The head without SUBS: [B, L, d] to [B, L, V], or rows [n, d] to [n, V] where sigma is None."""
-        rows = h.dim() == 2
+        by_row = h.dim() == 2
         with self._autocast():
-            out = self.output_layer(h[None] if rows else h, self.condition(sigma))
-        return at_least_float32(out[0] if rows else out)
+            out = self.output_layer(h[None] if by_row else h, self.condition(sigma))
+        return at_least_float32(out[0] if by_row else out)
+
+    def rows(self, z: Tensor, positions: Tensor, latent: Tensor | None = None) -> Tensor:
+        """The body's output at flat indices `positions` [n] into B*L: [n, d]."""
+        return self.hidden(z, latent=latent).flatten(0, 1)[positions]
+
+    def before_head(self, rows: Tensor) -> Tensor:
+        """What the projection to the vocabulary takes, [n, d]."""
+        with self._autocast():
+            return self.output_layer.modulated(rows[None], self.condition())[0]
+
+    def subs(self, rows: Tensor) -> Tensor:
+        """Logits under SUBS of rows [n, d]: the mask token never gets probability. [n, V], at least float32."""
+        logits = self.logits(rows)
+        logits[:, self.config.mask_id] = NEVER
+        return logits
 
     def forward(self, z: Tensor, positions: Tensor, latent: Tensor | None = None) -> Tensor:
-        """Logits of chosen positions under SUBS: the mask token never gets probability.
+        """Logits of chosen positions under SUBS.
 
         Visible positions need no logits: SUBS copies them.
 
@@ -214,5 +233,4 @@ class Network(nn.Module):
         Returns:
             [n, V] in float32 (float64 for a float64 network).
         """
-        logits = self.logits(self.hidden(z, latent=latent).flatten(0, 1)[positions])
-        return logits.index_fill(1, torch.tensor([self.config.mask_id], device=z.device), NEVER)
+        return self.subs(self.rows(z, positions, latent))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +13,24 @@ from torch.nn import functional as F
 from imdm.diffusion.noise import noise
 from imdm.diffusion.states import is_masked, key_of
 from imdm.models.config import NetworkConfig
+
+_CHUNK = 2**24  # coordinates of noise that exist at once
+
+
+class _NoiseProjection(torch.autograd.Function):
+    """Linear(noise(key)) that keeps keys instead of noise: the backward pass draws it again, a chunk of keys at a time."""
+
+    @staticmethod
+    def forward(ctx: Any, keys: Tensor, weight: Tensor, bias: Tensor, draw: Callable[[Tensor], Tensor]) -> Tensor:
+        ctx.save_for_backward(keys)
+        ctx.draw, ctx.size = draw, max(1, _CHUNK // weight.shape[1])
+        return torch.cat([torch.addmm(bias, draw(part), weight.T) for part in keys.split(ctx.size)])
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        (keys,) = ctx.saved_tensors
+        parts = zip(upstream.split(ctx.size), keys.split(ctx.size), strict=True)
+        return None, sum(grad.T @ ctx.draw(part) for grad, part in parts), upstream.sum(0), None
 
 
 class StateEmbedding(nn.Module):
@@ -40,9 +60,12 @@ class StateEmbedding(nn.Module):
     def mask_vectors(self, keys: Tensor) -> Tensor:
         """What the mask states with these keys add to the mask token's row, [n, d]."""
         if self.config.mask == "infinite":
-            eps = noise(keys, self.config.noise_dim, self.config.noise_dist, self.config.noise_scale)
-            return self.imdm_mlp(eps.to(self.embedding.dtype))
+            first, activation, last = self.imdm_mlp
+            return last(activation(_NoiseProjection.apply(keys, first.weight, first.bias, self._noise)))
         return self.mask_table[keys % self.config.finite_masks]
+
+    def _noise(self, keys: Tensor) -> Tensor:
+        return noise(keys, self.config.noise_dim, self.config.noise_dist, self.config.noise_scale).to(self.embedding.dtype)
 
     def forward(self, z: Tensor) -> Tensor:
         """States int64 [B, L] to embeddings [B, L, d]; the MLP runs on the masked positions alone."""

@@ -12,8 +12,10 @@ from imdm.preflight.shape import Pass, Shape
 # Bytes a parameter. Training: weight, gradient, two Adam moments and moving average in float32, a copy in bfloat16.
 TRAINING, INFERENCE = 22, 6
 TRAINED_FILE, LOADED_FILE, RESUME_FILE = 8, 4, 16  # online and moving average; one set; both and Adam's moments
-# Bytes a logit: the loss and its gradient; reverse KL holds the target and two products besides; a float64 draw.
-NLL_LOGIT, KL_LOGIT, DRAW_LOGIT = 14, 24, 44
+# Bytes a logit: of a chunk of the head, its loss and gradient; of SDTT's, with the target and the gap to it; of Di4C,
+# which holds those of all its latents; of a float64 draw.
+NLL_LOGIT, KL_LOGIT, MIXTURE_LOGIT, DRAW_LOGIT = 8, 24, 24, 44
+CHUNK = 2**27  # most logits that a training holds at once on a GPU
 ACTIVATION = 40  # bytes a token and unit of width that a forward pass holds at once
 
 
@@ -49,9 +51,9 @@ def micro_batch(batch_size: int, most: float | None) -> int:
     return next(n for n in range(int(max(1, min(batch_size, most or batch_size))), 0, -1) if batch_size % n == 0)
 
 
-def training_memory(shape: Shape, rows: int, logit: int, teacher: bool) -> float:
-    """Peak bytes of a training pass over `rows` sequences."""
-    return shape.parameters * (TRAINING + INFERENCE * teacher) + rows * shape.saved_bytes(logit)
+def chunk_memory(shape: Shape, rows: int, logit: int) -> float:
+    """Bytes of the logits that exist at once where `rows` half masked sequences are projected in chunks."""
+    return logit * min(CHUNK, rows * shape.config.seq_len / 2 * shape.config.vocab_size)
 
 
 def half_masked(shape: Shape, rows: float, calls: float) -> float:
@@ -66,6 +68,7 @@ def training(
     most: int | None,
     teacher_passes: float = 0,
     logit: int = NLL_LOGIT,
+    kept: int = 0,
     causal: int = 0,
     gpus: int = 1,
 ) -> Cost:
@@ -76,7 +79,8 @@ def training(
     Args:
         most: runtime.micro_batch.
         teacher_passes: forward passes of a frozen teacher a row; together they compute each masked position's logits once.
-        logit: bytes a logit.
+        logit: bytes a logit of a chunk.
+        kept: bytes a logit, where the loss holds them all.
         causal: leading steps of next-token prediction, which has logits at all positions and no masks.
     """
     size = max(1, settings.batch_size // gpus)
@@ -89,7 +93,9 @@ def training(
         tokens=gpus * settings.steps * 2 * masked,
         flops=gpus * ((settings.steps - causal) * noised + causal * 3 * shape.forward(Pass(size, 2 * masked, 0, passes))),
         blocks=settings.steps * passes * shape.config.blocks * (3 + teacher_passes),
-        memory=training_memory(shape, rows, logit, teacher_passes > 0),
+        memory=shape.parameters * (TRAINING + INFERENCE * (teacher_passes > 0))
+        + rows * shape.saved_bytes(kept)
+        + chunk_memory(shape, rows, logit),
         disk=TRAINED_FILE * shape.parameters,
         temporary=RESUME_FILE * shape.parameters,
         gpus=gpus,
@@ -128,7 +134,7 @@ def evaluation(shape: Shape, batches: int, batch_size: int) -> Cost:
         tokens=batches * batch_size * shape.config.seq_len,
         flops=half_masked(shape, batches * batch_size, batches),
         blocks=batches * shape.config.blocks,
-        memory=shape.parameters * INFERENCE + states * (shape.config.hidden_size * ACTIVATION + shape.config.vocab_size / 2 * NLL_LOGIT),
+        memory=shape.parameters * INFERENCE + states * shape.config.hidden_size * ACTIVATION + chunk_memory(shape, batch_size, NLL_LOGIT),
     )
 
 

@@ -8,7 +8,18 @@ from functools import partial
 
 from imdm.exhibits.plan import TEACHER
 from imdm.params import PUBLIC, Params, parse_recipe
-from imdm.preflight.cost import KL_LOGIT, LOADED_FILE, Cost, evaluation, generation, judge_training, judging, together, training
+from imdm.preflight.cost import (
+    KL_LOGIT,
+    LOADED_FILE,
+    MIXTURE_LOGIT,
+    Cost,
+    evaluation,
+    generation,
+    judge_training,
+    judging,
+    together,
+    training,
+)
 from imdm.preflight.data import Packed
 from imdm.preflight.jobs import Job
 from imdm.preflight.judge import judge_shape
@@ -82,7 +93,7 @@ class StageCosts:
         settings, latents = self.params.di4c, self.params.di4c.latents
         teacher = latents if parse_recipe(job.model.partition("/")[2]).di4c > 1 else 1
         wide = settings.model_copy(update={"batch_size": settings.batch_size * latents})
-        return self._train(self.shape(job), wide, teacher_passes=1 + teacher / latents, logit=KL_LOGIT)
+        return self._train(self.shape(job), wide, teacher_passes=1 + teacher / latents, kept=MIXTURE_LOGIT)
 
     def _couple(self, job: Job) -> Cost:
         settings = self.params.couplings

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from imdm.diffusion.counter import root_seed, row_seeds
-from imdm.diffusion.nelbo import forward_process, weighted_nll
+from imdm.diffusion.nelbo import forward_process
 from imdm.diffusion.noise import noise
 from imdm.diffusion.states import initial_masks, key_of
 from imdm.models.checkpoint import share_weights
 from imdm.models.config import NetworkConfig
 from imdm.models.dit import Network
+from imdm.models.head_loss import nelbo
 from imdm.params import Rectify, Synthetic
 from imdm.sampling.sampler import sample
 
@@ -65,7 +66,7 @@ def teacher(settings: Synthetic, seed: int) -> Network:
     def loss(step: int) -> Tensor:
         x = torch.arange(_TEACHER_BATCH)[:, None].expand(-1, LENGTH) % 2
         batch = forward_process(x, draws, step, 0, _TEACHER_BATCH, VOCAB)
-        return weighted_nll(network(batch.z, batch.masked), batch)
+        return nelbo(network, batch)
 
     return train(network, _TEACHER_LR, settings.teacher_steps, loss)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from imdm.data.blocks import Dataset, batch_indices, unigram_perplexity
 from imdm.diffusion.counter import Stream, bits, root_seed, row_seeds, uniform
-from imdm.diffusion.nelbo import forward_process, weighted_nll
+from imdm.diffusion.nelbo import forward_process
 from imdm.models.dit import Network
+from imdm.models.head_loss import cross_entropy, head_loss, nelbo
 from imdm.params import Finetune, Optimizer, Pretrain
 from imdm.training.loop import Training
 
@@ -42,7 +42,7 @@ class Pretraining(BlockTraining):
         if step < self.warm_start:
             return self.next_token_loss(x)
         batch = forward_process(x, self.draws, step, first, self.settings.batch_size, self.network.config.vocab_size)
-        return weighted_nll(self.network(batch.z, batch.masked), batch)
+        return nelbo(self.network, batch)
 
     def next_token_loss(self, x: Tensor) -> Tensor:
         """Cross-entropy of the next token under causal attention, nats a token.
@@ -51,7 +51,10 @@ class Pretraining(BlockTraining):
         token leaves it at once.
         """
         hidden = self.network.hidden(x, causal=True)[:, :-1]
-        return F.cross_entropy(self.network.logits(hidden.flatten(0, 1)), x[:, 1:].flatten())
+        targets = x[:, 1:].flatten()
+        return head_loss(
+            self.network, hidden.flatten(0, 1), cross_entropy(targets, torch.full_like(targets, 1 / len(targets), dtype=torch.float64))
+        )
 
 
 def validate(network: Network, data: Dataset, settings: Pretrain, seed: int) -> dict[str, float]:
@@ -91,5 +94,5 @@ def validation_nelbo(network: Network, blocks: np.ndarray, batches: int, batch_s
         batch = forward_process(x, draws, step, 0, batch_size, network.config.vocab_size)
         seeds = row_seeds(draws, step * batch_size, batch_size, device)
         latent = uniform(bits(seeds, Stream.LATENT)) if network.config.latent_hidden else None
-        values.append(weighted_nll(network(batch.z, batch.masked, latent), batch).double())
+        values.append(nelbo(network, batch, latent).double())
     return torch.stack(values)

@@ -7,11 +7,12 @@ from torch import Tensor
 
 from imdm.data.blocks import batch_indices
 from imdm.diffusion.counter import Stream, bits, root_seed, row_seeds, uniform
-from imdm.diffusion.nelbo import Noised, weighted_nll
+from imdm.diffusion.nelbo import Noised
 from imdm.diffusion.schedule import mask_probability, stratified_times
 from imdm.diffusion.states import mask_where
 from imdm.distill.couplings import CouplingSet
 from imdm.models.dit import Network
+from imdm.models.head_loss import nelbo
 from imdm.params import Redi
 from imdm.training.loop import Training
 
@@ -45,5 +46,4 @@ class RediTraining(Training):
         return Noised(*(part.to(self.device) for part in (z, x, masked.flatten().nonzero().squeeze(1), t)))
 
     def loss(self, step: int) -> Tensor:
-        batch = self.batch(step)
-        return weighted_nll(self.network(batch.z, batch.masked), batch)
+        return nelbo(self.network, self.batch(step))

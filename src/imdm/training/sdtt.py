@@ -7,7 +7,7 @@ from torch import Tensor
 
 from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.nelbo import forward_process
-from imdm.distill.sdtt import divergence, sdtt_target, teacher_step
+from imdm.distill.sdtt import sdtt_loss, teacher_step
 from imdm.models.dit import Network
 from imdm.params import Sdtt
 from imdm.training.distillation import DistillTraining
@@ -25,5 +25,4 @@ class SdttTraining(DistillTraining):
         count = self.settings.batch_size
         batch = forward_process(x, self.draws, step, first, count, self.network.config.vocab_size)
         seeds = row_seeds(self.draws, step * count + first, len(x), x.device)
-        target = sdtt_target(self.teacher, batch, seeds, self.dt, self.settings.time_grid)
-        return divergence(self.network(batch.z, batch.masked), target, self.settings.divergence)
+        return sdtt_loss(self.network, self.teacher, batch, seeds, self.dt, self.settings.time_grid, self.settings.divergence)
