@@ -42,7 +42,7 @@ def run(job: Job) -> None:
     end_id, mask_id = end_and_mask(tokenizer)
     packers = {name: Packer(job.dir / f"{name}.bin", corpus.seq_len, end_id, DROP_EVERY[corpus.packing]) for name in SPLITS}
     with job.progress(source.documents, "document") as bar:
-        for count in pack(documents(), tokenizer, packers):
+        for count in pack(documents(), tokenizer, packers, workers=corpus.workers):
             bar.update(count)
     splits = {name: packer.summary() for name, packer in packers.items()}
     for name in SPLITS:

@@ -62,6 +62,16 @@ def test_no_token_is_lost_and_batches_do_not_matter(tmp_path_factory, tokenizer,
     assert {name: packer.summary() for name, packer in again.items()} == {name: packer.summary() for name, packer in packers.items()}
 
 
+def test_the_number_of_processes_does_not_matter(tmp_path, tokenizer):
+    documents = [(f"{text} {MASK} {i}", ("train", "valid")[i % 3 == 0]) for i, text in enumerate(TEXT * 9)]
+    found = []
+    for workers in (1, 2):
+        packers = {name: Packer(tmp_path / f"{name}{workers}.bin", 8, 0) for name in ("train", "valid")}
+        assert list(pack(documents, tokenizer, packers, 7, workers)) == [7] * 7 + [5]
+        found.append({name: packer.summary() for name, packer in packers.items()})
+    assert found[0] == found[1] and found[0]["valid"]["documents"] == 18
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     documents=st.lists(st.lists(st.integers(1, 9), max_size=12), max_size=30),
@@ -73,7 +83,7 @@ def test_each_batch_of_documents_is_packed_on_its_own(tmp_path_factory, document
     packer = Packer(tmp_path_factory.mktemp("packed") / "train.bin", seq_len, 0, drop_every)
     edges = [0, *sorted(cuts), len(documents)]
     for start, end in zip(edges, edges[1:]):
-        packer.add(documents[start:end])
+        packer.add(np.array(ids, np.uint16).tobytes() for ids in documents[start:end])
     expected, lost = [], 0
     for start in range(0, len(documents), drop_every):
         stream = [token for ids in documents[start : start + drop_every] for token in [*ids, 0]]

@@ -9,18 +9,26 @@ IMDM do by packing each batch of `datasets.map` on its own. The result depends o
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from imdm.data.bpe import as_text
+from imdm.data.memo import Memo
+from imdm.data.tokenizer import limit_threads
+from imdm.processes import worker_processes
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 DROP_EVERY: dict[str, int | None] = {"carry": None, "per_batch": 1000}  # documents, by corpus.packing
 _BATCH_DOCUMENTS = 2048
-_BATCH_CHARACTERS = 4_000_000
+_BATCH_CHARACTERS = 1_000_000
+Group = list[tuple[str, str]]  # documents as (text, split)
 
 
 class Packer:
@@ -35,25 +43,25 @@ class Packer:
 
     def __init__(self, path: Path, seq_len: int, end_id: int, drop_every: int | None = None):
         self.path, self.seq_len, self.end_id, self.drop_every = path, seq_len, end_id, drop_every
-        self._rest = np.empty(0, np.uint16)
+        self._end, self._rest = np.uint16(end_id).tobytes(), b""
         self._digest = hashlib.sha256()
         self._blocks = self._documents = self._dropped = 0
         path.write_bytes(b"")
 
-    def add(self, documents: Iterable[list[int]]) -> None:
-        """Pack tokenized documents after those of the calls before."""
+    def add(self, documents: Iterable[bytes]) -> None:
+        """Pack tokenized documents, each the bytes of uint16 ids, after those of the calls before."""
         parts = [self._rest]
         for ids in documents:
-            parts += [np.asarray(ids, np.uint16), np.full(1, self.end_id, np.uint16)]
+            parts += [ids, self._end]
             self._documents += 1
             if self.drop_every and self._documents % self.drop_every == 0:
-                self._dropped += len(self._write(np.concatenate(parts)))
+                self._dropped += len(self._write(b"".join(parts))) // 2
                 parts = []
-        self._rest = self._write(np.concatenate([*parts, np.empty(0, np.uint16)]))
+        self._rest = self._write(b"".join(parts))
 
-    def _write(self, stream: np.ndarray) -> np.ndarray:
-        """Append the full blocks of a stream uint16 [n]; the rest, uint16 [< L-2]."""
-        inner = self.seq_len - 2
+    def _write(self, joined: bytes) -> bytes:
+        """Append the full blocks of a stream of uint16 [n]; the rest, of uint16 [< L-2]."""
+        stream, inner = np.frombuffer(joined, np.uint16), self.seq_len - 2
         count = len(stream) // inner
         blocks = np.full((count, self.seq_len), self.end_id, "<u2")
         blocks[:, 1:-1] = stream[: count * inner].reshape(count, inner)
@@ -61,49 +69,86 @@ class Packer:
         with self.path.open("ab") as file:
             file.write(blocks.data)
         self._blocks += count
-        return stream[count * inner :].copy()
+        return stream[count * inner :].tobytes()
 
     @property
     def rest(self) -> np.ndarray:
         """The last tokens of the stream, which fill no block, uint16 [< L-2]."""
-        return self._rest
+        return np.frombuffer(self._rest, np.uint16)
 
     def summary(self) -> dict[str, Any]:
         """Blocks, stream tokens in them, stream tokens in no block, documents, sha256 of the file."""
         return {
             "blocks": self._blocks,
             "tokens": self._blocks * (self.seq_len - 2),
-            "dropped": self._dropped + len(self._rest),
+            "dropped": self._dropped + len(self.rest),
             "documents": self._documents,
             "sha256": self._digest.hexdigest(),
         }
 
 
 def pack(
-    documents: Iterable[tuple[str, str]], tokenizer: Tokenizer, packers: dict[str, Packer], batch: int = _BATCH_DOCUMENTS
+    documents: Iterable[tuple[str, str]],
+    tokenizer: Tokenizer,
+    packers: dict[str, Packer],
+    batch: int = _BATCH_DOCUMENTS,
+    workers: int = 1,
 ) -> Iterator[int]:
-    """Tokenize documents and add each to the packer of its split; holds one batch in memory.
+    """Tokenize documents and add each to the packer of its split; holds two batches a worker in memory.
 
     Args:
         documents: (text, split).
-        batch: documents encoded at once, by the tokenizer's threads; the result depends on neither.
+        batch: documents encoded at once; the result depends neither on it nor on `workers`.
+        workers: processes that encode, each with a memo of its own; 1 encodes in this one.
 
     Yields:
         the number of documents of each batch, when it is packed.
     """
-    for group in _groups(documents, batch):
-        encodings = tokenizer.encode_batch_fast([text for text, _ in group], add_special_tokens=False)
-        parts: dict[str, list[list[int]]] = {name: [] for name in packers}
-        for (_, split), encoding in zip(group, encodings, strict=True):
-            parts[split].append(encoding.ids)
+    for splits, encoded in _encoded(_groups(documents, batch), tokenizer, workers):
+        parts: dict[str, list[bytes]] = {name: [] for name in packers}
+        for split, ids in zip(splits, encoded, strict=True):
+            parts[split].append(ids)
         for name, part in parts.items():
             packers[name].add(part)
-        yield len(group)
+        yield len(splits)
 
 
-def _groups(documents: Iterable[tuple[str, str]], batch: int) -> Iterator[list[tuple[str, str]]]:
+def _encoded(groups: Iterable[Group], tokenizer: Tokenizer, workers: int) -> Iterator[tuple[tuple[str, ...], list[bytes]]]:
+    """The splits and the ids of each group's documents, group after group."""
+    pairs = (tuple(zip(*group, strict=True)) for group in groups)
+    if workers == 1:
+        memo = Memo(tokenizer)
+        yield from ((splits, memo.encode(texts)) for texts, splits in pairs)
+        return
+    running: deque[tuple[tuple[str, ...], Future[list[bytes]]]] = deque()
+    with worker_processes(workers, _remember, tokenizer.to_str()) as pool:
+        for texts, splits in pairs:
+            running.append((splits, pool.submit(_encode, texts)))
+            if len(running) == 2 * workers:
+                splits, future = running.popleft()
+                yield splits, future.result()
+        for splits, future in running:
+            yield splits, future.result()
+
+
+_memo: Memo  # of a worker process
+
+
+def _remember(tokenizer: str) -> None:
+    from tokenizers import Tokenizer
+
+    global _memo
+    limit_threads(1)
+    _memo = Memo(as_text(Tokenizer.from_str(tokenizer)))
+
+
+def _encode(texts: tuple[str, ...]) -> list[bytes]:
+    return _memo.encode(texts)
+
+
+def _groups(documents: Iterable[tuple[str, str]], batch: int) -> Iterator[Group]:
     """Batches of documents, smaller where the documents are long."""
-    group: list[tuple[str, str]] = []
+    group: Group = []
     characters = 0
     for document in documents:
         group.append(document)

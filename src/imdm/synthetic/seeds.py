@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import threading
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 
 from imdm.artifact import write_json
 from imdm.job import Job
+from imdm.processes import worker_processes
 from imdm.synthetic.measure import seed_rows
 
 
@@ -19,27 +18,11 @@ def rows_of_seeds(job: Job) -> list[dict]:
     folder.mkdir(exist_ok=True)
     files = {seed: folder / f"{seed}.json" for seed in settings.seeds}
     missing = [seed for seed, file in files.items() if not file.exists()]
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(settings.workers, spawn, _end_with_parent) as pool, job.progress(len(missing), "seed") as bar:
-        try:
-            running = {pool.submit(seed_rows, settings, seed): files[seed] for seed in missing}
-            for future in as_completed(running):
-                unfinished = running[future].with_suffix(".tmp")
-                write_json(unfinished, future.result())
-                os.replace(unfinished, running[future])
-                bar.update()
-        except BaseException:  # SIGTERM too: the pool would wait for seeds that nobody is going to read
-            for worker in multiprocessing.active_children():
-                worker.kill()
-            raise
+    with worker_processes(settings.workers) as pool, job.progress(len(missing), "seed") as bar:
+        running = {pool.submit(seed_rows, settings, seed): files[seed] for seed in missing}
+        for future in as_completed(running):
+            unfinished = running[future].with_suffix(".tmp")
+            write_json(unfinished, future.result())
+            os.replace(unfinished, running[future])
+            bar.update()
     return [row for file in files.values() for row in json.loads(file.read_text(encoding="utf-8"))]
-
-
-def _end_with_parent() -> None:
-    """Make a worker end with its parent; after a SIGKILL of that one it would wait for more work for ever."""
-
-    def wait() -> None:
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
