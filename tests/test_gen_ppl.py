@@ -36,11 +36,11 @@ def own_loss(judge, ids: list[int], counts: list[bool] | None = None) -> float:
         return judge.model(ids, labels=labels).loss.item()
 
 
-@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 2e-3)])
+@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-6), ("bfloat16", 2e-3)])
 def test_nll_is_transformers_own_loss(tmp_path, precision, tolerance):
     judge = judges.small_judge(tmp_path, precision)
-    rows = np.random.default_rng(0).integers(1, 290, (6, LENGTH))
-    judged = judge_texts(judge, texts(rows.tolist()), 4)
+    rows = np.random.default_rng(0).integers(1, 290, (20, LENGTH))
+    judged = judge_texts(judge, texts(rows.tolist()), 16)
     for row, nll, tokens in zip(rows.tolist(), judged.nll, judged.tokens, strict=True):
         assert tokens == LENGTH - 1
         assert nll / tokens == pytest.approx(own_loss(judge, row), rel=tolerance)
@@ -88,6 +88,14 @@ def test_batches_of_any_size_and_order_give_the_same(judge):
         np.testing.assert_allclose(together.nll, [one.nll[0] for one in alone], rtol=1e-5, atol=1e-5)
         assert together.tokens.tolist() == [one.tokens[0] for one in alone]
         np.testing.assert_allclose(together.features, np.concatenate([one.features for one in alone]), rtol=1e-4, atol=1e-5)
+
+
+def test_only_what_counts_is_projected(judge):
+    rows, projected = [[0, 5, 6, 7, 0], [5, 6, 0, 7], [0, 0], [8]], []
+    hook = judge.model.get_output_embeddings().register_forward_hook(lambda module, inputs, logits: projected.append(len(logits)))
+    judged = judge_texts(judge, texts(rows), 3)
+    hook.remove()
+    assert judged.tokens.tolist() == [3, 3, 0, 0] and projected == [6, 0]
 
 
 def test_features_are_the_last_hidden_state_at_the_last_token(judge):

@@ -67,9 +67,9 @@ def test_the_number_of_processes_does_not_matter(tmp_path, tokenizer):
     found = []
     for workers in (1, 2):
         packers = {name: Packer(tmp_path / f"{name}{workers}.bin", 8, 0) for name in ("train", "valid")}
-        assert list(pack(documents, tokenizer, packers, 7, workers)) == [7] * 7 + [5]
+        assert list(pack(documents, tokenizer, packers, 7, workers)) == [7] * 11 + [4]
         found.append({name: packer.summary() for name, packer in packers.items()})
-    assert found[0] == found[1] and found[0]["valid"]["documents"] == 18
+    assert found[0] == found[1] and found[0]["valid"]["documents"] == 27
 
 
 @settings(max_examples=60, deadline=None)

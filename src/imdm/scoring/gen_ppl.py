@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from imdm.scoring.texts import Texts
 
 _LOGITS = 2**28  # most logits held at once, 1 GiB
+_ROWS = 64  # whose log-softmax is made at once: GPT-2's stays in a CPU's cache
 
 
 @dataclass
@@ -71,28 +72,44 @@ def judge_texts(judge: Judge, texts: Texts, batch_size: int) -> Judged:
         raise UserError(f"sample {int(lengths.argmin())} is empty after decoding; score it with scoring.retokenize: false.")
     order = np.argsort(-lengths, kind="stable")  # what needs most memory comes first
     nll, tokens, features = np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64), [None] * len(rows)
-    hidden: list[Tensor] = []  # what a causal LM projects to logits; output_hidden_states would keep every layer's
-    hook = judge.model.get_output_embeddings().register_forward_pre_hook(lambda _, inputs: hidden.append(inputs[0]))
     start = 0
     while start < len(rows):
         size = max(1, min(batch_size, _LOGITS // (int(lengths[order[start]]) * judge.model.config.vocab_size)))
         chosen = order[start : start + size]
         start += size
         sizes, context = (torch.from_numpy(values[chosen]).to(device) for values in (lengths, texts.context))
-        ids = torch.full((len(chosen), int(sizes.max())), judge.end_id, device=device)
+        padded = np.full((len(chosen), lengths[chosen[0]]), judge.end_id)
         for i, row in enumerate(chosen):
-            ids[i, : lengths[row]] = torch.tensor(rows[row], device=device)
+            padded[i, : lengths[row]] = rows[row]
+        ids = torch.from_numpy(padded).to(device)
+        counts = counted(ids, sizes, context, judge.end_id)
+        loss, last = _forward(judge, ids, counts, sizes)
+        nll[chosen] = (
+            torch.zeros(counts.shape, dtype=torch.float64, device=device).masked_scatter(counts, loss.double()).sum(1).cpu().numpy()
+        )
+        tokens[chosen] = counts.sum(1).cpu().numpy()
+        for row, feature in zip(chosen, last.float().cpu().numpy(), strict=True):
+            features[row] = feature
+    return Judged(nll, tokens, np.stack(features))
+
+
+def _forward(judge: Judge, ids: Tensor, counts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """NLL of the targets that count, float32 [counts.sum()], and the last hidden state at each text's end [n, d]."""
+    last: list[Tensor] = []
+
+    def select(_, inputs: tuple[Tensor]) -> tuple[Tensor]:
+        """What reaches the head: only positions whose target counts, so that no other logits are made."""
+        last.append(inputs[0][torch.arange(len(ids), device=ids.device), lengths - 1])
+        return (inputs[0][:, :-1][counts],)
+
+    hook = judge.model.get_output_embeddings().register_forward_pre_hook(select)
+    try:
         # Padding is on the right of a causal model: no mask is needed, and it sees what it would see alone.
         logits = judge.model(ids, use_cache=False).logits
-        loss = F.cross_entropy(logits[:, :-1].float().transpose(1, 2), ids[:, 1:], reduction="none")
-        counts = counted(ids, sizes, context, judge.end_id)
-        nll[chosen] = (loss.double() * counts).sum(1).cpu().numpy()
-        tokens[chosen] = counts.sum(1).cpu().numpy()
-        last = hidden.pop()[torch.arange(len(chosen), device=device), sizes - 1].float().cpu().numpy()
-        for i, row in enumerate(chosen):
-            features[row] = last[i]
-    hook.remove()
-    return Judged(nll, tokens, np.stack(features))
+    finally:
+        hook.remove()
+    parts = zip(logits.split(_ROWS), ids[:, 1:][counts].split(_ROWS), strict=True)
+    return torch.cat([F.cross_entropy(part.float(), targets, reduction="none") for part, targets in parts]), last[0]
 
 
 def gen_ppl(nll: np.ndarray, tokens: np.ndarray) -> float:
