@@ -34,10 +34,10 @@ def run(job: Job) -> None:
 
     blocks = data.split(settings.reference)
     chosen = blocks[block_order(len(blocks), params.seeds.scoring, 0)[: params.sampling.count]]
-    parts = {"unconditional": judge_part(judge, chosen, data, settings, settings.reference), "conditional": None}
+    parts = {"unconditional": judge_part(job, judge, chosen, data, settings.reference), "conditional": None}
     if obstacle(data, params.conditional) is None:
         prompts = choose_prompts(data, params.conditional, params.seeds.sampling)
-        parts["conditional"] = judge_part(judge, prompts.blocks, data, settings, params.conditional.split, prompts.about())
+        parts["conditional"] = judge_part(job, judge, prompts.blocks, data, params.conditional.split, prompts.about())
     common = common_settings(job.args.judge, judge, data, settings)
     save_reference(job.dir, common, parts, settings.bootstrap, params.seeds.scoring)
     job.metrics["texts"] = sum(len(part.tokens) for part in parts.values() if part)

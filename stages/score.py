@@ -32,7 +32,7 @@ def run(job: Job) -> None:
     from imdm.scoring.diversity import entropy
     from imdm.scoring.judge import load_judge
     from imdm.scoring.reference import common_settings, load_features
-    from imdm.scoring.rows import judge_samples, sample_figures
+    from imdm.scoring.rows import judge_each, sample_figures
     from imdm.scoring.window import window_of
 
     settings, seed = job.params.scoring, job.params.seeds.scoring
@@ -48,10 +48,10 @@ def run(job: Job) -> None:
 
     rows, per_sample = [], []
     metrics: dict[str, dict[str, float]] = {}  # the values once more, as the tree that `dvc metrics` and `dvc exp show` read
+    all_judged = judge_each(job, "judged", judge, [samples.tokens[steps] for steps in about["steps"]], window, tokenizer, settings)
     with job.progress(len(about["steps"]), "step count") as bar:
-        for steps in about["steps"]:
+        for steps, judged in zip(about["steps"], all_judged, strict=True):
             tokens, calls = window.scored(samples.tokens[steps]), samples.calls[steps]
-            judged = judge_samples(judge, samples.tokens[steps], window, tokenizer, settings)
             for metric, (value, low, high) in sample_figures(tokens, calls, judged, features, settings, seed, group).items():
                 rows.append({"steps": steps, "metric": metric, "value": value, "low": low, "high": high})
                 metrics.setdefault(metric, {})[str(steps)] = value

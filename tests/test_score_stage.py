@@ -22,6 +22,7 @@ from imdm.models.checkpoint import save_network
 from imdm.params import Scoring
 from imdm.sampling.files import load_samples
 from imdm.sampling.generate import Rows
+from imdm.scoring import rows
 from imdm.scoring.judge import load_judge
 from imdm.scoring.reference import load_features
 from imdm.scoring.rows import judge_samples
@@ -169,3 +170,27 @@ def test_an_interrupted_match_goes_on_where_it_was(run, tmp_path, monkeypatch):
     stopped = match("stopped")
     calls = len(made)
     assert match("whole") == stopped and len(made) == 2 * calls  # no chunk was made twice
+
+
+@pytest.mark.parametrize(("name", "calls"), [("score", 2), ("reference", 2)])
+def test_an_interrupted_judgement_goes_on_where_it_was(run, tmp_path, monkeypatch, name, calls):
+    inputs = {"data": run / "data/dataset.json", "judge": run / "judge/judge.json"}
+    if name == "score":
+        inputs |= {"reference": run / "reference/reference.json", "samples": run / "samples/samples.safetensors"}
+    whole, judged, judge = run / {"score": "samples-scores", "reference": "reference"}[name], [], rows.judge_samples
+
+    def judging(*arguments):
+        if len(judged) == 1:
+            judged.append(None)
+            raise KeyboardInterrupt
+        judged.append(judge(*arguments))
+        return judged[-1]
+
+    monkeypatch.setattr(rows, "judge_samples", judging)
+    with pytest.raises(KeyboardInterrupt):
+        stage(name, tmp_path / "out", **inputs)
+    assert stage(name, tmp_path / "out", **inputs) == 0
+    assert len(judged) == calls + 1
+    for file in whole.glob("*.json" if name == "score" else "*.safetensors"):
+        if file.name != "meta.json":
+            assert (tmp_path / "out" / file.name).read_bytes() == file.read_bytes()

@@ -14,11 +14,12 @@ from safetensors.numpy import save_file
 from imdm.artifact import sha256, verify, write_json
 from imdm.errors import UserError
 from imdm.scoring.diversity import entropy
-from imdm.scoring.rows import judge_samples, text_figures
+from imdm.scoring.rows import judge_each, text_figures
 from imdm.scoring.window import window_of
 
 if TYPE_CHECKING:
     from imdm.data.blocks import Dataset
+    from imdm.job import Job
     from imdm.params import Scoring
     from imdm.scoring.gen_ppl import Judged
     from imdm.scoring.judge import Judge
@@ -44,10 +45,11 @@ class Part:
     settings: Settings | None = None
 
 
-def judge_part(judge: Judge, blocks: np.ndarray, data: Dataset, scoring: Scoring, split: str, settings: Settings | None = None) -> Part:
-    """Judge whole blocks [n, L], or their window where `settings` are those of prompts."""
-    window = window_of(settings, data.seq_len)
-    return Part(split, window.scored(blocks), judge_samples(judge, blocks, window, data.tokenizer(), scoring), settings)
+def judge_part(job: Job, judge: Judge, blocks: np.ndarray, data: Dataset, split: str, settings: Settings | None = None) -> Part:
+    """Judge whole blocks [n, L], or their window where `settings` are those of prompts; an interrupted stage keeps what is judged."""
+    window, name = window_of(settings, data.seq_len), "unconditional" if settings is None else "conditional"
+    (judged,) = judge_each(job, name, judge, [blocks], window, data.tokenizer(), job.params.scoring)
+    return Part(split, window.scored(blocks), judged, settings)
 
 
 def common_settings(judge_json: str | Path, judge: Judge, data: Dataset, scoring: Scoring) -> dict[str, Settings]:

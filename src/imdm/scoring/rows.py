@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
+from imdm.chunks import in_chunks
 from imdm.scoring.bootstrap import mean_interval, ratio_interval
 from imdm.scoring.diversity import distinct, entropy, repetition
 from imdm.scoring.gen_ppl import Judged, gen_ppl, gen_ppl_mean, judge_texts
@@ -15,6 +17,7 @@ from imdm.scoring.texts import as_texts
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+    from imdm.job import Job
     from imdm.params import Scoring
     from imdm.scoring.judge import Judge
     from imdm.scoring.window import Window
@@ -26,6 +29,21 @@ def judge_samples(judge: Judge, samples: np.ndarray, window: Window, tokenizer: 
     """The judge's verdict on the window of samples [n, L], token ids of `tokenizer`."""
     texts = as_texts(samples, window, tokenizer, judge, settings.retokenize, settings.max_tokens)
     return judge_texts(judge, texts, settings.batch_size)
+
+
+def judge_each(
+    job: Job, name: str, judge: Judge, samples: list[np.ndarray], window: Window, tokenizer: Tokenizer, settings: Scoring
+) -> list[Judged]:
+    """`judge_samples` of each array of samples; what is judged stays in `job.dir` under `name`, so that an interruption costs one array."""
+
+    def make(first: int, _: int) -> dict[str, torch.Tensor]:
+        judged = judge_samples(judge, samples[first], window, tokenizer, settings)
+        return {key: torch.from_numpy(value) for key, value in vars(judged).items()}
+
+    found = in_chunks(job, range(len(samples)), 1, make, name)
+    ends = np.cumsum([len(rows) for rows in samples])[:-1]
+    columns = {key: np.split(values.numpy(), ends) for key, values in found.items()}
+    return [Judged(**dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)]
 
 
 def text_figures(tokens: np.ndarray, judged: Judged, resamples: int, seed: int, group: int = 1) -> Figures:
