@@ -20,10 +20,11 @@ from statistics import median
 from typing import Any
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from benchmarks.peers_packing import blocks
 from imdm.data import pydocs
-from imdm.data.bpe import train_bpe
+from imdm.data.bpe import as_text, train_bpe
 from imdm.data.packing import Packer, pack
 from imdm.data.tokenizer import end_and_mask, limit_threads, load_tokenizer
 from imdm.processes import worker_processes
@@ -39,11 +40,10 @@ def texts_of(paths: Sequence[str]) -> list[str]:
     return [json.loads(line)["text"] if path.endswith(".jsonl") else line for path, line in lines]
 
 
-def run_side(side: str, paths: Sequence[str], source: str) -> dict[str, Any]:
+def run_side(side: str, texts: list[str], tokenizer_json: str) -> dict[str, Any]:
     """CPU seconds of one side in this process, tokens in blocks, and the peak MiB that packing added to what was held."""
     limit_threads(1)
-    texts = texts_of(paths)
-    tokenizer = train_bpe(texts, _VOCABULARY) if source == "trained" else load_tokenizer(source)
+    tokenizer = as_text(Tokenizer.from_str(tokenizer_json))
     end_id, _ = end_and_mask(tokenizer)
     tokenizer.encode(texts[0])  # whatever is made at the first use
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -78,11 +78,13 @@ def measure(paths: Sequence[str] = (), source: str = "trained", rounds: int = 5)
     Raises:
         RuntimeError: the two paths gave different blocks.
     """
+    texts = texts_of(paths)
+    tokenizer = train_bpe(texts, _VOCABULARY) if source == "trained" else load_tokenizer(source)
     sides: dict[str, list[dict[str, Any]]] = {"ours": [], "known": [], "peers": []}
     for number in range(rounds):
         for name in list(sides)[:: -1 if number % 2 else 1]:
             with worker_processes(1) as pool:  # a fresh one, with a peak of its own
-                sides[name].append(pool.submit(run_side, name, paths, source).result())
+                sides[name].append(pool.submit(run_side, name, texts, tokenizer.to_str()).result())
     if sides["ours"][0]["sha256"] != sides["peers"][0]["sha256"]:
         raise RuntimeError("the two paths gave different blocks")
     peers, tokens, rows = sides["peers"], sides["peers"][0]["tokens"], []

@@ -37,7 +37,7 @@ class Corpus(Block):
     valid_fraction: Fraction = Field(0.05, description="share of documents for validation (pydocs, files)")
     valid_documents: Positive = Field(100_000, description="the last so many documents are for validation (openwebtext)")
     test_fraction: Fraction = Field(0.05, description="share of documents for the reference text (lm1b, openwebtext: of the held-out ones)")
-    workers: Positive = Field(1, description="tokenizer threads; the result does not depend on it")
+    workers: Positive = Field(1, description="processes that tokenize, and threads that train a tokenizer; no effect on the result")
 
     @model_validator(mode="after")
     def _path(self) -> Corpus:
