@@ -19,10 +19,13 @@ def arguments(parser: StageParser) -> None:
 def run(job: Job) -> None:
     from imdm.artifact import write_json
     from imdm.runtime import setup
-    from imdm.synthetic.seeds import rows_of_seeds
+    from imdm.synthetic.binary import seed_rows
+    from imdm.synthetic.pool import side_by_side
 
+    settings = job.params.synthetic
     setup(job.params.runtime)
-    write_json(job.dir / "synthetic.json", {"rows": rows_of_seeds(job)})
+    parts = {str(seed): (settings, seed) for seed in settings.seeds}
+    write_json(job.dir / "synthetic.json", {"rows": side_by_side(job, parts, seed_rows, settings.workers, "seed")})
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ if FILE.resolve() != Path("params.yaml").resolve():
 # The exhibits that stand alone; tabulate and plot make the others.
 EXHIBITS = [*(f"table{number:02}" for number in range(1, 15)), *(f"figure{number:02}" for number in range(2, 14))]
 EXHIBITS = [name for name in EXHIBITS if name not in MAIN]
+TABLES = ["table01", "table02", "table04", "table05", "dictionary", "factorization"]  # of tabulate
 
 
 class Unkeyed(dict):

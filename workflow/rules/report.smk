@@ -5,8 +5,10 @@ rule tabulate:
         reference="<results>/reference/reference.json",
         validation="<results>/teacher/validation.json",
         synthetic="<results>/synthetic/synthetic.json",
+        dictionary="<results>/dictionary/dictionary.csv",
+        factorization=expand("<results>/factorization/{model}/factorization.json", model=all_models()),
     output:
-        expand("<results>/tables/table{number}.{suffix}", number=["01", "02", "04", "05"], suffix=["csv", "md", "tex"]),
+        expand("<results>/tables/{table}.{suffix}", table=TABLES, suffix=["csv", "md", "tex"]),
         "<results>/tables/tables.meta.json",
         tables=report("<results>/tables/tables.csv", caption="../report/tables.rst", category="Tables"),
     log:
@@ -17,23 +19,30 @@ rule tabulate:
         "../../environment.yml"
     params:
         scores=lambda wildcards, input: Path(input.scores[0]).parents[1],
+        factorization=lambda wildcards, input: Path(input.factorization[0]).parents[1],
         reads=reads("tabulate"),
         options=options,
     shell:
         "python stages/tabulate.py --scores {params.scores} --judge {input.judge} --reference {input.reference}"
         " --validation {input.validation} --synthetic {input.synthetic}"
+        " --dictionary {input.dictionary} --factorization {params.factorization}"
         " --out {output.tables}{params.options} > {log} 2>&1"
 
 
 rule plot:
     input:
         tables="<results>/tables/tables.csv",
+        dictionary="<results>/dictionary/dictionary.csv",
         logs=training_logs(),
     output:
         report("<results>/figures/frontier.png", caption="../report/frontier.rst", category="Figures"),
         report("<results>/figures/training.png", caption="../report/training.rst", category="Figures"),
+        report("<results>/figures/dictionary.png", caption="../report/dictionary.rst", category="Figures"),
+        report("<results>/figures/factorization.png", caption="../report/factorization.rst", category="Figures"),
         "<results>/figures/figure02.svg",
         "<results>/figures/frontier.svg",
+        "<results>/figures/dictionary.svg",
+        "<results>/figures/factorization.svg",
         "<results>/figures/training.svg",
         "<results>/figures/figure02.meta.json",
         figure=report("<results>/figures/figure02.png", caption="../report/figure02.rst", category="Figures"),
@@ -48,7 +57,7 @@ rule plot:
         reads=reads("plot"),
         options=options,
     shell:
-        "python stages/plot.py --tables {input.tables} --logs {params.logs} --out {output.figure}{params.options} > {log} 2>&1"
+        "python stages/plot.py --tables {input.tables} --dictionary {input.dictionary} --logs {params.logs} --out {output.figure}{params.options} > {log} 2>&1"
 
 
 # The paper's other tables, figures and sample pages: each needs its own models, no more.

@@ -92,6 +92,69 @@ use rule score as score_matched with:
         "<benchmarks>/score_matched/{variant}/{recipe}.tsv"
 
 
+# How far one step is from the teacher's joint, on real text (Eq. 6).
+rule factorization:
+    input:
+        data="<data>/dataset.json",
+        model="<results>/models/{variant}/{recipe}/model.safetensors",
+        teacher="<results>/teacher/model.safetensors",
+    output:
+        "<results>/factorization/{variant}/{recipe}/factorization.json",
+        "<results>/factorization/{variant}/{recipe}/per_sequence.parquet",
+        "<results>/factorization/{variant}/{recipe}/meta.json",
+    log:
+        "<logs>/factorization/{variant}/{recipe}.log",
+    benchmark:
+        "<benchmarks>/factorization/{variant}/{recipe}.tsv"
+    wildcard_constraints:
+        variant=alternatives([*PARAMS.variants, PUBLIC]),
+        recipe=f"{RECIPES}|{alternatives(PARAMS.public)}",
+    conda:
+        "../../environment.yml"
+    resources:
+        accelerator=1,
+    params:
+        out=subpath(output[0], parent=True),
+        reads=reads("factorization"),
+        options=options,
+    shell:
+        "python stages/factorization.py --data {input.data} --model {input.model} --teacher {input.teacher}"
+        " --out {params.out}{params.options} > {log} 2>&1"
+
+
+use rule factorization as factorization_teacher with:
+    input:
+        data="<data>/dataset.json",
+        model="<results>/teacher/model.safetensors",
+        teacher="<results>/teacher/model.safetensors",
+    output:
+        "<results>/factorization/teacher/factorization.json",
+        "<results>/factorization/teacher/per_sequence.parquet",
+        "<results>/factorization/teacher/meta.json",
+    log:
+        "<logs>/factorization/teacher.log",
+    benchmark:
+        "<benchmarks>/factorization/teacher.tsv"
+
+
+rule dictionary:
+    output:
+        dictionary="<results>/dictionary/dictionary.csv",
+        meta="<results>/dictionary/meta.json",
+    log:
+        "<logs>/dictionary.log",
+    benchmark:
+        "<benchmarks>/dictionary.tsv"
+    conda:
+        "../../environment.yml"
+    params:
+        out=subpath(output.dictionary, parent=True),
+        reads=reads("dictionary"),
+        options=options,
+    shell:
+        "python stages/dictionary.py --out {params.out}{params.options} > {log} 2>&1"
+
+
 rule synthetic:
     output:
         synthetic="<results>/synthetic/synthetic.json",

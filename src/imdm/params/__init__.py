@@ -9,9 +9,9 @@ from imdm.params.experiment import PUBLIC, Compare, Paper, Params
 from imdm.params.load import load_params
 from imdm.params.recipes import PATTERN as RECIPES
 from imdm.params.recipes import Recipe, parse_recipe
-from imdm.params.scoring import Conditional, Matching, Sampling, Scoring
+from imdm.params.scoring import Conditional, Factorization, Matching, Sampling, Scoring
 from imdm.params.source import Corpus, Network, PublicCheckpoint, Teacher
-from imdm.params.synthetic import Rectify, Synthetic
+from imdm.params.synthetic import Dictionary, DictionaryCell, Rectify, SmallNetwork, Synthetic
 from imdm.params.training import Couplings, Di4c, Finetune, Judge, Optimizer, Pretrain, Redi, Sdtt, SdttRound
 
 __all__ = [
@@ -23,6 +23,9 @@ __all__ = [
     "Corpus",
     "Couplings",
     "Di4c",
+    "Dictionary",
+    "DictionaryCell",
+    "Factorization",
     "Finetune",
     "Judge",
     "MaskSettings",
@@ -46,6 +49,7 @@ __all__ = [
     "SdttRound",
     "Seeds",
     "Shards",
+    "SmallNetwork",
     "Synthetic",
     "Teacher",
     "VariantOverride",

@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 from imdm.errors import UserError
 from imdm.params.blocks import Block, MaskSettings, Name, Runtime, Seeds, Shards, VariantOverride
 from imdm.params.recipes import KNOWN, parse_recipe
-from imdm.params.scoring import Conditional, Matching, Sampling, Scoring
+from imdm.params.scoring import Conditional, Factorization, Matching, Sampling, Scoring
 from imdm.params.source import Corpus, Network, PublicCheckpoint, Teacher
-from imdm.params.synthetic import Synthetic
+from imdm.params.synthetic import Dictionary, Synthetic
 from imdm.params.training import Couplings, Di4c, Finetune, Judge, Pretrain, Redi, Sdtt
 
 Exhibit = Literal[
@@ -65,7 +65,9 @@ class Params(MaskSettings):
     conditional: Conditional = Conditional()
     matching: Matching = Matching()
     scoring: Scoring = Scoring()
+    factorization: Factorization = Factorization()
     synthetic: Synthetic
+    dictionary: Dictionary = Dictionary()
     shards: Shards = Shards()
     runtime: Runtime = Runtime()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from imdm.params.blocks import Block, Positive, PositiveFloat, Precision
 
@@ -53,3 +53,22 @@ class Scoring(Block):
     bootstrap: Positive = Field(1000, description="bootstrap resamples of the 95% intervals")
     mauve_seeds: Positive = Field(5, description="k-means seeds averaged in MAUVE")
     mauve_scale: PositiveFloat = Field(5.0, description="MAUVE's scaling factor c")
+
+
+class Factorization(Block):
+    """The factorization error of Eq. 6 on held-out text, with a teacher's chain rule for the joint."""
+
+    steps: list[Positive] = Field([1, 2, 4, 8, 16], min_length=1, description="step counts whose transitions are measured")
+    sequences: Positive = Field(64, description="held-out blocks")
+    split: Literal["valid", "test"] = Field("valid", description="whose blocks")
+    noise_draws: list[Positive] = Field(
+        [1, 4, 16], min_length=1, description="M, noise draws in the mean over noise, ascending, each a divisor of the last; 1 is without a mean"
+    )
+    batch_size: Positive = Field(64, description="sequences at once; the result does not depend on it")
+    bootstrap: Positive = Field(1000, description="bootstrap resamples of the 95% intervals")
+
+    @model_validator(mode="after")
+    def _divisors(self) -> Factorization:
+        if self.noise_draws != sorted(set(self.noise_draws)) or any(self.noise_draws[-1] % m for m in self.noise_draws):
+            raise ValueError("noise_draws must ascend, each a divisor of the last")
+        return self

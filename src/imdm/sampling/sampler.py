@@ -44,6 +44,14 @@ class Samples:
     calls: Tensor
 
 
+def unmasking_steps(u: Tensor, steps: int) -> Tensor:
+    """The step in which each position is unmasked, from uniforms (...): int64, uniform on 0..N-1.
+
+    With equal steps that is the sampler's law, since P(unmask in a step | masked) = 1 - s/t.
+    """
+    return (u * steps).long().clamp(max=steps - 1)
+
+
 @torch.inference_mode()
 def sample(
     network: Network,
@@ -85,8 +93,7 @@ def sample(
         order_u, token_u = carried_uniforms(key_of(z, vocab))
         if draws == "from_noise_in_order":
             order_u = ((positions + 0.5) / z.shape[1]).expand_as(token_u)
-    # With equal steps each masked position's step is uniform on 0..N-1: P(unmask in a step | masked) = 1 - s/t.
-    unmasked_at = torch.where(masked, (order_u * steps).long().clamp(max=steps - 1), -1)
+    unmasked_at = torch.where(masked, unmasking_steps(order_u, steps), -1)
     times = time_grid(steps, torch.ones(len(seeds), dtype=torch.float64, device=device) if start is None else start)
 
     calls = torch.zeros(len(seeds), dtype=torch.int64, device=device)

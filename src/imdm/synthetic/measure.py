@@ -1,6 +1,8 @@
-"""What Tables 1 and 2 measure, on fresh noise."""
+"""What a network makes of words: samples, and exact one-step probabilities under fresh noise."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from scipy.stats import binomtest
@@ -9,110 +11,75 @@ from torch import Tensor
 from imdm.diffusion.counter import root_seed, row_seeds
 from imdm.diffusion.states import initial_masks
 from imdm.models.dit import Network
-from imdm.params import Synthetic
-from imdm.sampling.sampler import sample
-from imdm.synthetic.task import LENGTH, VOCAB, student, teacher
+from imdm.synthetic.words import Words
+
+Triple = tuple[float, float, float]  # value, low, high of the 95% interval
 
 
 @torch.inference_mode()
-def output_probabilities(network: Network, draws: int, seed: int) -> Tensor:
-    """P(token | noise) of both positions at full masking, for `draws` fresh noise realizations.
+def output_probabilities(network: Network, words: Words, draws: int, seed: int) -> Tensor:
+    """P(letter | noise) of every position at full masking, for `draws` fresh noise realizations.
 
     Returns:
-        float64 [draws, 2 positions, 2 tokens].
+        float64 [draws, L positions, letters].
     """
-    z = initial_masks(row_seeds(root_seed(seed, "noise"), 0, draws), LENGTH, VOCAB)
-    logits = network(z, torch.arange(draws * LENGTH))
-    return torch.softmax(logits.double(), dim=-1)[:, :2].view(draws, LENGTH, 2)
+    z = initial_masks(row_seeds(root_seed(seed, "noise"), 0, draws), words.length, words.vocab_size)
+    logits = network(z, torch.arange(draws * words.length))
+    return torch.softmax(logits.double(), dim=-1)[:, : words.letters].view(draws, words.length, words.letters)
 
 
-def factorization_errors(p: Tensor) -> dict[str, float]:
-    """Both readings of the error of Table 1, in nats.
+def word_probabilities(p: Tensor, words: Words) -> Tensor:
+    """P(word | noise) of one step, the product over positions: [draws, L, letters] to [draws, K]."""
+    return p[:, torch.arange(words.length), words.table].prod(-1)
 
-    error_kl_nats: KL(p_data || mean over noise of the product of the positions' probabilities); Eq. 6 at full masking.
-    error_valid_mass_nats: mean over noise of -ln(mass of the valid sequences). The paper's 0.082 at 97.7%
-    validity is possible under the second alone: the first is at most about 0.03 there.
+
+def factorization_errors(valid: Tensor) -> dict[str, Triple]:
+    """Both readings of the error of Table 1, in nats, with intervals over the noise draws.
+
+    error_kl_nats: KL(p_data || mean over noise of the product of the positions' probabilities); Eq. 6 at full masking. The
+    mean over words is exact, that over noise is of `draws` realizations: by Jensen's inequality the estimate is too
+    high, by about `kl_bias`; its standard error is that of the mean over noise of -1/K sum_k P(word_k | noise) / P(word_k).
+    error_valid_mass_nats: mean over noise of -ln(mass of the words). The paper's 0.082 at 97.7% validity of {00, 11} is
+    possible under the second alone: the first is at most about 0.03 there.
 
     Args:
-        p: [draws, 2, 2].
+        valid: P(word | noise) [draws, K].
     """
-    valid = p[:, 0] * p[:, 1]  # [draws, 2]: P(00), P(11)
-    mean = valid.mean(0)
-    return {
-        "error_kl_nats": (0.5 * (0.5 / mean).log()).sum().item(),
-        "error_valid_mass_nats": -valid.sum(1).log().mean().item(),
-    }
+    mean, mass = valid.mean(0), -valid.sum(1).log()
+    kl = -(len(mean) * mean).log().mean().item()
+    influence = (valid / mean).mean(1)
+    return {"error_kl_nats": _normal(kl, influence), "error_valid_mass_nats": _normal(mass.mean().item(), mass)}
 
 
-def validity(x: Tensor) -> dict[str, tuple[float, float, float]]:
-    """Share of valid sequences in percent and entropy of the token marginal in nats, with 95% Wilson intervals.
+def kl_bias(valid: Tensor) -> float:
+    """Leading term of how much too high `error_kl_nats` is on average, in nats: mean over words of var / (2 draws mean^2)."""
+    return (valid.var(0, correction=0) / valid.mean(0).square()).mean().item() / (2 * len(valid))
 
-    Args:
-        x: tokens [n, 2].
+
+def _normal(value: float, terms: Tensor) -> Triple:
+    half = 1.96 * terms.std(correction=0).item() / math.sqrt(len(terms))
+    return value, value - half, value + half
+
+
+def validity(x: Tensor, words: Words) -> Triple:
+    """Share of samples [n, L] that are words in percent, with its 95% Wilson interval."""
+    hits, n = int((words.index(x) >= 0).sum()), len(x)
+    interval = binomtest(hits, n).proportion_ci(method="wilson")
+    return 100 * hits / n, 100 * interval.low, 100 * interval.high
+
+
+def token_entropy(x: Tensor) -> float:
+    """Entropy of the token marginal of samples [n, L], in nats."""
+    rates = x.flatten().bincount() / x.numel()
+    return torch.special.entr(rates).sum().item()
+
+
+def coverage(x: Tensor, words: Words) -> Triple:
+    """Different words among K samples over the number expected of K draws from the data, in percent, with a 95% interval.
+
+    A mean over n // K groups of K samples [n, L]; 100 for the data itself, v for small v at a validity of v, less where words are missing.
     """
-    valid = binomtest(int((x[:, 0] == x[:, 1]).sum()), len(x)).proportion_ci(method="wilson")
-    share = (x[:, 0] == x[:, 1]).double().mean().item()
-    ones = x.double().mean()
-    rates = torch.stack([1 - ones, ones])
-    entropy = -(rates * rates.clamp(min=1e-12).log()).sum().item()
-    return {
-        "validity_pct": (100 * share, 100 * valid.low, 100 * valid.high),
-        "token_entropy_nats": (entropy, entropy, entropy),
-    }
-
-
-def table1(network: Network, samples: int, draws: int, seed: int) -> list[dict]:
-    """Rows of Table 1 for one model: one-step samples, and errors at full masking."""
-    drawn = sample(network, row_seeds(root_seed(seed, "samples"), 0, samples), steps=1).tokens
-    rows = [{"metric": name, "value": v, "low": low, "high": high} for name, (v, low, high) in validity(drawn).items()]
-    errors = factorization_errors(output_probabilities(network, draws, seed))
-    return rows + [{"metric": name, "value": value, "low": value, "high": value} for name, value in errors.items()]
-
-
-def table2(network: Network, seed: int) -> list[dict]:
-    """Rows of Table 2: P(token = 0) under the first noise that leads to 0 and the first that leads to 1.
-
-    A model without noise shows the same output twice.
-    """
-    p = output_probabilities(network, 1000, seed)[:, :, 0]
-    first_zero, first_one = (p[:, 0] > 0.5).int().argmax(), (p[:, 0] <= 0.5).int().argmax()
-    rows = []
-    for setting, index in (("noise A", first_zero), ("noise B", first_one)):
-        rows += [{"setting": setting, "metric": f"P(token{i + 1}=0)_pct", "value": 100 * p[index, i].item()} for i in range(LENGTH)]
-    return rows
-
-
-# name, mask kind, which rectification, how the teacher draws
-MODELS = (
-    ("mdm", "single", "random", "independent"),
-    ("imdm", "infinite", "random", "independent"),
-    ("imdm-driven", "infinite", "driven", "from_noise_in_order"),
-)
-
-
-def seed_rows(settings: Synthetic, seed: int) -> list[dict]:
-    """All rows of one seed: the three students of one teacher, and independent tokens for reference."""
-    torch.set_num_threads(1)  # seeds run side by side
-    source, rows = teacher(settings, seed), []
-    for name, mask, kind, draws in MODELS:
-        network = student(settings, getattr(settings, kind), mask, draws, source, seed)
-        found = [
-            {"table": 1, "setting": "1 step, fresh noise"} | row for row in table1(network, settings.samples, settings.noise_draws, seed)
-        ]
-        found += [{"table": 2, "low": row["value"], "high": row["value"]} | row for row in table2(network, seed)]
-        rows += [{"model": name, "seed": seed} | row for row in found]
-    x = torch.randint(2, (settings.samples, 2), generator=torch.Generator().manual_seed(seed))
-    for name, (value, low, high) in validity(x).items():
-        rows.append(
-            {
-                "table": 1,
-                "model": "random",
-                "setting": "independent tokens",
-                "seed": seed,
-                "metric": name,
-                "value": value,
-                "low": low,
-                "high": high,
-            }
-        )
-    return rows
+    groups = words.index(x)[: len(x) // len(words) * len(words)].view(-1, len(words))
+    distinct = torch.stack([(groups == word).any(1) for word in range(len(words))]).sum(0)
+    shares = 100 * distinct / words.expected_distinct(len(words))
+    return _normal(shares.mean().item(), shares)

@@ -1,0 +1,74 @@
+"""Measure the factorization error of Eq. 6 on held-out blocks: how far one step is from the joint that a teacher gives
+by writing the same positions one at a time, summed over the transitions of each step count.
+
+Nats per written token and per sequence, with 95% bootstrap intervals over sequences. For a model with noise the mean over M
+noise draws stands for the model; the estimate falls with M, so several M are shown. --teacher has a single mask; as
+--model too it gives the total correlation of what it writes at once.
+
+Example: python stages/factorization.py --data data/pydocs-carry-32/dataset.json --model results/tiny/models/imdm/redi/model.safetensors
+    --teacher results/tiny/teacher/model.safetensors --out results/tiny/factorization/imdm/redi
+"""
+
+import sys
+
+import _src  # noqa: F401, I001  (first: this checkout's library)
+from imdm.job import Job, StageParser, run_stage
+
+
+def arguments(parser: StageParser) -> None:
+    parser.input("--data", help="dataset.json of tokenize_pack")
+    parser.input("--model", help="model.safetensors; its EMA weights are used")
+    parser.input("--teacher", help="model.safetensors with a single mask, whose chain rule is the joint")
+
+
+def run(job: Job) -> None:
+    import numpy as np
+    import pandas as pd
+    import torch
+
+    from imdm.artifact import write_json
+    from imdm.chunks import in_chunks
+    from imdm.data.blocks import Dataset, batch_indices
+    from imdm.diffusion.counter import root_seed, row_seeds
+    from imdm.factorization.estimate import check_teacher, path_errors
+    from imdm.factorization.rows import error_rows
+    from imdm.models.checkpoint import load_network
+    from imdm.runtime import precision_name, setup
+    from imdm.sampling.generate import model_name
+
+    settings, seed = job.params.factorization, job.params.seeds.scoring
+    device, body_dtype = setup(job.params.runtime)
+    data = Dataset.open(job.args.data)
+    teacher, model = (load_network(path, "ema", body_dtype).to(device).eval() for path in (job.args.teacher, job.args.model))
+    for network, origin in ((teacher, job.args.teacher), (model, job.args.model)):
+        data.check_vocabulary(network.config, origin)
+    check_teacher(teacher.config, job.args.teacher)
+    blocks, root = data.split(settings.split), root_seed(seed, "factorization")
+
+    def make(first: int, count: int) -> dict[str, torch.Tensor]:
+        index = [int(batch_indices(len(blocks), i, 1, seed)[0]) for i in range(first, first + count)]
+        x = torch.from_numpy(blocks[index].astype(np.int64)).to(device)
+        seeds = row_seeds(root, first, count, device)
+        found = {n: path_errors(teacher, model, x, seeds, n, settings.noise_draws) for n in settings.steps}
+        return {f"{n}.{name}": value.cpu() for n, values in found.items() for name, value in values.items()}
+
+    found = in_chunks(job, range(settings.sequences), settings.batch_size, make)
+    frames = [
+        pd.DataFrame({"steps": n, "noise_draws": m, "sequence": range(settings.sequences), "error": found[f"{n}.errors"][:, place]})
+        for n in settings.steps
+        for place, m in enumerate(settings.noise_draws)
+    ]
+    errors = pd.concat(frames, ignore_index=True)
+    errors.to_parquet(job.dir / "per_sequence.parquet")
+    rows = error_rows(errors, data.seq_len, settings, seed)
+    about = {"model": model_name(job.args.model), "teacher": model_name(job.args.teacher), "precision": precision_name(body_dtype)}
+    about |= {"noise_draws": settings.noise_draws, "seq_len": data.seq_len, "rows": rows}
+    best = [row for row in rows if row["noise_draws"] == settings.noise_draws[-1]]
+    about["metrics"] = {metric: {str(row["steps"]): row["value"] for row in best if row["metric"] == metric} for metric in {r["metric"] for r in best}}
+    about["joint_nats_per_token"] = {str(n): float(found[f"{n}.joint"].mean()) / data.seq_len for n in settings.steps}
+    write_json(job.dir / "factorization.json", about)
+    job.metrics["sequences"] = settings.sequences
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(__file__, __doc__, arguments, run))
