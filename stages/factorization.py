@@ -1,7 +1,8 @@
 """Measure the factorization error of Eq. 6 on held-out blocks: how far one step is from the joint that a teacher gives
 by writing the same positions one at a time, summed over the transitions of each step count.
 
-Nats per written token and per sequence, with 95% bootstrap intervals over sequences. For a model with noise the mean over M
+Nats per written token and per sequence, with 95% bootstrap intervals over sequences, and the parts that the error is the sum of
+(src/imdm/factorization/estimate.py). For a model with noise the mean over M
 noise draws stands for the model; the estimate falls with M, so several M are shown. --teacher has a single mask; as
 --model too it gives the total correlation of what it writes at once.
 
@@ -23,15 +24,14 @@ def arguments(parser: StageParser) -> None:
 
 def run(job: Job) -> None:
     import numpy as np
-    import pandas as pd
     import torch
 
     from imdm.artifact import write_json
     from imdm.chunks import in_chunks
     from imdm.data.blocks import Dataset, batch_indices
     from imdm.diffusion.counter import root_seed, row_seeds
-    from imdm.factorization.estimate import check_teacher, path_errors
-    from imdm.factorization.rows import error_rows
+    from imdm.factorization.estimate import check_teacher, noisy, path_errors
+    from imdm.factorization.rows import error_rows, sequence_frame
     from imdm.models.checkpoint import load_network
     from imdm.runtime import precision_name, setup
     from imdm.sampling.generate import model_name
@@ -53,19 +53,14 @@ def run(job: Job) -> None:
         return {f"{n}.{name}": value.cpu() for n, values in found.items() for name, value in values.items()}
 
     found = in_chunks(job, range(settings.sequences), settings.batch_size, make)
-    frames = [
-        pd.DataFrame({"steps": n, "noise_draws": m, "sequence": range(settings.sequences), "error": found[f"{n}.errors"][:, place]})
-        for n in settings.steps
-        for place, m in enumerate(settings.noise_draws)
-    ]
-    errors = pd.concat(frames, ignore_index=True)
-    errors.to_parquet(job.dir / "per_sequence.parquet")
-    rows = error_rows(errors, data.seq_len, settings, seed)
+    frame = sequence_frame({name: value.numpy() for name, value in found.items()}, settings)
+    frame.to_parquet(job.dir / "per_sequence.parquet")
+    rows = error_rows(frame, data.seq_len, settings, seed)
     about = {"model": model_name(job.args.model), "teacher": model_name(job.args.teacher), "precision": precision_name(body_dtype)}
-    about |= {"noise_draws": settings.noise_draws, "seq_len": data.seq_len, "rows": rows}
-    best = [row for row in rows if row["noise_draws"] == settings.noise_draws[-1]]
-    about["metrics"] = {metric: {str(row["steps"]): row["value"] for row in best if row["metric"] == metric} for metric in {r["metric"] for r in best}}
-    about["joint_nats_per_token"] = {str(n): float(found[f"{n}.joint"].mean()) / data.seq_len for n in settings.steps}
+    about |= {"noise_draws": settings.noise_draws, "seq_len": data.seq_len, "noise": noisy(model.config), "rows": rows}
+    about["metrics"] = {}  # the values once more, as the tree that `dvc metrics` reads
+    for row in rows:
+        about["metrics"].setdefault(row["metric"], {})[str(row["steps"])] = row["value"]
     write_json(job.dir / "factorization.json", about)
     job.metrics["sequences"] = settings.sequences
 

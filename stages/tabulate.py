@@ -1,10 +1,12 @@
-"""Write every table: tidy rows in tables.csv, and Tables 1, 2, 4 and 5 as CSV, Markdown and LaTeX.
+"""Write every table: tidy rows in tables.csv, and Tables 1, 2, 4 and 5, the dictionary task and the factorization error as CSV,
+Markdown and LaTeX.
 
 Needs the scores of the teacher and of every model that compare declares; those of compare.also are taken where they are there.
 
 Example: python stages/tabulate.py --scores results/tiny/scores --judge results/tiny/judge/judge.json
          --reference results/tiny/reference/reference.json --validation results/tiny/teacher/validation.json
-         --synthetic results/tiny/synthetic/synthetic.json --out results/tiny/tables/tables.csv
+         --synthetic results/tiny/synthetic/synthetic.json --dictionary results/tiny/dictionary/dictionary.csv
+         --factorization results/tiny/factorization --out results/tiny/tables/tables.csv
 """
 
 import sys
@@ -20,14 +22,19 @@ def arguments(parser: StageParser) -> None:
     parser.input("--reference", help="reference.json: real text under the judge")
     parser.input("--validation", help="validation.json of the teacher")
     parser.input("--synthetic", help="synthetic.json")
+    parser.input("--dictionary", help="dictionary.csv")
+    parser.input("--factorization", help="folder with teacher/factorization.json and VARIANT/RECIPE/factorization.json")
 
 
 def run(job: Job) -> None:
+    from imdm.report.dictionary import dictionary_rows
+    from imdm.report.factorization import factorization_rows
     from imdm.report.render import write_tables
     from imdm.report.tables import build_rows
 
     inputs = (job.args.scores, job.args.judge, job.args.reference, job.args.validation, job.args.synthetic)
     rows = build_rows(*map(Path, inputs), job.params)
+    rows += dictionary_rows(Path(job.args.dictionary)) + factorization_rows(Path(job.args.factorization), job.params)
     write_tables(job.dir, rows)
     job.metrics["rows"] = len(rows)
 

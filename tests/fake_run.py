@@ -84,6 +84,51 @@ def synthetic(folder: Path) -> None:
     meta(folder, "synthetic", 80.5, {"synthetic": {"seeds": [0, 1, 2, 3, 4], "pairs": 300}})
 
 
+def dictionary(folder: Path) -> None:
+    """dictionary.csv of two words and four, and of one ablation, with values that are easy to name."""
+    from imdm.synthetic.dictionary import COLUMNS
+
+    lines = []
+    shares = {"mdm": 0.0, "imdm": 30.0, "imdm-driven": 40.0}
+    for words, varied, pairs in ((2, "", 400), (4, "", 400), (4, "pairs", 100)):
+        for model in ("data", "teacher", *shares):
+            about = {"words": words, "length": 4, "letters": 26, "varied": varied, "hidden_size": 64, "model": model, "seed": 0}
+            about |= {"pairs": pairs, "noise_dim": 128} if model in shares else {"pairs": "", "noise_dim": ""}
+            for steps in (1, 4):
+                found = {"total_correlation_nats": 2.0 * words / steps, "theorem_bound_nats": 0.5 * words / steps}
+                if model != "data":
+                    valid = shares.get(model, 50.0) + 10 * steps - words - (pairs < 400)
+                    found = {"validity_pct": valid, "coverage_pct": valid + 3}
+                    found |= {"error_kl_nats": 1.5, "error_valid_mass_nats": 1.6, "kl_bias_nats": 0.01} if steps == 1 else {}
+                for metric, value in found.items():
+                    lines.append(about | {"steps": steps, "metric": metric, "value": value, "low": value - 0.5, "high": value + 0.5})
+    text = [",".join(COLUMNS)] + [",".join(str(line[name]) for name in COLUMNS) for line in lines]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "dictionary.csv").write_text("\n".join(text) + "\n")
+    meta(folder, "dictionary", 60.0, {"dictionary": {"seeds": [0]}})
+
+
+def factorization(folder: Path, model: str, error: float, noise: bool) -> None:
+    """factorization.json and per_sequence.parquet; with noise the error is half a nat more at each smaller M."""
+    from imdm.factorization.rows import error_rows, sequence_frame
+    from imdm.params import Factorization
+
+    settings, draw = Factorization(steps=list(STEPS), sequences=16), np.random.default_rng(7)
+    found = {}
+    for steps in STEPS:
+        base = LENGTH * error / steps + draw.normal(0, 0.1, 16)  # the same for every model
+        extra = [0.5 * LENGTH * place * noise for place in (2, 1, 0)]
+        found[f"{steps}.errors"] = np.stack([base + more for more in extra], 1)
+        parts = {"correlation": 1.0, "marginals": error - 1 + 0.25 * noise, "dependence": 0.25 * noise, "joint": -4.0}
+        found |= {f"{steps}.{name}": np.full(16, LENGTH * value / steps) for name, value in parts.items()}
+    frame = sequence_frame(found, settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    frame.to_parquet(folder / "per_sequence.parquet")
+    about = {"model": model, "teacher": "teacher", "precision": "float32", "noise": noise, "seq_len": LENGTH}
+    write(folder / "factorization.json", about | {"noise_draws": settings.noise_draws, "rows": error_rows(frame, LENGTH, settings, 0)})
+    meta(folder, "factorization", 9.0, {"factorization": {"sequences": 16}, "seeds.scoring": 0})
+
+
 def log(folder: Path, stage: str, start: float, end: float) -> None:
     """train_log.csv of a loss that decays from `start` to `end`."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -177,7 +222,10 @@ def build(root: Path, recipes: tuple[str, ...] = RECIPES) -> Path:
             shift = {"redi": -gain, "sdtt3": -0.02 * gain, "sdtt3-redi": gain}[recipe]
             scores(results / "scores" / variant / recipe, f"{variant}/{recipe}", LEVEL[recipe] + shift, 2.85 - 0.1 * gain)
             samples(results / "samples" / variant / recipe, f"{variant}/{recipe}", tokenizer, digest)
+            factorization(results / "factorization" / variant / recipe, f"{variant}/{recipe}", 2.0 - shift, variant == "imdm")
+    factorization(results / "factorization" / "teacher", "teacher", 1.0, False)
     synthetic(results / "synthetic")
+    dictionary(results / "dictionary")
     return results
 
 
@@ -227,12 +275,16 @@ def tabulate(run: Path) -> int:
     """The tabulate stage on a fake run."""
     models = ["--judge", f"{run}/judge/judge.json", "--validation", f"{run}/teacher/validation.json"]
     scored = ["--scores", f"{run}/scores", "--reference", f"{run}/reference/reference.json"]
-    return stage("tabulate", *scored, *models, "--synthetic", f"{run}/synthetic/synthetic.json", "--out", f"{run}/tables/tables.csv")
+    beyond = ["--dictionary", f"{run}/dictionary/dictionary.csv", "--factorization", f"{run}/factorization"]
+    return stage(
+        "tabulate", *scored, *models, "--synthetic", f"{run}/synthetic/synthetic.json", *beyond, "--out", f"{run}/tables/tables.csv"
+    )
 
 
 def plot(run: Path) -> int:
     """The plot stage on a fake run."""
-    return stage("plot", "--tables", f"{run}/tables/tables.csv", "--logs", f"{run}/models", "--out", f"{run}/figures/figure02.png")
+    inputs = ["--tables", f"{run}/tables/tables.csv", "--dictionary", f"{run}/dictionary/dictionary.csv", "--logs", f"{run}/models"]
+    return stage("plot", *inputs, "--out", f"{run}/figures/figure02.png")
 
 
 def exhibit(run: Path, name: str, *options: str) -> int:

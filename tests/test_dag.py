@@ -19,8 +19,18 @@ from dag import STUB, covers, dvc_stages, snakemake_jobs
 from imdm.job import READS
 
 JOBS = {"tokenize_pack": 1, "judge": 1, "reference": 1, "teacher": 1, "adopt": 2, "sdtt": 6, "couple": 1, "couple_student": 2, "redi": 2}
-JOBS |= {"redi_student": 2, "sample_teacher": 1, "sample": 6, "score_teacher": 1, "score": 6, "synthetic": 1, "tabulate": 1, "plot": 1}
-JOBS |= {"report": 1}
+JOBS |= {
+    "redi_student": 2,
+    "sample_teacher": 1,
+    "sample": 6,
+    "score_teacher": 1,
+    "score": 6,
+    "synthetic": 1,
+    "dictionary": 1,
+    "tabulate": 1,
+    "plot": 1,
+}
+JOBS |= {"report": 1, "factorization_teacher": 1, "factorization": 6}
 
 # What the paper's exhibits add: five ablations and the finite mask, each with three SDTT rounds, couplings, rectification, samples
 # and scores; two rounds of Di4C; a network from scratch and two fine-tuned ones, of which Table 12 samples one; prompts completed
@@ -158,5 +168,5 @@ def test_snakemake_runs_again_what_a_parameter_touches_and_nothing_else(stubs):
     assert not snakemake_jobs(stubs)
     again = Counter(job["name"] for job in snakemake_jobs(stubs, "--config", "noise_dim=64").values())
     assert again.pop("sdtt") == again.pop("adopt") == again.pop("couple_student") == 1
-    assert set(again) == {"redi_student", "sample", "score", "tabulate", "plot", "report"}
+    assert set(again) == {"redi_student", "sample", "score", "factorization", "tabulate", "plot", "report"}
     assert all("mdlm" not in command for command in snakemake_jobs(stubs, "--config", "noise_dim=64"))

@@ -42,6 +42,13 @@ class Oracle(nn.Module):
         return weight.clamp(min=1e-300).log().flatten(0, 1)[positions]
 
 
+class Smoothed(Oracle):
+    """Conditionals mixed with the uniform distribution: marginals that err, positions that noise does not bind."""
+
+    def forward(self, z, positions, latent=None):
+        return torch.logaddexp(super().forward(z, positions) + math.log(0.9), torch.tensor(math.log(0.1 / self.words.letters)))
+
+
 class Carried(Oracle):
     """Theorem 4.2's student of {00, 11}: both positions write the letter that the first masked key chooses."""
 
@@ -99,6 +106,19 @@ def test_the_estimate_for_an_exact_model_is_its_total_correlation(words):
         half = 4 * errors[:, 0].std().item() / math.sqrt(count) + 1e-9
         assert errors[:, 0].mean().item() == pytest.approx(SubsetEntropies(words.table.numpy()).total_correlation(steps), abs=half)
         assert torch.equal(errors[:, 0], errors[:, 1])
+
+
+def test_the_parts_make_the_error():
+    words = draw_words(5, 3, 4, 1)
+    teacher, x = Oracle(words), words.table[torch.arange(600) % 5]
+    for student in (Smoothed(words), Smoothed(words, "infinite")):
+        found = path_errors(teacher, student, x, row_seeds(5, 0, 600), 2, [1, 8])
+        assert torch.allclose(found["correlation"] + found["marginals"] - found["dependence"], found["errors"][:, 1])
+        assert (found["marginals"].mean() > 0) and (found["dependence"].abs() < 1e-9).all()
+    noise = path_errors(Oracle(BINARY), Carried(BINARY, "infinite"), BINARY.table[:1].repeat(500, 1), row_seeds(5, 0, 500), 1, [64])
+    assert noise["correlation"].mean().item() == pytest.approx(LN2)
+    assert noise["dependence"].mean().item() == pytest.approx(LN2, abs=0.05)
+    assert noise["marginals"].mean().item() == pytest.approx(0, abs=0.02)
 
 
 def test_the_joint_of_an_exact_teacher_is_the_datas_likelihood():

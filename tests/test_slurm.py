@@ -34,8 +34,11 @@ RULES = {
     "score",
     "score_teacher",
     "synthetic",
+    "dictionary",
+    "factorization",
+    "factorization_teacher",
 }
-ON_GPU = RULES - {"tokenize_pack", "adopt", "synthetic"}
+ON_GPU = RULES - {"tokenize_pack", "adopt", "synthetic", "dictionary"}
 
 
 @pytest.fixture(scope="module")

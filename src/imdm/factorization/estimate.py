@@ -13,6 +13,10 @@ has, over x_S, the mean KL(p_T || mean over M noises of the product). Its proper
 - With noise, the logarithm of a mean over M draws lies below that of the full mean, on average (Jensen): the estimate is
   too high and falls with M, to KL(p_T || model). M = 1 is the product given the noise; the fall from there to the largest M
   is a lower bound of what the noise buys. Positions |S| or a sharp student need many draws, so compare several M.
+- It is a sum of three parts, each a mean over x_S: the teacher's total correlation, log p_T(x_S) - sum_l log p_T(x_l), which
+  no model with one mask removes (`correlation`); plus how far the model's single positions are from the teacher's,
+  sum_l log p_T(x_l) - sum_l log mean_m p_theta(x_l) (`marginals`, no less than 0 but for chance); minus the dependence between
+  positions that the noise brings, log mean_m prod_l - sum_l log mean_m (`dependence`, 0 with one mask; too low as above).
 - The teacher's own errors are in all models' numbers alike. Contexts are real text, not the model's own. The order of the
   teacher's steps is random, so p_T is that order's joint; an exact teacher's would not depend on it.
 - Draws are common: for all models the same blocks, positions, orders and x_S, so that differences have less variance
@@ -37,6 +41,8 @@ from imdm.models.dit import Network
 from imdm.sampling.categorical import draw
 from imdm.sampling.sampler import unmasking_steps
 
+PARTS = ("correlation", "marginals", "dependence")
+
 
 def check_teacher(config: NetworkConfig, origin: str) -> None:
     """Refuse a teacher whose conditionals depend on noise.
@@ -44,7 +50,7 @@ def check_teacher(config: NetworkConfig, origin: str) -> None:
     Raises:
         UserError: it has noise or a latent.
     """
-    if config.mask != "single" or config.latent_hidden is not None:
+    if noisy(config):
         raise UserError(f"{origin} has noise or a latent, so its joint is no chain of its outputs; give a --teacher with a single mask.")
 
 
@@ -76,15 +82,33 @@ def chain_draws(teacher: Network, z: Tensor, now: Tensor, order: Tensor, u: Tens
     return z, total
 
 
-def product_log_probability(student: Network, z: Tensor, now: Tensor, tokens: Tensor, latent: Tensor | None) -> Tensor:
-    """log of the product over `now` of the student's probabilities of `tokens` in one step, given its noise: float64 [B]."""
-    chosen = now.flatten().nonzero().squeeze(1)
-    found = _log_probabilities(student(z, chosen, latent), tokens.flatten()[chosen])
-    return torch.zeros(len(z), dtype=torch.float64, device=z.device).index_add(0, chosen // z.shape[1], found)
+def one_step(network: Network, x: Tensor, masked: Tensor, chosen: Tensor, tokens: Tensor, seeds: Tensor, draws: int) -> Tensor:
+    """log-probabilities of `tokens` in one step from x with fresh mask states at `masked`, given each of M noise draws.
+
+    Args:
+        chosen: flat indices into B*L, int64 [n].
+        tokens: int64 [n].
+        seeds: int64 [B], of the noise.
+        draws: M; a network without noise gets one.
+
+    Returns:
+        float64 [n, M].
+    """
+    found = []
+    for m in range(draws if noisy(network.config) else 1):
+        own = bits(seeds, Stream.FRESH, m)
+        latent = uniform(bits(own, Stream.LATENT)) if network.config.latent_hidden is not None else None
+        found.append(_log_probabilities(network(mask_where(x, masked, own, network.config.vocab_size), chosen, latent), tokens))
+    return torch.stack(found, 1)
+
+
+def noisy(config: NetworkConfig) -> bool:
+    """Whether one step depends on more than the visible tokens."""
+    return config.mask != "single" or config.latent_hidden is not None
 
 
 def log_mean_exp(values: Tensor, size: int) -> Tensor:
-    """log of the mean of exp over groups of `size` of [B, M] values, averaged over the M // size groups: [B]."""
+    """log of the mean of exp over groups of `size` of [n, M] values, averaged over the M // size groups: [n]."""
     groups = values.unflatten(1, (-1, size))
     return (groups.logsumexp(-1) - math.log(size)).mean(-1)
 
@@ -99,30 +123,35 @@ def path_errors(teacher: Network, student: Network, x: Tensor, seeds: Tensor, st
         sizes: numbers M of noise draws, each a divisor of the last.
 
     Returns:
-        joint: log p_T [B]; errors: KL terms [B, len(sizes)], all columns equal for a student without noise; float64.
+        errors: [B, len(sizes)], all columns equal for a student without noise; correlation, marginals and dependence, the
+        parts of its last column, and joint, log p_T: [B]. All float64.
     """
-    config, length = student.config, x.shape[1]
+    vocab, length = student.config.vocab_size, x.shape[1]
     positions = torch.arange(length, device=x.device)
     order = uniform(bits(seeds[:, None], Stream.UNMASK, positions))
     u = uniform(bits(seeds[:, None], Stream.TOKEN, positions))
     at = unmasking_steps(order, steps)
-    noisy = config.mask != "single" or config.latent_hidden is not None
-    joint = torch.zeros(len(x), dtype=torch.float64, device=x.device)
-    errors = torch.zeros(len(x), len(sizes), dtype=torch.float64, device=x.device)
+    zeros = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    sums = {"errors": zeros[:, None].repeat(1, len(sizes))} | {name: zeros.clone() for name in PARTS} | {"joint": zeros.clone()}
     for step in range(steps):
         now, masked = at == step, at >= step
         rows = now.any(1).nonzero().squeeze(1)
         if not len(rows):
             continue
-        now, masked, start = now[rows], masked[rows], x[rows]
-        z = mask_where(start, masked, seeds[rows], config.vocab_size)
-        written, found = chain_draws(teacher, z, now, order[rows], u[rows])
-        products = []
-        for m in range(sizes[-1] if noisy else 1):
-            own = bits(seeds[rows], Stream.FRESH, step, m)
-            latent = uniform(bits(own, Stream.LATENT)) if config.latent_hidden is not None else None
-            products.append(product_log_probability(student, mask_where(start, masked, own, config.vocab_size), now, written, latent))
-        products = torch.stack(products, 1)
-        joint[rows] += found
-        errors[rows] += torch.stack([found - log_mean_exp(products, min(size, products.shape[1])) for size in sizes], 1)
-    return {"joint": joint, "errors": errors}
+        now, masked, start, own = now[rows], masked[rows], x[rows], bits(seeds[rows], Stream.SUBSTEP, step)
+        written, joint = chain_draws(teacher, mask_where(start, masked, own, vocab), now, order[rows], u[rows])
+        chosen = now.flatten().nonzero().squeeze(1)
+        about = (start, masked, chosen, written.flatten()[chosen], own)
+
+        def of_rows(values: Tensor, chosen: Tensor = chosen, count: int = len(rows)) -> Tensor:
+            """Sum over the positions of each row."""
+            return values.new_zeros(count, *values.shape[1:]).index_add(0, chosen // length, values)
+
+        taught, made = one_step(teacher, *about, 1), one_step(student, *about, sizes[-1])
+        alone, single = of_rows(taught).squeeze(1), of_rows(log_mean_exp(made, made.shape[1]))
+        models = [log_mean_exp(of_rows(made), min(size, made.shape[1])) for size in sizes]
+        found = {"errors": joint[:, None] - torch.stack(models, 1), "joint": joint}
+        found |= {"correlation": joint - alone, "marginals": alone - single, "dependence": models[-1] - single}
+        for name, value in found.items():
+            sums[name][rows] += value
+    return sums

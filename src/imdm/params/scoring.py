@@ -62,7 +62,9 @@ class Factorization(Block):
     sequences: Positive = Field(64, description="held-out blocks")
     split: Literal["valid", "test"] = Field("valid", description="whose blocks")
     noise_draws: list[Positive] = Field(
-        [1, 4, 16], min_length=1, description="M, noise draws in the mean over noise, ascending, each a divisor of the last; 1 is without a mean"
+        [1, 4, 16],
+        min_length=1,
+        description="M, noise draws in the mean over noise, ascending, each a divisor of the last; 1 is without a mean",
     )
     batch_size: Positive = Field(64, description="sequences at once; the result does not depend on it")
     bootstrap: Positive = Field(1000, description="bootstrap resamples of the 95% intervals")

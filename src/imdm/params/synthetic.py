@@ -93,7 +93,7 @@ class Dictionary(SmallNetwork):
             most = min(self.letters**cell.length, self.samples, self.random.pairs, self.driven.pairs, cell.pairs or cell.words)
             if cell.words > most:
                 raise ValueError(
-                    f"cells[{number}].words is {cell.words}; letters^length, samples and the pairs of each rectification must be at least that"
+                    f"cells[{number}].words is {cell.words}; letters^length, samples, random.pairs and driven.pairs must be at least that"
                 )
         return self
 

@@ -103,7 +103,13 @@ class Graph:
 
     def tables(self) -> str:
         scores = [self.scores(model) for model in self._main()]
-        return self._add("tabulate", "tables", *scores, self.judge(), self.reference(), self._add("synthetic", "synthetic"))
+        errors = [self.factorization(model) for model in self._main()]
+        alone = [self._add(name, name) for name in ("synthetic", "dictionary")]
+        return self._add("tabulate", "tables", *scores, *errors, self.judge(), self.reference(), *alone)
+
+    def factorization(self, model: str) -> str:
+        waits = (self.data(), self.model(model), self.model(TEACHER))
+        return self._add("factorization", f"factorization/{model}", *waits, model=model)
 
     def figures(self) -> str:
         return self._add("plot", "figures", self.tables())

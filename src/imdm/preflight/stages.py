@@ -23,7 +23,7 @@ from imdm.preflight.cost import (
 from imdm.preflight.data import Packed
 from imdm.preflight.jobs import Job
 from imdm.preflight.judge import judge_shape
-from imdm.preflight.shape import Shape, network_config
+from imdm.preflight.shape import Pass, Shape, network_config
 
 MATCH_TRIALS = 7  # temperatures that match tries at each number of steps before it samples
 HELD_OUT_TOKENS = 2**20  # for the perplexity of the judge itself
@@ -68,7 +68,9 @@ class StageCosts:
             "load_judge": lambda job: judging(self.judge, max(1, HELD_OUT_TOKENS // self.length), self.length, params.scoring),
             "reference": self._reference,
             "score": self._score,
+            "factorization": self._factorization,
             "synthetic": self._synthetic,
+            "dictionary": self._dictionary,
         }
 
     def of(self, job: Job) -> Cost:
@@ -129,6 +131,31 @@ class StageCosts:
     def _tokenize_pack(self, job: Job) -> Cost:
         tokens = self.packed.tokens
         return Cost(tokens, disk=2 * tokens, cpu_seconds=tokens / TOKENS_PER_SECOND / self.params.corpus.workers)
+
+    def _factorization(self, job: Job) -> Cost:
+        """The teacher writes each position in a call of its own; it and the student read every transition, the student M times."""
+        settings, shape = self.params.factorization, self.shape(job)
+        teacher = self.shape(replace(job, model=TEACHER))
+        draws = 1 if shape.config.mask == "single" else settings.noise_draws[-1]
+        found = []
+        for steps in settings.steps:
+            chain, whole = settings.sequences * self.length, settings.sequences * min(steps, self.length)
+            calls = -(-settings.sequences // settings.batch_size)
+            found.append(generation(teacher, settings.sequences, self.length, self.length, settings.batch_size, 0))
+            written = Pass(whole, chain, 0, calls * steps)
+            read = Pass(draws * whole, draws * chain, draws * whole * self.length / 2, draws * calls * steps)
+            blocks = calls * steps * (teacher.config.blocks + draws * shape.config.blocks)
+            found.append(Cost(flops=teacher.forward(written) + shape.forward(read), blocks=blocks))
+        return together(found)
+
+    def _dictionary(self, job: Job) -> Cost:
+        """Teacher and students of every cell and seed; a noise-driven student counts the sampling of its many couplings too."""
+        settings = self.params.dictionary
+        lengths = {"mdm": settings.random.steps, "imdm": settings.random.steps}
+        steps = sum(
+            settings.teacher_steps + sum(lengths.get(name, 2 * settings.driven.steps) for name in cell.models) for cell in settings.cells
+        )
+        return Cost(cpu_seconds=SYNTHETIC_STEP * steps * len(settings.seeds) / settings.workers)
 
     def _synthetic(self, job: Job) -> Cost:
         settings = self.params.synthetic

@@ -24,6 +24,10 @@ CAPTIONS = {
     "Above: this run, with 95% intervals (MAUVE: one standard deviation over k-means seeds to either side); below: the paper's values "
     "(OpenWebText, 170M parameters, GPT-2 Large).",
     "figure05": "Figure 5. The same against the paper's 860M models.",
+    "factorization": "Factorization error of Eq. 6 on held-out blocks against sampling steps, lower is better, with 95% intervals. Models "
+    "with noise: the mean over the largest number of noise draws, an upper bound. Teacher: the total correlation of what it writes in one step.",
+    "dictionary": "Dictionary task: valid samples against the number of words at each step count, and in one step against each setting that was "
+    "varied, with 95% intervals (several seeds: least and largest).",
     "training": "Training losses in nats: faint as logged, bold smoothed. Rounds of SDTT and Di4C follow one another; each starts from the "
     "student of the round before, so its loss is measured against a new target. Dashed: from scratch, or ReDi after SDTT; dash-dotted: "
     "fine-tuned.",
@@ -143,16 +147,21 @@ def _trade(axes: Axes, rows: list[Row], model: str, tint: str, style: dict[str, 
             axes.annotate(str(ppl.steps), (entropy.value, ppl.value), (4, 3), textcoords="offset points", fontsize=6, color=tint)
 
 
-def draw_all(rows: list[Row], logs: dict[str, Path], folder: Path) -> None:
-    """Write figure02 and frontier, and training where there are logs, each as PNG and SVG.
+def draw_all(rows: list[Row], dictionary: Path, logs: dict[str, Path], folder: Path) -> None:
+    """Write figure02, frontier, factorization and dictionary, and training where there are logs, each as PNG and SVG.
 
     Args:
+        dictionary: dictionary.csv.
         logs: train_log.csv by model: teacher, judge, VARIANT/RECIPE.
     """
+    from imdm.report.dictionary import draw_dictionary
+    from imdm.report.factorization import draw_factorization
     from imdm.report.training import training
 
     with styled():
         figure02(rows, folder / "figure02")
         frontier(rows, folder / "frontier")
+        draw_factorization(rows, folder / "factorization")
+        draw_dictionary(dictionary, folder / "dictionary")
         if logs:
             training(logs, folder / "training")

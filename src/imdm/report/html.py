@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
 from imdm.exhibits.plan import MAIN, PAGES
+from imdm.report.dictionary import dictionary_reading, dictionary_view
+from imdm.report.factorization import factorization_reading, factorization_view
 from imdm.report.figures import CAPTIONS
 from imdm.report.provenance import commands, duration, machines, parameters, read_metas, timings
 from imdm.report.render import parse_markdown
@@ -145,6 +147,10 @@ def render(data: Path, tables: Path, figures: Path, samples: Path, run: str, par
             summary=sentences(rows),
             ratios=ratios(rows),
             tables={view.name: view for view in views(rows) if view.rows},
+            dictionary=dictionary_view(rows),
+            dictionary_reading=dictionary_reading(rows),
+            factorization=factorization_view(rows),
+            factorization_reading=factorization_reading(rows),
             exhibits=read_exhibits(tables, figures),
             figures={figure["name"]: figure for figure in read_figures(figures)},
             samples=embedded_json(shown),

@@ -11,12 +11,14 @@ NAMES = {
     "mdlm": "MDLM",
     "imdm": "IMDM",
     "imdm-driven": "IMDM, noise-driven couplings",
+    "imdm-driven-any-order": "IMDM, noise-driven in any order",
     "random": "Random sequence",
     "teacher": "Teacher, not distilled",
     "test text": "Real text",
 }
 METRICS = {
     "validity_pct": "Validity (%)",
+    "coverage_pct": "Coverage (%)",
     "token_entropy_nats": "Token entropy (nats)",
     "error_valid_mass_nats": "Error, valid mass (nats)",
     "error_kl_nats": "Error, KL (nats)",

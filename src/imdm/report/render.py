@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from imdm.report.dictionary import dictionary_view
+from imdm.report.factorization import factorization_view
 from imdm.report.rows import Row, find, select, write_rows
 from imdm.report.summary import verdict
 from imdm.report.views import DAGGER, Cell, View, number, table01, table02, table04, table05
 
-_FILES = {"1": table01, "2": table02, "4": table04, "5": table05}
+_FILES = {"1": table01, "2": table02, "4": table04, "5": table05, "dictionary": dictionary_view, "factorization": factorization_view}
 
 
 def markdown(view: View) -> str:
@@ -72,7 +74,7 @@ def write_table(folder: Path, rows: list[Row], view: View) -> None:
 
 
 def write_tables(folder: Path, rows: list[Row]) -> None:
-    """Write tables.csv, and tableNN.csv, .md and .tex of Tables 1, 2, 4 and 5."""
+    """Write tables.csv, and NAME.csv, .md and .tex of Tables 1, 2, 4 and 5, the dictionary task and the factorization error."""
     write_rows(folder / "tables.csv", rows)
     for table, make in _FILES.items():
         view = make(rows)

@@ -86,7 +86,8 @@ def teacher(sizes: SmallNetwork, words: Words, seed: int) -> Network:
 def couplings(network: Network, words: Words, how: Rectify, draws: str, seed: int) -> tuple[Tensor, Tensor]:
     """Full-mask couplings of the teacher with equally many near each word, as far as twice as many completions hold them.
 
-    A completion counts for the word that it is nearest to; its errors are passed on, as on text. Balanced, since a few hundred random outcomes of {00, 11} miss 50:50 by several percent, which the student would copy.
+    A completion counts for the word that it is nearest to; its errors are passed on, as on text. Balanced, since a few
+    hundred random outcomes of {00, 11} miss 50:50 by several percent, which the student would copy.
 
     Returns:
         (states z int64 [n, L], completions x int64 [n, L]); n is at most how.pairs.
