@@ -14,6 +14,8 @@ from imdm.report.samples import BREAK, Speller, byte_of_character
 from imdm.report.style import styled
 from imdm.report.training import read_log, training
 
+FIGURES = ("figure02", "frontier", "dictionary", "factorization", "training")
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -26,9 +28,20 @@ def page(run: Path) -> str:
 
 
 def test_figures_are_there_and_deterministic(run, tmp_path):
-    files = {f"{name}.{suffix}" for name in ("figure02", "frontier", "training") for suffix in ("png", "svg")}
+    files = {f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg")}
     assert {path.name for path in (run / "figures").iterdir()} == files | {"figure02.meta.json"}
-    assert fake_run.stage("plot", "--tables", f"{run}/tables/tables.csv", "--out", f"{tmp_path}/figures/figure02.png") == 0
+    assert (
+        fake_run.stage(
+            "plot",
+            "--tables",
+            f"{run}/tables/tables.csv",
+            "--dictionary",
+            f"{run}/dictionary/dictionary.csv",
+            "--out",
+            f"{tmp_path}/figures/figure02.png",
+        )
+        == 0
+    )
     assert not (tmp_path / "figures" / "training.svg").exists()  # no --logs
     for name in ("figure02.svg", "figure02.png", "frontier.svg"):
         assert (tmp_path / "figures" / name).read_bytes() == (run / "figures" / name).read_bytes()

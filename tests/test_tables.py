@@ -65,11 +65,11 @@ def test_paper_tables_are_complete():
 
 
 def test_tidy_files_have_the_columns_and_come_back(run, rows, tmp_path):
-    for name in ("tables", "table01", "table02", "table04", "table05"):
+    for name in ("tables", "table01", "table02", "table04", "table05", "dictionary", "factorization"):
         with (run / "tables" / f"{name}.csv").open() as file:
             reader = csv.DictReader(file)
             assert tuple(reader.fieldnames) == COLUMNS and list(reader)
-    assert {row.table for row in rows} == {"1", "2", "4", "5", "quality", "models"}
+    assert {row.table for row in rows} == {"1", "2", "4", "5", "quality", "models", "dictionary", "factorization"}
     write_rows(tmp_path / "again.csv", rows)
     assert read_rows(tmp_path / "again.csv") == rows
 
