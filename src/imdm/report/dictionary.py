@@ -70,9 +70,9 @@ def dictionary_view(rows: list[Row]) -> View:
     caption = (
         "K words of L letters, drawn at random and equally likely. Validity: samples that are words, with 95% intervals (several seeds: "
         "least and largest). Coverage: different words among K samples over the number expected of the data. Error, KL: KL(data || mean "
-        f"over noise of one step), exact over words, over noise by draws (too high by at most {bias:.2g} nats on average); valid mass: mean over "
-        "noise of -ln P(a word). Total correlation: what no model with one mask goes below in one step; Theorem 4.1's bound on it is one "
-        "pair's mutual information, far lower for longer words."
+        f"over noise of one step), exact over words, over noise by draws (too high by at most {bias:.2g} nats on average); valid mass: "
+        "mean over noise of -ln P(a word). Total correlation: what no model with one mask goes below in one step; Theorem 4.1's bound on it is "
+        "one pair's mutual information, far lower for longer words."
     )
     heads += ["Total correlation of the data", "Theorem 4.1's bound"]
     return View(TABLE, "Dictionary task", caption, ["Cell", "Model", *heads], body)

@@ -27,8 +27,8 @@ CAPTIONS = {
     "factorization": "Factorization error of Eq. 6 on held-out blocks against sampling steps, lower is better, with 95% intervals. Models "
     "with noise: the mean over the largest number of noise draws, an upper bound. Teacher: the total correlation of what it "
     "writes in one step.",
-    "dictionary": "Dictionary task: valid samples against the number of words at each step count, and in one step against each setting that "
-    "was varied, with 95% intervals (several seeds: least and largest).",
+    "dictionary": "Dictionary task: valid samples against the number of words at each step count, and in one step against each setting "
+    "that was varied, with 95% intervals (several seeds: least and largest).",
     "training": "Training losses in nats: faint as logged, bold smoothed. Rounds of SDTT and Di4C follow one another; each starts from the "
     "student of the round before, so its loss is measured against a new target. Dashed: from scratch, or ReDi after SDTT; dash-dotted: "
     "fine-tuned.",

@@ -1,1 +1,1 @@
-"""The {00, 11} task of the paper's Tables 1 and 2: the smallest text that one MDM step can't write."""
+"""Texts whose every probability is exact: {00, 11} of the paper's Tables 1 and 2, and dictionaries between it and text."""
