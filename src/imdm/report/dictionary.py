@@ -68,11 +68,11 @@ def dictionary_view(rows: list[Row]) -> View:
         body.append([Cell(setting), Cell(name_of(model)), *cells, *map(value_cell, own)])
     bias = max((row.value for row in rows if row.metric == "kl_bias_nats"), default=0.0)
     caption = (
-        "K words of L letters, drawn at random and equally likely. Validity: samples that are words, with 95% intervals (several seeds: "
-        "least and largest). Coverage: different words among K samples over the number expected of the data. Error, KL: KL(data || mean "
-        f"over noise of one step), exact over words, over noise by draws (too high by at most {bias:.2g} nats on average); valid mass: "
-        "mean over noise of -ln P(a word). Total correlation: what no model with one mask goes below in one step; Theorem 4.1's bound on it is "
-        "one pair's mutual information, far lower for longer words."
+        "K words of L letters, drawn at random and equally likely. Validity: samples that are words, with 95% intervals (several "
+        "seeds: least and largest). Coverage: different words among K samples over the number expected of the data. Error, KL: "
+        "KL(data || mean over noise of one step), exact over words, over noise by draws (too high by at most "
+        f"{bias:.2g} nats on average); valid mass: mean over noise of -ln P(a word). Total correlation: what no model with one mask "
+        "goes below in one step; Theorem 4.1's bound on it is one pair's mutual information, far lower for longer words."
     )
     heads += ["Total correlation of the data", "Theorem 4.1's bound"]
     return View(TABLE, "Dictionary task", caption, ["Cell", "Model", *heads], body)
