@@ -13,8 +13,9 @@ import pytest
 import fake_run
 from html_page import Page
 from imdm.exhibits.build import contrary
-from imdm.exhibits.plan import MAIN, PAGES, needs, target
+from imdm.exhibits.plan import PAGES, needs, target
 from imdm.params import load_params
+from imdm.report.names import MAIN
 from imdm.report.paper import paper_rows
 from imdm.report.render import parse_markdown
 from imdm.report.rows import Row, find, read_rows

@@ -13,9 +13,10 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 from imdm.artifact import sha256
 from imdm.errors import UserError
-from imdm.exhibits.plan import MAIN, PAGES, TEACHER, needs, target
+from imdm.exhibits.plan import PAGES, TEACHER, needs, target
 from imdm.job import LIBRARIES, code_digest, library_version, resolve
 from imdm.params import PUBLIC, RECIPES, load_params, parse_recipe
+from imdm.report.names import MAIN
 
 
 def overrides(tree, prefix=""):
@@ -49,7 +50,21 @@ if FILE.resolve() != Path("params.yaml").resolve():
 # The exhibits that stand alone; tabulate and plot make the others.
 EXHIBITS = [*(f"table{number:02}" for number in range(1, 15)), *(f"figure{number:02}" for number in range(2, 14))]
 EXHIBITS = [name for name in EXHIBITS if name not in MAIN]
-TABLES = ["table01", "table02", "table04", "table05", "dictionary", "factorization"]  # of tabulate
+# What tabulate and plot make besides tables.csv and Figure 2, with its label in Snakemake's report.
+TABLES = {
+    "table01": "Table 1",
+    "table02": "Table 2",
+    "table04": "Table 4",
+    "table05": "Table 5",
+    "dictionary": "dictionary task",
+    "factorization": "factorization error",
+}
+FIGURES = {
+    "frontier": "Gen-PPL and entropy",
+    "training": "training losses",
+    "dictionary": "dictionary task",
+    "factorization": "factorization error",
+}
 
 
 class Unkeyed(dict):
@@ -174,3 +189,8 @@ def shards(kind, file):
 def exhibit_inputs(wildcards):
     """The files that a table or figure of the paper needs."""
     return [f"<results>/{file}" for file in needs(PARAMS, wildcards.exhibit).files()]
+
+
+def exhibit_labels(wildcards):
+    """What Snakemake's report calls an exhibit: table09 is Table 9."""
+    return {"file": re.sub(r"([a-z]+)0*(\d+)", lambda name: f"{name[1].capitalize()} {name[2]}", wildcards.exhibit)}

@@ -8,9 +8,13 @@ rule tabulate:
         dictionary="<results>/dictionary/dictionary.csv",
         factorization=expand("<results>/factorization/{model}/factorization.json", model=all_models()),
     output:
-        expand("<results>/tables/{table}.{suffix}", table=TABLES, suffix=["csv", "md", "tex"]),
+        expand("<results>/tables/{table}.{suffix}", table=TABLES, suffix=["md", "tex"]),
+        [
+            report(f"<results>/tables/{table}.csv", caption=f"../report/{table}.rst", category="Tables", labels={"file": title})
+            for table, title in TABLES.items()
+        ],
         "<results>/tables/tables.meta.json",
-        tables=report("<results>/tables/tables.csv", caption="../report/tables.rst", category="Tables"),
+        tables=report("<results>/tables/tables.csv", caption="../report/tables.rst", category="Tables", labels={"file": "all values"}),
     log:
         "<logs>/tabulate.log",
     benchmark:
@@ -35,17 +39,14 @@ rule plot:
         dictionary="<results>/dictionary/dictionary.csv",
         logs=training_logs(),
     output:
-        report("<results>/figures/frontier.png", caption="../report/frontier.rst", category="Figures"),
-        report("<results>/figures/training.png", caption="../report/training.rst", category="Figures"),
-        report("<results>/figures/dictionary.png", caption="../report/dictionary.rst", category="Figures"),
-        report("<results>/figures/factorization.png", caption="../report/factorization.rst", category="Figures"),
+        [
+            report(f"<results>/figures/{name}.png", caption=f"../report/{name}.rst", category="Figures", labels={"file": title})
+            for name, title in FIGURES.items()
+        ],
         "<results>/figures/figure02.svg",
-        "<results>/figures/frontier.svg",
-        "<results>/figures/dictionary.svg",
-        "<results>/figures/factorization.svg",
-        "<results>/figures/training.svg",
+        expand("<results>/figures/{name}.svg", name=FIGURES),
         "<results>/figures/figure02.meta.json",
-        figure=report("<results>/figures/figure02.png", caption="../report/figure02.rst", category="Figures"),
+        figure=report("<results>/figures/figure02.png", caption="../report/figure02.rst", category="Figures", labels={"file": "Figure 2"}),
     log:
         "<logs>/plot.log",
     benchmark:
@@ -70,7 +71,9 @@ rule exhibit_table:
         "<results>/tables/{exhibit}.md",
         "<results>/tables/{exhibit}.tex",
         "<results>/tables/{exhibit}.meta.json",
-        exhibit=report("<results>/tables/{exhibit}.csv", caption="../report/exhibit.rst", category="The paper's tables"),
+        exhibit=report(
+            "<results>/tables/{exhibit}.csv", caption="../report/exhibit.rst", category="The paper's tables", labels=exhibit_labels
+        ),
     log:
         "<logs>/exhibit/{exhibit}.log",
     benchmark:
@@ -92,7 +95,9 @@ use rule exhibit_table as exhibit_figure with:
     output:
         "<results>/figures/{exhibit}.svg",
         "<results>/figures/{exhibit}.meta.json",
-        exhibit=report("<results>/figures/{exhibit}.png", caption="../report/exhibit.rst", category="The paper's figures"),
+        exhibit=report(
+            "<results>/figures/{exhibit}.png", caption="../report/exhibit.rst", category="The paper's figures", labels=exhibit_labels
+        ),
     wildcard_constraints:
         exhibit=alternatives(name for name in EXHIBITS if name.startswith("figure") and name not in PAGES),
 
@@ -101,7 +106,9 @@ use rule exhibit_table as exhibit_page with:
     output:
         "<results>/figures/{exhibit}.txt",
         "<results>/figures/{exhibit}.meta.json",
-        exhibit=report("<results>/figures/{exhibit}.html", caption="../report/exhibit.rst", category="The paper's samples"),
+        exhibit=report(
+            "<results>/figures/{exhibit}.html", caption="../report/exhibit.rst", category="The paper's samples", labels=exhibit_labels
+        ),
     wildcard_constraints:
         exhibit=alternatives(PAGES),
 
@@ -114,7 +121,7 @@ rule report:
         samples=expand("<results>/samples/{model}/samples.safetensors", model=all_models()),
     output:
         "<results>/report.meta.json",
-        page="<results>/report.html",
+        page=report("<results>/report.html", caption="../report/page.rst", category="Pages", labels={"file": "results"}),
     log:
         "<logs>/report.log",
     benchmark:
@@ -141,7 +148,9 @@ use rule report as paper_report with:
         exhibits=[f"<results>/{target(exhibit)}" for exhibit in PARAMS.paper.exhibits],
     output:
         "<results>/paper.meta.json",
-        page="<results>/paper.html",
+        page=report(
+            "<results>/paper.html", caption="../report/page.rst", category="Pages", labels={"file": "results and the paper's exhibits"}
+        ),
     log:
         "<logs>/paper_report.log",
     benchmark:
@@ -159,8 +168,8 @@ if not OPTIONS:
             touch("<logs>/registered"),
         log:
             "<logs>/register.log",
+        localrule: True
         conda:
             "../../environment.yml"
-        localrule: True
         shell:
             "dvc commit --force > {log} 2>&1"

@@ -102,4 +102,3 @@ rule match:
         options=options,
     shell:
         "python stages/match.py --model {input.model} --target {input.target} --out {params.out}{params.options} > {log} 2>&1"
-

@@ -2,10 +2,10 @@ rule judge:
     input:
         data="<data>/dataset.json",
     output:
+        **judge_weights(),
         judge="<results>/judge/judge.json",
         train_log="<results>/judge/train_log.csv",
         meta="<results>/judge/meta.json",
-        **judge_weights(),
     log:
         "<logs>/judge.log",
     conda:

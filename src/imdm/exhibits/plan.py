@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from imdm.errors import UserError
 from imdm.params import Params
+from imdm.report.names import MAIN
 
-MAIN = ("table01", "table02", "table04", "table05", "figure02")  # made by tabulate and plot
 PAGES = ("figure04", *(f"figure{number:02}" for number in range(6, 14)))  # samples to read
 TEACHER = "teacher"
 

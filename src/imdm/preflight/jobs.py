@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from imdm.exhibits.plan import MAIN, TEACHER, needs
+from imdm.exhibits.plan import TEACHER, needs
 from imdm.params import PUBLIC, Params, parse_recipe
+from imdm.report.names import MAIN
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
-from imdm.exhibits.plan import MAIN, PAGES
 from imdm.report.dictionary import dictionary_reading, dictionary_view
 from imdm.report.factorization import factorization_reading, factorization_view
 from imdm.report.figures import CAPTIONS
+from imdm.report.names import MAIN
 from imdm.report.provenance import commands, duration, machines, parameters, read_metas, timings
 from imdm.report.render import parse_markdown
 from imdm.report.rows import Row, read_rows
@@ -83,7 +83,7 @@ class Exhibits:
 def read_exhibits(tables: Path, figures: Path) -> Exhibits:
     """Find the exhibits in a run's folders of tables and figures."""
     made = {path.stem: path for path in sorted(tables.glob("table*.md")) if path.stem not in MAIN}
-    pages = [path.read_text(encoding="utf-8") for path in sorted(figures.glob("figure*.html")) if path.stem in PAGES]
+    pages = [path.read_text(encoding="utf-8") for path in sorted(figures.glob("figure*.html"))]
     return Exhibits(
         [parse_markdown(path.read_text(encoding="utf-8"), name) for name, path in made.items()],
         [path.stem for path in sorted(figures.glob("figure*.svg")) if path.stem not in MAIN],

@@ -6,6 +6,7 @@ from imdm.params import PUBLIC, parse_recipe
 
 BASELINE = "mdlm"
 TEACHER = "teacher"
+MAIN = ("table01", "table02", "table04", "table05", "figure02")  # exhibits that tabulate and plot make
 NAMES = {
     "mdm": "MDM",
     "mdlm": "MDLM",

@@ -1,0 +1,145 @@
+"""Draws docs/architecture.md from the code: `python docs/architecture.py`.
+
+The stages are drawn from Snakemake's rule graph, the library from its imports. LAYERS is the one list that says which
+part of the library may import which; tests/test_architecture.py holds the code to it.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = "docs/architecture.md"
+Graph = dict[str, set[str]]  # a node, and what it points to
+
+# From the bottom up. A package or module of src/imdm imports from the lines above its own, never from its own line.
+LAYERS = (
+    ("errors",),
+    ("params", "artifact", "shards", "diffusion"),
+    ("data", "job", "runtime", "schema"),
+    ("chunks", "models"),
+    ("sampling", "scoring"),
+    ("distill",),
+    ("training", "synthetic"),
+    ("report",),
+    ("exhibits",),
+    ("preflight",),
+)
+
+TARGETS = {
+    "all": "What `snakemake all` and `dvc repro` run",
+    "paper": "What `snakemake paper` runs: every table and figure of the paper",
+}
+_TEXT = """# Architecture
+
+Drawn from the code by `make docs`; a test fails where the two differ. An arrow that follows from others is left out.
+
+A stage is a script in `stages/`: arguments and files, no method. It calls the library in `src/imdm/`, which knows nothing of stages,
+Snakemake or DVC. `src/imdm/job.py` is around every stage: it checks the inputs' digests, hands over the parameters, and puts the output
+in place when all of it is there, with a `meta.json`. Stages meet in files alone.
+"""
+_MODULES = """## The library
+
+Each line of the list imports from the lines above it and never from its own, so there are no circles. The list is `LAYERS` in
+`docs/architecture.py`; `tests/test_architecture.py` holds every import to it, also those inside functions.
+"""
+_STAGES = """## Stages and what they use
+
+Parameters are those that the stage reads, and no other reaches its output (`READS` in `src/imdm/job.py`).
+"""
+
+
+def imports(file: Path) -> set[str]:
+    """Every module of the library that a file imports, inside functions too, as `imdm.package.module`."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if _is_module(name) else node.module for name in names}
+    return {name for name in found if name.startswith("imdm.")}
+
+
+def _is_module(name: str) -> bool:
+    path = ROOT / "src" / Path(*name.split("."))
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def module_graph() -> Graph:
+    """Every module of the library and the modules that it imports."""
+    files = sorted((ROOT / "src/imdm").rglob("*.py"))
+    named = {".".join(file.relative_to(ROOT / "src").with_suffix("").parts).removesuffix(".__init__"): file for file in files}
+    return {name: imports(file) - {name} for name, file in named.items() if name != "imdm"}
+
+
+def package_graph() -> Graph:
+    """The same between the library's packages and single modules, those of LAYERS."""
+    graph: Graph = {}
+    for name, imported in module_graph().items():
+        package = name.split(".")[1]
+        graph.setdefault(package, set()).update({other.split(".")[1] for other in imported} - {package})
+    return graph
+
+
+def rule_graph(target: str) -> Graph:
+    """Snakemake's rules behind a target, each with the rules that use its output."""
+    command = [sys.executable, "-m", "snakemake", "--nolock", "--forceall", "--rulegraph", "mermaid-js", "--", target]
+    text = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    names = dict(re.findall(r"(id\d+)\[(\w+)\]", text))
+    graph: Graph = {name: set() for name in names.values()}
+    for source, user in re.findall(r"(id\d+) --> (id\d+)", text):
+        graph[names[source]].add(names[user])
+    return graph
+
+
+def reduced(graph: Graph) -> Graph:
+    """Without the edges that follow from others; an edge from a node to itself stays."""
+    others = {node: users - {node} for node, users in graph.items()}
+    order = list(TopologicalSorter(others).static_order())  # refuses circles
+    reached: Graph = {}
+    for node in order:
+        reached[node] = set().union(others.get(node, ()), *(reached[user] for user in others.get(node, ())))
+    found = {node: users - set().union(*(reached[user] for user in users)) for node, users in others.items()}
+    return {node: users | (graph[node] & {node}) for node, users in found.items()}
+
+
+def mermaid(graph: Graph, direction: str) -> str:
+    """A Mermaid flow chart, the same text for the same graph."""
+    edges = [f"    {node} --> {other}" for node, others in sorted(reduced(graph).items()) for other in sorted(others)]
+    return "\n".join(["```mermaid", f"flowchart {direction}", *edges, "```"])
+
+
+def first_sentence(file: Path) -> str:
+    return (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0].rstrip(".")
+
+
+def document() -> str:
+    """The page."""
+    sys.path.insert(0, str(ROOT / "src"))
+    from imdm.job import READS
+
+    parts = [_TEXT, "## The stages\n"]
+    for target, words in TARGETS.items():
+        parts += [f"{words}:\n", mermaid(rule_graph(target), "TB"), ""]
+    parts += [_MODULES, mermaid(package_graph(), "BT"), "", "| layer | part | what |", "|---|---|---|"]
+    for number, layer in enumerate(LAYERS, 1):
+        for name in layer:
+            folder = ROOT / "src/imdm" / name
+            file, link = (folder / "__init__.py", f"{name}/") if folder.is_dir() else (folder.with_suffix(".py"), f"{name}.py")
+            parts.append(f"| {number} | [`{name}`](../src/imdm/{link}) | {first_sentence(file)} |")
+    parts += ["", _STAGES, "| stage | what | parts of the library | parameters |", "|---|---|---|---|"]
+    for file in sorted((ROOT / "stages").glob("[!_]*.py")):
+        used = ", ".join(sorted({name.split(".")[1] for name in imports(file)} - {"job"}))
+        keys = ", ".join(f"`{key}`" for key in READS.get(file.stem, ())) or "–"
+        parts.append(f"| [`{file.stem}`](../stages/{file.name}) | {first_sentence(file)} | {used} | {keys} |")
+    return "\n".join(parts) + "\n"
+
+
+if __name__ == "__main__":
+    (ROOT / PAGE).write_text(document(), encoding="utf-8")
