@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 from imdm.artifact import sha256
 from imdm.errors import UserError
 from imdm.exhibits.plan import PAGES, TEACHER, needs, target
+from imdm.exhibits.tables import describe
 from imdm.job import LIBRARIES, code_digest, library_version, resolve
 from imdm.params import PUBLIC, RECIPES, load_params, parse_recipe
 from imdm.report.names import MAIN
@@ -50,20 +51,20 @@ if FILE.resolve() != Path("params.yaml").resolve():
 # The exhibits that stand alone; tabulate and plot make the others.
 EXHIBITS = [*(f"table{number:02}" for number in range(1, 15)), *(f"figure{number:02}" for number in range(2, 14))]
 EXHIBITS = [name for name in EXHIBITS if name not in MAIN]
-# What tabulate and plot make besides tables.csv and Figure 2, with its label in Snakemake's report.
+# What tabulate and plot make besides tables.csv and Figure 2, with its labels in Snakemake's report.
 TABLES = {
-    "table01": "Table 1",
-    "table02": "Table 2",
-    "table04": "Table 4",
-    "table05": "Table 5",
-    "dictionary": "dictionary task",
-    "factorization": "factorization error",
+    "table01": {"file": "Table 01", "shows": "Synthetic task"},
+    "table02": {"file": "Table 02", "shows": "Synthetic task, the noise held"},
+    "table04": {"file": "Table 04", "shows": "Gen-PPL"},
+    "table05": {"file": "Table 05", "shows": "Entropy"},
+    "dictionary": {"file": "Dictionary task", "shows": "validity, coverage and errors by size"},
+    "factorization": {"file": "Factorization error", "shows": "conditional total correlation"},
 }
 FIGURES = {
-    "frontier": "Gen-PPL and entropy",
-    "training": "training losses",
-    "dictionary": "dictionary task",
-    "factorization": "factorization error",
+    "frontier": {"file": "Frontier", "shows": "Gen-PPL against entropy"},
+    "training": {"file": "Training", "shows": "losses"},
+    "dictionary": {"file": "Dictionary task", "shows": "validity by number of words"},
+    "factorization": {"file": "Factorization error", "shows": "conditional total correlation by steps"},
 }
 
 
@@ -192,5 +193,7 @@ def exhibit_inputs(wildcards):
 
 
 def exhibit_labels(wildcards):
-    """What Snakemake's report calls an exhibit: table09 is Table 9."""
-    return {"file": re.sub(r"([a-z]+)0*(\d+)", lambda name: f"{name[1].capitalize()} {name[2]}", wildcards.exhibit)}
+    """What Snakemake's report calls an exhibit: table09 is Table 09, with its title."""
+    name = wildcards.exhibit
+    labels = {"file": f"{name[:-2].capitalize()} {name[-2:]}"}
+    return labels | {"shows": describe(PARAMS, name).title} if name.startswith("table") else labels

@@ -8,13 +8,18 @@ rule tabulate:
         dictionary="<results>/dictionary/dictionary.csv",
         factorization=expand("<results>/factorization/{model}/factorization.json", model=all_models()),
     output:
-        expand("<results>/tables/{table}.{suffix}", table=TABLES, suffix=["md", "tex"]),
+        expand("<results>/tables/{name}.{suffix}", name=TABLES, suffix=["md", "tex"]),
         [
-            report(f"<results>/tables/{table}.csv", caption=f"../report/{table}.rst", category="Tables", labels={"file": title})
-            for table, title in TABLES.items()
+            report(f"<results>/tables/{name}.csv", caption=f"../report/{name}.rst", category="Tables", labels=labels)
+            for name, labels in TABLES.items()
         ],
         "<results>/tables/tables.meta.json",
-        tables=report("<results>/tables/tables.csv", caption="../report/tables.rst", category="Tables", labels={"file": "all values"}),
+        tables=report(
+            "<results>/tables/tables.csv",
+            caption="../report/tables.rst",
+            category="Tables",
+            labels={"file": "All tables", "shows": "one row a number"},
+        ),
     log:
         "<logs>/tabulate.log",
     benchmark:
@@ -40,13 +45,18 @@ rule plot:
         logs=training_logs(),
     output:
         [
-            report(f"<results>/figures/{name}.png", caption=f"../report/{name}.rst", category="Figures", labels={"file": title})
-            for name, title in FIGURES.items()
+            report(f"<results>/figures/{name}.png", caption=f"../report/{name}.rst", category="Figures", labels=labels)
+            for name, labels in FIGURES.items()
         ],
         "<results>/figures/figure02.svg",
         expand("<results>/figures/{name}.svg", name=FIGURES),
         "<results>/figures/figure02.meta.json",
-        figure=report("<results>/figures/figure02.png", caption="../report/figure02.rst", category="Figures", labels={"file": "Figure 2"}),
+        figure=report(
+            "<results>/figures/figure02.png",
+            caption="../report/figure02.rst",
+            category="Figures",
+            labels={"file": "Figure 02", "shows": "Gen-PPL against steps"},
+        ),
     log:
         "<logs>/plot.log",
     benchmark:
