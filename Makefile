@@ -1,5 +1,6 @@
 # make run    the default experiment, from nothing to its tables and report
 # make test   lint and tests
+# make docs   writes again what follows from the code: JSON schema, docs/parameters.md, docs/architecture.md
 # make clean  removes the environment, logs and caches; data and results stay
 #
 # Needs git, make and Python 3.11 or newer; another Python: make PYTHON=python3.12 run
@@ -8,7 +9,7 @@ BIN := .venv/bin
 RUN := $(shell sed -n 's/^run: *//p' params.yaml)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test clean
+.PHONY: run test docs clean
 
 run: .venv/.installed
 	@git rev-parse --git-dir > /dev/null 2>&1 || git init --quiet  # an unpacked archive: DVC wants a repository
@@ -18,6 +19,10 @@ run: .venv/.installed
 test: .venv/.installed
 	$(BIN)/ruff check .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+
+docs: .venv/.installed
+	PYTHONPATH=src $(BIN)/python -m imdm.schema
+	$(BIN)/python docs/architecture.py
 
 # The stamp comes last, so that an interrupted installation is continued.
 .venv/.installed: requirements.lock
