@@ -13,7 +13,7 @@ from checkout import FILES, FOLDERS, ROOT, run
 
 PAGE = documents.text_of("docs/extending.md")
 PATCHES = sorted((ROOT / "docs/extending").glob("*.diff"))
-COPIED = (*FOLDERS, *FILES, "tests", "docs", "presets", "pyproject.toml", "Makefile")
+COPIED = (*FOLDERS, *FILES, "tests", "docs", "presets", "pyproject.toml", "requirements.lock", "Makefile")
 
 
 @pytest.fixture(scope="module")

@@ -70,3 +70,13 @@ def test_dvc_shows_metrics_and_plots_and_has_nothing_to_do(project):
     assert "results/mine/scores/imdm/sdtt1-redi/scores.json" in text and "up to date" in text
     plots = json.loads((project / "results/mine/plots.json").read_text())
     assert plots
+
+
+def test_every_metrics_file_has_its_provenance(project):
+    files = [project / line.split()[0] for line in log(project, "With DVC").splitlines() if line.startswith("results/")]
+    assert len(files) >= 4
+    for file in files:
+        meta = json.loads((file.parent / "meta.json").read_text())
+        assert file.name in meta["outputs"] and meta["git"] and meta["code"] and meta["libraries"]["torch"], file
+        assert any(key.startswith("seeds.") for key in meta["parameters"]), file
+        assert meta["seconds"] > 0 and meta["peak_memory_mib"]["host"] > 0 and meta["inputs"], file
