@@ -19,12 +19,12 @@ Graph = dict[str, set[str]]  # a node, and what it points to
 
 # From the bottom up. A package or module of src/imdm imports from the lines above its own, never from its own line.
 LAYERS = (
-    ("errors",),
+    ("errors", "processes"),
     ("params", "artifact", "shards", "diffusion"),
     ("data", "job", "runtime", "schema"),
     ("chunks", "models"),
     ("sampling", "scoring"),
-    ("distill",),
+    ("distill", "factorization"),
     ("training", "synthetic"),
     ("report",),
     ("exhibits",),

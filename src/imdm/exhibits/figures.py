@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imdm.exhibits.tables import Table
-from imdm.report.figures import curve
 from imdm.report.rows import Row, select
-from imdm.report.style import COLOURS, GREY, OTHERS, grid, legend, log_steps, log_values, save, styled
+from imdm.report.style import COLOURS, GREY, OTHERS, curve, grid, legend, log_steps, log_values, save, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

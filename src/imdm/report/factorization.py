@@ -9,7 +9,7 @@ from imdm.errors import UserError
 from imdm.params import Params
 from imdm.report.names import BASELINE, NAMES, TEACHER, setting_of
 from imdm.report.rows import Row, find, select
-from imdm.report.style import GREY, MARKERS, colour, grid, legend, log_steps, save
+from imdm.report.style import GREY, MARKERS, colour, curve, grid, legend, log_steps, save
 from imdm.report.tables import read_json, winner
 from imdm.report.views import NONE, Cell, View, value_cell
 
@@ -166,8 +166,6 @@ def _fall(rows: list[Row], model: str, steps: int | None, metrics: list[str]) ->
 def draw_factorization(rows: list[Row], stem: Path) -> None:
     """Draw the error against step counts, one panel a recipe: MDLM, the variants at the largest M, and the teacher's own."""
     from matplotlib import pyplot
-
-    from imdm.report.figures import curve
 
     ours = select(rows, table=TABLE)
     metric = _error_metrics(ours)[-1]

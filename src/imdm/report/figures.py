@@ -9,7 +9,7 @@ from imdm.errors import UserError
 from imdm.report.names import BASELINE, NAMES
 from imdm.report.paper import paper_steps, paper_value
 from imdm.report.rows import Row, find, select
-from imdm.report.style import GREY, INK, MARKERS, colour, grid, legend, log_steps, log_values, save, styled
+from imdm.report.style import GREY, INK, MARKERS, colour, curve, grid, legend, log_steps, log_values, save, styled
 from imdm.report.tables import paper_name
 
 if TYPE_CHECKING:
@@ -48,15 +48,6 @@ def recipes_of(rows: list[Row]) -> dict[str, list[str]]:
 
 def _others(recipes: dict[str, list[str]]) -> list[str]:
     return sorted({name for variants in recipes.values() for name in variants} - set(NAMES))
-
-
-def curve(axes: Axes, rows: list[Row], tint: str, **style: object) -> None:
-    """Draw values over steps with their intervals."""
-    rows = sorted(rows, key=lambda row: row.steps)
-    y = [row.value for row in rows]
-    error = [[row.value - (row.value if row.low is None else row.low) for row in rows]]
-    error.append([(row.value if row.high is None else row.high) - row.value for row in rows])
-    axes.errorbar([row.steps for row in rows], y, yerr=error, color=tint, capsize=2.2, elinewidth=0.9, **style)
 
 
 def figure02(rows: list[Row], stem: Path) -> None:

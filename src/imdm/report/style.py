@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from imdm.report.rows import Row
+
 INK, GRID, GREY = "#222222", "#dddddd", "#767676"  # the report's dark mode replaces these and COLOURS by its own
 COLOURS = {"mdlm": "#0072b2", "imdm": "#d55e00"}  # after Okabe and Ito, as are the others
 OTHERS = ("#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#882255", "#999933")
@@ -101,3 +103,12 @@ def log_values(axes: Axes, which: str = "y") -> None:
     axis.set_major_locator(LogLocator(base=10, subs=subs))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
+
+
+def curve(axes: Axes, rows: list[Row], tint: str, **style: object) -> None:
+    """Draw values over steps with their intervals."""
+    rows = sorted(rows, key=lambda row: row.steps)
+    y = [row.value for row in rows]
+    error = [[row.value - (row.value if row.low is None else row.low) for row in rows]]
+    error.append([(row.value if row.high is None else row.high) - row.value for row in rows])
+    axes.errorbar([row.steps for row in rows], y, yerr=error, color=tint, capsize=2.2, elinewidth=0.9, **style)
