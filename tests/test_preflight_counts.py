@@ -147,10 +147,10 @@ def test_the_sampler_does_the_expected_work(perturb):
 
     original = network.vocab_embed.forward
 
-    def embed(z: torch.Tensor) -> torch.Tensor:
+    def embed(z: torch.Tensor, masked: torch.Tensor | None) -> torch.Tensor:
         nonlocal embedded
         embedded += int(is_masked(z, 50).sum())
-        return original(z)
+        return original(z, masked)
 
     network.vocab_embed.forward = embed
     calls = []

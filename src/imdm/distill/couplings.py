@@ -66,17 +66,15 @@ def make_couplings(network: Network, blocks: np.ndarray, first: int, count: int,
     """
     device = network.vocab_embed.embedding.device
     seeds = row_seeds(root_seed(seed, "couplings"), first, count, device)
-    length = network.config.seq_len
     if settings.start == "full":
-        masked = torch.ones(count, length, dtype=torch.bool, device=device)
-        t = torch.ones(count, dtype=torch.float64, device=device)
-        real = torch.zeros(count, length, dtype=torch.int64, device=device)
+        masked, t, visible = torch.ones(count, network.config.seq_len, dtype=torch.bool), torch.ones(count, dtype=torch.float64), None
     else:
         index = np.concatenate([batch_indices(len(blocks), i, 1, seed) for i in range(first, first + count)])
         real = torch.from_numpy(blocks[index].astype(np.int64)).to(device)
         t = uniform(bits(seeds, Stream.LEVEL))
-        masked = uniform(bits(seeds[:, None], Stream.MASK, torch.arange(length, device=device))) < mask_probability(t)[:, None]
-    x = sample(network, seeds, settings.steps, start=t, visible=(~masked, real), draws=settings.draws).tokens
+        masked = uniform(bits(seeds[:, None], Stream.MASK, torch.arange(real.shape[1], device=device))) < mask_probability(t)[:, None]
+        visible = ~masked, real
+    x = sample(network, seeds, settings.steps, start=t.to(device), visible=visible, draws=settings.draws).tokens
     return {"x": x.int().cpu(), "masked": masked.cpu(), "t": t.cpu(), "seed": seeds.cpu()}
 
 

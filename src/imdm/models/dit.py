@@ -176,15 +176,20 @@ class Network(nn.Module):
         device = self.vocab_embed.embedding.device
         return self.sigma_map(torch.zeros(1, device=device) if sigma is None else sigma)
 
-    def hidden(self, z: Tensor, sigma: Tensor | None = None, causal: bool = False, latent: Tensor | None = None) -> Tensor:
+    def hidden(
+        self, z: Tensor, sigma: Tensor | None = None, causal: bool = False, latent: Tensor | None = None, masked: Tensor | None = None
+    ) -> Tensor:
         """The body: states int64 [B, L], and latents in (0, 1) [B] where the network has one, to [B, L, d].
+
+        Args:
+            masked: flat indices of the masked positions, where the caller knows them.
 
         Raises:
             ValueError: a latent is missing, or the network has none.
         """
         if (latent is None) != (self.config.latent_hidden is None):
             raise ValueError("this network needs a latent" if latent is None else "this network has no latent")
-        x = self.vocab_embed(z)
+        x = self.vocab_embed(z, masked)
         if self.config.learned_positions:
             x = x + self.positions[: z.shape[1]]
         condition = self.condition(sigma)
@@ -205,9 +210,9 @@ class Network(nn.Module):
             out = self.output_layer(h[None] if by_row else h, self.condition(sigma))
         return at_least_float32(out[0] if by_row else out)
 
-    def rows(self, z: Tensor, positions: Tensor, latent: Tensor | None = None) -> Tensor:
-        """The body's output at flat indices `positions` [n] into B*L: [n, d]."""
-        return self.hidden(z, latent=latent).flatten(0, 1)[positions]
+    def rows(self, z: Tensor, positions: Tensor, latent: Tensor | None = None, masked: Tensor | None = None) -> Tensor:
+        """The body's output at flat indices `positions` [n] into B*L: [n, d]. `masked` as in `hidden`."""
+        return self.hidden(z, latent=latent, masked=masked).flatten(0, 1)[positions]
 
     def before_head(self, rows: Tensor) -> Tensor:
         """What the projection to the vocabulary takes, [n, d]."""

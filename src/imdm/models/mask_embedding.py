@@ -67,14 +67,18 @@ class StateEmbedding(nn.Module):
     def _noise(self, keys: Tensor) -> Tensor:
         return noise(keys, self.config.noise_dim, self.config.noise_dist, self.config.noise_scale).to(self.embedding.dtype)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """States int64 [B, L] to embeddings [B, L, d]; the MLP runs on the masked positions alone."""
-        masked = is_masked(z, self.config.vocab_size)
+    def forward(self, z: Tensor, masked: Tensor | None = None) -> Tensor:
+        """States int64 [B, L] to embeddings [B, L, d]; the MLP runs on the masked positions alone.
+
+        Args:
+            masked: flat indices of the masked positions, int64 [n]; None: they are looked up, for which the host waits.
+        """
+        at_mask = is_masked(z, self.config.vocab_size)
         # F.embedding, since the gradient of plain indexing adds in an order that varies between threads.
-        x = F.embedding(torch.where(masked, self.config.mask_id, z), self.embedding)
+        x = F.embedding(torch.where(at_mask, self.config.mask_id, z), self.embedding)
         if self.config.mask == "single":
             return x
-        positions = masked.flatten().nonzero().squeeze(1)
-        keys = key_of(z.flatten()[positions], self.config.vocab_size)
+        masked = at_mask.flatten().nonzero().squeeze(1) if masked is None else masked
+        keys = key_of(z.flatten()[masked], self.config.vocab_size)
         added = self.mask_vectors(keys)
-        return x.flatten(0, 1).index_add(0, positions, added.to(x.dtype)).view_as(x)
+        return x.flatten(0, 1).index_add(0, masked, added.to(x.dtype)).view_as(x)

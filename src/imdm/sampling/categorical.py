@@ -1,27 +1,69 @@
-"""The categorical draw: inverse CDF in float64, one uniform a position."""
+"""The categorical draw: inverse CDF in float64, one uniform a token.
+
+float32 Gumbel noise cuts the tail off (lower entropy and Gen-PPL than the model's). Here a token's share of the unit
+interval is a multiple of 2^-62, summed as an integer: events of probability 1e-7 and less are as frequent as they should
+be, the order in which a device adds changes nothing, and what has no share can't be drawn. The token is found in two
+levels, first its group of about sqrt(V) tokens, so that no cumulative sum runs over the whole vocabulary.
+"""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
 
+from imdm.models.dit import Network
+
+_UNIT = 2.0**62
+# Logits that are projected and drawn from at once: on a CPU what its caches hold, on a GPU enough to keep it busy.
+_LOGITS = {"cpu": 2**22, "cuda": 2**25}
+
 
 def draw(logits: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
-    """Token of each row: the first whose cumulative probability exceeds u.
-
-    float32 Gumbel noise cuts the tail off (lower entropy and Gen-PPL than the model's); probabilities and their
-    cumulative sum in float64 keep events of probability 1e-7 and less as frequent as they should be.
+    """Token of each row: the first whose cumulative probability exceeds u, so that tokens grow with u.
 
     Args:
         logits: [n, V]; -1e6 or less for impossible tokens.
-        u: float64 [n] in (0, 1).
+        u: float64 [n] in (0, 1), or [n, k] for k tokens of each row.
 
     Returns:
-        int64 [n].
+        int64, in the shape of u.
     """
-    probabilities = torch.softmax(logits.double() / temperature, dim=-1)
-    cumulative = probabilities.cumsum(-1)
-    token = torch.searchsorted(cumulative, (u * cumulative[:, -1])[:, None], right=True).squeeze(1)
-    # Rounding may put u beyond the last step of the sum: the last possible token is meant.
-    last = logits.shape[-1] - 1 - probabilities.flip(-1).ne(0).int().argmax(-1)
-    return torch.minimum(token, last)
+    rows, vocab = logits.shape
+    size = math.isqrt(vocab - 1) + 1
+    weights = logits.new_zeros(rows, -(-vocab // size) * size, dtype=torch.float64)
+    inside = weights[:, :vocab].copy_(logits)
+    inside.sub_(logits.amax(-1, keepdim=True))
+    if temperature != 1:
+        inside.div_(temperature)
+    inside.exp_()
+    weights = weights.view(rows, -1, size)
+    group, rest = _pick(weights.sum(-1), u.reshape(rows, -1))
+    members = weights[torch.arange(rows, device=u.device)[:, None], group]
+    member, _ = _pick(members.flatten(0, 1), rest.reshape(-1, 1))
+    return group.view(u.shape) * size + member.view(u.shape)
+
+
+def draw_tokens(network: Network, rows: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
+    """`draw` from the network's predictions under SUBS, a chunk of positions at a time: the logits of all never exist.
+
+    Args:
+        rows: the body's output at n positions [n, d].
+    """
+    vocab = network.config.vocab_size
+    each = vocab + u[:1].numel() * math.isqrt(vocab)  # numbers that one position holds: weights, and a group for each token
+    size = max(1, _LOGITS[rows.device.type] // each)
+    return torch.cat([draw(network.subs(part), v, temperature) for part, v in zip(rows.split(size), u.split(size), strict=True)])
+
+
+def _pick(weights: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:
+    """Index of the weight [n, m] in which each u [n, k] falls, and how far into it, as a share of it in (0, 1); both [n, k]."""
+    shares = (weights * (_UNIT / weights.sum(-1, keepdim=True))).long()
+    cumulative = shares.cumsum(-1)
+    total = cumulative[:, -1:]
+    target = torch.minimum((u * total).long(), total - 1)  # the product may round up to the total
+    index = torch.searchsorted(cumulative, target, right=True)
+    share = shares.gather(1, index)
+    before = cumulative.gather(1, index) - share
+    return index, ((target - before).double() + 0.5) / share

@@ -1,12 +1,13 @@
 """The sampler: ancestral sampling of p(z_s | z_t) over N steps, doing no more than its result needs.
 
-Which positions are unmasked in which step does not depend on the network, so it is drawn first:
+Which positions are unmasked in which step does not depend on the network, so it is drawn first (`plan`):
 
-- the head, the softmax and the float64 draw run once a position, in its own step, whatever N is;
+- the head and the float64 draw run once a position, in its own step, whatever N is;
 - a step in which a row unmasks nothing needs no network call: rows go from event to event of their own,
   so that the batch stays full (a row needs at most as many calls as it has masked positions);
 - keys of Eq. 13 are redrawn between a row's events with the product of the skipped steps' probabilities;
-- with a single mask, no latent and nothing unmasked yet, all rows look alike: one is enough.
+- with a single mask, no latent and nothing unmasked yet, all rows look alike: one row's body, and one distribution a
+  position, serve the whole batch.
 
 A network with a latent (Di4C) gets a fresh one in each call, so a step without a call needs none.
 All draws are functions of (row seed, position, step): batch size and sharding change nothing.
@@ -14,19 +15,19 @@ All draws are functions of (row seed, position, step): batch size and sharding c
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from imdm.diffusion.counter import Stream, bits, uniform
+from imdm.diffusion.counter import Stream, bits, fold, uniform
 from imdm.diffusion.noise import carried_uniforms
 from imdm.diffusion.posterior import keep_probability
 from imdm.diffusion.schedule import time_grid
 from imdm.diffusion.states import initial_masks, is_masked, key_of, mask_where, to_state
 from imdm.models.dit import Network
-from imdm.sampling.categorical import draw
+from imdm.sampling.categorical import draw_tokens
+from imdm.sampling.plan import make_plan
 
 
 @dataclass
@@ -62,7 +63,6 @@ def sample(
     temperature: float = 1.0,
     mask_redraw: str = "posterior",
     draws: str = "independent",
-    on_call: Callable[[Tensor], None] | None = None,
 ) -> Samples:
     """Sample one sequence a seed.
 
@@ -76,7 +76,6 @@ def sample(
         mask_redraw: "posterior" (Eq. 13) or "keep" (keys stay for the whole trajectory).
         draws: "independent"; "from_noise": order and tokens are read from the initial keys, so that the text is a
             function of the noise; "from_noise_in_order": the tokens alone, the order is left to right.
-        on_call: called with the states after every network call.
     """
     config, device = network.config, seeds.device
     length, vocab = config.seq_len, config.vocab_size
@@ -96,40 +95,34 @@ def sample(
     unmasked_at = torch.where(masked, unmasking_steps(order_u, steps), -1)
     times = time_grid(steps, torch.ones(len(seeds), dtype=torch.float64, device=device) if start is None else start)
 
-    calls = torch.zeros(len(seeds), dtype=torch.int64, device=device)
-    now = torch.zeros(len(seeds), dtype=torch.int64, device=device)  # the step to which each row's keys belong
     redraw = mask_redraw == "posterior" and draws == "independent" and config.mask != "single"
     alike = config.mask == "single" and config.latent_hidden is None and visible is None
-    while True:
-        pending = torch.where(is_masked(z, vocab), unmasked_at, steps)
-        event = pending.amin(dim=1)
-        rows = (event < steps).nonzero().squeeze(1)
-        if len(rows) == 0:
-            break
+    plan = make_plan(unmasked_at, steps)
+    seeds, times, z, token_u = (value[plan.rows] for value in (seeds, times, z, token_u))
+    states, uniforms = z.view(-1), token_u.flatten()
+    before = torch.zeros_like(seeds)  # step to which each row's keys belong
+    for number, call in enumerate(plan.calls):
+        event = plan.steps[:, number]
+        chosen, left = plan.order[call.first : call.last], plan.order[call.first :]
         if redraw:
-            z[rows] = _redraw_keys(z[rows], seeds[rows], times[rows], now[rows], event[rows], vocab)
-        now[rows] = event[rows]
-        chosen = (pending[rows] == event[rows, None]).flatten().nonzero().squeeze(1)
-        if alike:  # the first call: no row has a token yet
-            local = chosen % z.shape[1]
-            needed, inverse = local.unique(return_inverse=True)
-            logits = network(z[:1], needed)[inverse]
+            states[left] = _redraw_keys(states, left, seeds, times, before, event, vocab)
+        if alike and number == 0:
+            drawn = torch.empty_like(z)
+            drawn[:, plan.opened] = draw_tokens(network, network.rows(z[:1], plan.opened), token_u.T[plan.opened], temperature).T
+            states[chosen] = drawn.flatten()[chosen]
         else:
-            latent = None if config.latent_hidden is None else uniform(bits(seeds[rows], Stream.LATENT, event[rows]))
-            logits = network(z[rows], chosen, latent)
-        alike = False
-        at = (rows[chosen // z.shape[1]], chosen % z.shape[1])
-        z[at] = draw(logits, token_u[at], temperature)
-        calls[rows] += 1
-        if on_call is not None:
-            on_call(z)
-    return Samples(z, unmasked_at, calls)
+            latent = None if config.latent_hidden is None else uniform(bits(seeds, Stream.LATENT, event))[: call.rows]
+            rows = network.rows(z[: call.rows], chosen, latent, left)
+            states[chosen] = draw_tokens(network, rows, uniforms[chosen], temperature)
+        before = event
+    return Samples(torch.empty_like(z).index_copy(0, plan.rows, z), unmasked_at, plan.needed)
 
 
-def _redraw_keys(z: Tensor, seeds: Tensor, times: Tensor, now: Tensor, event: Tensor, vocab: int) -> Tensor:
-    """Keys of rows that go from step `now` to step `event`: kept with probability alpha_t / alpha_s, else fresh."""
-    t, s = (times.gather(1, step[:, None]) for step in (now, event))
-    coordinates = (event[:, None], torch.arange(z.shape[1], device=z.device))
-    fresh = to_state(bits(seeds[:, None], Stream.FRESH, *coordinates), vocab)
-    stays = uniform(bits(seeds[:, None], Stream.REDRAW, *coordinates)) < keep_probability(t, s)
-    return torch.where(is_masked(z, vocab) & ~stays, fresh, z)
+def _redraw_keys(states: Tensor, left: Tensor, seeds: Tensor, times: Tensor, now: Tensor, event: Tensor, vocab: int) -> Tensor:
+    """Keys of the masked positions `left` as their rows go from step `now` to step `event`: kept with probability
+    alpha_t / alpha_s, else fresh."""
+    length = len(states) // len(seeds)
+    row, position = left // length, left % length
+    t, s = (times.gather(1, step[:, None]).squeeze(1) for step in (now, event))
+    fresh, stays = (fold(bits(seeds, stream, event)[row], position) for stream in (Stream.FRESH, Stream.REDRAW))
+    return torch.where(uniform(stays) < keep_probability(t, s)[row], states[left], to_state(fresh, vocab))

@@ -1,0 +1,115 @@
+"""The plan of a trajectory: its slices against the states themselves, few shapes, one transfer to the host."""
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from imdm.diffusion.counter import row_seeds
+from imdm.diffusion.states import is_masked
+from imdm.sampling.plan import make_plan
+from imdm.sampling.sampler import sample
+from networks import small_network
+
+
+def some_steps(rows: int, length: int, steps: int, seed: int = 0) -> torch.Tensor:
+    """Rows of which some are partly or wholly visible."""
+    generator = torch.Generator().manual_seed(seed)
+    at = torch.randint(steps, (rows, length), generator=generator)
+    visible = torch.rand(rows, length, generator=generator) < torch.linspace(-0.5, 1.2, rows)[:, None]
+    return torch.where(visible, -1, at)
+
+
+@pytest.mark.parametrize(("rows", "length", "steps"), [(1, 1, 1), (5, 7, 1), (17, 6, 3), (40, 9, 50), (3, 4, 1000)])
+def test_calls_are_the_events_of_each_row(rows, length, steps):
+    """Row by row in plain Python: the k-th call takes the k-th distinct step, and has what comes later still masked."""
+    at = some_steps(rows, length, steps)
+    plan = make_plan(at, steps)
+    events = [sorted(set(row) - {-1}) for row in at.tolist()]
+    assert plan.needed.tolist() == [len(row) for row in events]
+    assert len(plan.calls) == max(len(row) for row in events)
+    assert sorted(plan.rows.tolist()) == list(range(rows))
+    flat, places = at[plan.rows].flatten(), [events[row] for row in plan.rows.tolist()]
+    for k, call in enumerate(plan.calls):
+        active = [place for place, row in enumerate(places) if len(row) > k]
+        assert active == list(range(len(active))) and len(active) <= call.rows
+        assert [plan.steps[place, k].item() for place in active] == [places[place][k] for place in active]
+        chosen = {p * length + i for p in active for i in range(length) if flat[p * length + i] == places[p][k]}
+        masked = {p * length + i for p in active for i in range(length) if flat[p * length + i] >= places[p][k]}
+        assert set(plan.order[call.first : call.last].tolist()) == chosen and call.last - call.first == len(chosen)
+        assert set(plan.order[call.first :].tolist()) == masked and len(plan.order) - call.first == len(masked)
+    first = {position for row, steps_of in zip(at.tolist(), events) for position in range(length) if steps_of and row[position] == steps_of[0]}
+    assert set(plan.opened.tolist()) == first and len(plan.opened) == len(first)
+
+
+def test_nothing_masked_needs_no_calls():
+    plan = make_plan(torch.full((4, 3), -1), 5)
+    assert plan.calls == [] and plan.needed.tolist() == [0, 0, 0, 0] and len(plan.opened) == 0
+
+
+def test_blocks_meet_few_shapes():
+    for steps in (8, 1000):
+        calls = make_plan(some_steps(100, 60, steps), steps).calls
+        assert len({call.rows for call in calls}) <= 16
+        assert all(call.rows in range(7, 99, 7) or call.rows == 100 for call in calls)
+    full = make_plan(torch.randint(4, (64, 128), generator=torch.Generator().manual_seed(0)), 4)
+    assert [call.rows for call in full.calls] == 4 * [64]
+
+
+@pytest.mark.parametrize("mask", ["single", "infinite"])
+def test_the_network_is_told_where_its_masks_are(mask):
+    network = small_network(mask=mask)
+    original, seen = network.hidden, 0
+
+    def hidden(z, latent=None, masked=None):
+        nonlocal seen
+        seen += 1
+        if masked is not None:
+            assert torch.equal(masked.sort().values, is_masked(z, 7).flatten().nonzero().squeeze(1))
+        return original(z, latent=latent, masked=masked)
+
+    network.hidden = hidden
+    visible = torch.rand(40, 5) < 0.4, torch.zeros(40, 5, dtype=torch.int64)
+    for given in (visible, None):
+        sample(network, row_seeds(1, 0, 40), 4, visible=given)
+    assert seen > 4
+
+
+class Waits(TorchDispatchMode):
+    """Counts operations whose result's value or size the host must know."""
+
+    NAMES = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "_unique2", "unique_dim", "bincount", "repeat_interleave", "equal")
+
+    def __init__(self):
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        by_mask = name.startswith("index") and any(
+            isinstance(part, torch.Tensor) and part.dtype == torch.bool for part in (args[1] if isinstance(args[1], list | tuple) else [])
+        )
+        if name in self.NAMES or by_mask:
+            self.found.append(name)
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("changes", [{}, {"mask": "finite"}, {"mask": "single"}, {"mask": "single", "latent_hidden": 8}])
+@pytest.mark.parametrize("given", [True, False])
+def test_the_host_waits_once(changes, given, monkeypatch):
+    network, lists = small_network(**changes), []
+    original = torch.Tensor.tolist
+    monkeypatch.setattr(torch.Tensor, "tolist", lambda tensor: lists.append(len(tensor)) or original(tensor))
+    for name in ("item", "cpu", "numpy", "__bool__", "__int__", "__float__"):
+        monkeypatch.setattr(torch.Tensor, name, lambda *_, name=name: pytest.fail(f"Tensor.{name}"))
+    visible = (torch.arange(60).view(12, 5) % 3 == 0, torch.zeros(12, 5, dtype=torch.int64)) if given else None
+    with Waits() as waits:
+        sample(network, row_seeds(1, 0, 12), 4, visible=visible)
+    assert waits.found == [] and len(lists) == 1
+
+
+def test_the_count_of_waits_sees_them():
+    with Waits() as waits:
+        x = torch.arange(4)
+        x[x > 1], x.nonzero(), x.unique(), x.sum().item()
+        x[x > 1] = 0
+    assert len(waits.found) >= 5
