@@ -7,7 +7,6 @@ Example: python stages/couple.py --data data/pydocs-carry-32/dataset.json
 """
 
 import sys
-import time
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
 from imdm.job import Job, StageParser, run_stage
@@ -20,6 +19,8 @@ def arguments(parser: StageParser) -> None:
 
 
 def run(job: Job) -> None:
+    from functools import partial
+
     from imdm.chunks import in_chunks
     from imdm.data.blocks import Dataset
     from imdm.distill.couplings import make_couplings, save_couplings
@@ -34,10 +35,10 @@ def run(job: Job) -> None:
     data.check_vocabulary(network.config, job.args.teacher)
     blocks = data.split("train")
 
-    start, rows = time.monotonic(), shard_rows(settings.pairs, job.args.shard)
-    pairs = in_chunks(job, rows, settings.batch_size, lambda first, count: make_couplings(network, blocks, first, count, settings, seed))
+    rows = shard_rows(settings.pairs, job.args.shard)
+    make = partial(make_couplings, network, blocks, settings=settings, seed=seed)
+    pairs, seconds = in_chunks(job, rows, settings.batch_size, make)
     save_couplings(job.dir / "couplings.safetensors", pairs, network.config, settings, about_rows(rows, settings.pairs))
-    seconds = time.monotonic() - start
     job.metrics |= {
         "pairs": len(rows),
         "masked_share": pairs["masked"].double().mean().item(),

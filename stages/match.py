@@ -30,7 +30,7 @@ def run(job: Job) -> None:
     rows = open_rows(job, "sampling")
 
     def entropy_at(steps: int, temperature: float) -> float:
-        found = rows_in_chunks(job, rows, range(settings.count), steps, temperature, f"trial{steps}-{temperature!r}")
+        found, _ = rows_in_chunks(job, rows, range(settings.count), steps, temperature, f"trial{steps}-{temperature!r}")
         return float(entropy(found["tokens"].numpy()).mean())
 
     found = {}

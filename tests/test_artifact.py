@@ -1,5 +1,6 @@
 """Artifacts are complete or absent; interrupted work is kept, but only for the same run."""
 
+import itertools
 import json
 import multiprocessing
 import threading
@@ -8,6 +9,7 @@ import types
 import pytest
 import torch
 
+from imdm import chunks
 from imdm.artifact import AlreadyMade, Artifact, verify
 from imdm.chunks import in_chunks
 from imdm.errors import UserError
@@ -114,7 +116,9 @@ def test_a_changed_byte_is_noticed(tmp_path):
 
 
 @pytest.mark.parametrize("stop", [0, 3, 6])
-def test_chunks_go_on_where_they_stopped(tmp_path, stop):
+def test_chunks_go_on_where_they_stopped(tmp_path, stop, monkeypatch):
+    clock = itertools.count()
+    monkeypatch.setattr(chunks, "time", types.SimpleNamespace(perf_counter=lambda: 0.1 * next(clock)))
     bar = types.SimpleNamespace(update=lambda n: None, __enter__=None)
 
     class Bar:
@@ -136,6 +140,7 @@ def test_chunks_go_on_where_they_stopped(tmp_path, stop):
     with pytest.raises(KeyboardInterrupt):
         in_chunks(job, range(30), 4, make)
     before, stop = list(made), -1
-    result = in_chunks(job, range(30), 4, make)
-    assert torch.equal(result["x"], torch.arange(30))
+    result, seconds = in_chunks(job, range(30), 4, make)
+    assert result.keys() == {"x"} and torch.equal(result["x"], torch.arange(30))
+    assert seconds == pytest.approx(0.1 * 8)  # those before the interruption too
     assert made == list(range(0, 30, 4)) and made[: len(before)] == before

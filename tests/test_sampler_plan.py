@@ -37,7 +37,9 @@ def test_calls_are_the_events_of_each_row(rows, length, steps):
         masked = {p * length + i for p in active for i in range(length) if flat[p * length + i] >= places[p][k]}
         assert set(plan.order[call.first : call.last].tolist()) == chosen and call.last - call.first == len(chosen)
         assert set(plan.order[call.first :].tolist()) == masked and len(plan.order) - call.first == len(masked)
-    first = {position for row, steps_of in zip(at.tolist(), events) for position in range(length) if steps_of and row[position] == steps_of[0]}
+    first = {
+        position for row, steps_of in zip(at.tolist(), events) for position in range(length) if steps_of and row[position] == steps_of[0]
+    }
     assert set(plan.opened.tolist()) == first and len(plan.opened) == len(first)
 
 
@@ -77,7 +79,17 @@ def test_the_network_is_told_where_its_masks_are(mask):
 class Waits(TorchDispatchMode):
     """Counts operations whose result's value or size the host must know."""
 
-    NAMES = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "_unique2", "unique_dim", "bincount", "repeat_interleave", "equal")
+    NAMES = (
+        "_local_scalar_dense",
+        "nonzero",
+        "masked_select",
+        "unique",
+        "_unique2",
+        "unique_dim",
+        "bincount",
+        "repeat_interleave",
+        "equal",
+    )
 
     def __init__(self):
         super().__init__()

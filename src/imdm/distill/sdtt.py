@@ -9,7 +9,7 @@ from imdm.diffusion.counter import Stream, bits, uniform
 from imdm.diffusion.nelbo import Noised
 from imdm.models.dit import Network
 from imdm.models.head_loss import head_loss
-from imdm.sampling.categorical import draw
+from imdm.sampling.categorical import draw_tokens
 
 
 def teacher_step(base_steps: int, round_number: int) -> float:
@@ -51,7 +51,7 @@ def sdtt_rows(teacher: Network, batch: Noised, seeds: Tensor, dt: float, time_gr
     rows = teacher.rows(batch.z, batch.masked)
     u = uniform(bits(seeds[sequence], Stream.SUBSTEP, 1, column))
     z = batch.z.clone()
-    z.view(-1)[batch.masked[first]] = draw(teacher.subs(rows[first]), u[first])
+    z.view(-1)[batch.masked[first]] = draw_tokens(teacher, rows[first], u[first])
     return torch.where(first[:, None], rows, teacher.rows(z, batch.masked))
 
 

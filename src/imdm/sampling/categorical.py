@@ -32,16 +32,17 @@ def draw(logits: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
     """
     rows, vocab = logits.shape
     size = math.isqrt(vocab - 1) + 1
-    weights = logits.new_zeros(rows, -(-vocab // size) * size, dtype=torch.float64)
+    groups = -(-vocab // size)
+    weights = logits.new_zeros(rows, groups * size, dtype=torch.float64)
     inside = weights[:, :vocab].copy_(logits)
     inside.sub_(logits.amax(-1, keepdim=True))
     if temperature != 1:
         inside.div_(temperature)
     inside.exp_()
-    weights = weights.view(rows, -1, size)
-    group, rest = _pick(weights.sum(-1), u.reshape(rows, -1))
+    weights = weights.view(rows, groups, size)
+    group, rest = _pick(weights.sum(-1), u if u.dim() == 2 else u[:, None])
     members = weights[torch.arange(rows, device=u.device)[:, None], group]
-    member, _ = _pick(members.flatten(0, 1), rest.reshape(-1, 1))
+    member, _ = _pick(members.flatten(0, 1), rest.flatten()[:, None])
     return group.view(u.shape) * size + member.view(u.shape)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -58,8 +57,8 @@ def open_rows(job: Job, purpose: str, prompts: Prompts | None = None) -> Rows:
     return Rows(network, job.params.sampling, root_seed(job.params.seeds.sampling, purpose), prompts)
 
 
-def rows_in_chunks(job: Job, rows: Rows, index: range, steps: int, temperature: float, name: str) -> dict[str, Tensor]:
-    """The rows `index`, chunk by chunk; an interrupted stage goes on with the next chunk."""
+def rows_in_chunks(job: Job, rows: Rows, index: range, steps: int, temperature: float, name: str) -> tuple[dict[str, Tensor], float]:
+    """The rows `index`, chunk by chunk, and the seconds they took; an interrupted stage goes on with the next chunk."""
     return in_chunks(job, index, rows.settings.batch_size, partial(rows.make, steps, temperature), name=name)
 
 
@@ -72,9 +71,9 @@ def generate(job: Job, rows: Rows, count: int, temperatures: dict[int, float], t
         shard: i/n of `shard_rows`.
         about: what else the file says of its samples.
     """
-    start, index = time.monotonic(), shard_rows(count, shard)
-    found = {steps: rows_in_chunks(job, rows, index, steps, value, f"steps{steps}") for steps, value in temperatures.items()}
-    seconds = time.monotonic() - start
+    index = shard_rows(count, shard)
+    made = {steps: rows_in_chunks(job, rows, index, steps, value, f"steps{steps}") for steps, value in temperatures.items()}
+    found, seconds = {steps: tensors for steps, (tensors, _) in made.items()}, sum(time for _, time in made.values())
     config = rows.network.config
     about = {"conditional": None, "matching": None} | about_rows(index, count) | about
     about |= {
