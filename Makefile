@@ -1,6 +1,7 @@
 # make run    the default experiment, from nothing to its tables and report
 # make test   lint and tests
 # make docs   writes again what follows from the code: JSON schema, docs/parameters.md, docs/architecture.md
+# make bench  speed and memory beside the predecessors' algorithm, in a few minutes; docs/performance.md
 # make clean  removes the environment, logs and caches; data and results stay
 #
 # Needs git, make and Python 3.11 or newer; another Python: make PYTHON=python3.12 run
@@ -9,7 +10,7 @@ BIN := .venv/bin
 RUN := $(shell sed -n 's/^run: *//p' params.yaml)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test docs clean
+.PHONY: run test bench docs clean
 
 run: .venv/.installed
 	@git rev-parse --git-dir > /dev/null 2>&1 || git init --quiet  # an unpacked archive: DVC wants a repository
@@ -24,6 +25,9 @@ docs: .venv/.installed
 	PYTHONPATH=src $(BIN)/python -m imdm.schema
 	$(BIN)/python docs/architecture.py
 
+bench: .venv/.installed
+	$(BIN)/python -m benchmarks --out benchmarks/out/quick.json
+
 # The stamp comes last, so that an interrupted installation is continued.
 .venv/.installed: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=... run" if sys.version_info < (3, 11) else 0)'
@@ -33,4 +37,4 @@ docs: .venv/.installed
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis logs
-	find src stages tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src stages tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,152 @@
+"""The product's own functions as sides: the only place of the benchmarks that knows how they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from benchmarks import inputs
+from benchmarks.inputs import SEED
+from benchmarks.scales import Corpus, Scale
+from benchmarks.side import Side, timed
+from imdm.diffusion.counter import row_seeds
+from imdm.diffusion.nelbo import Noised, forward_process
+from imdm.distill.couplings import make_couplings
+from imdm.models.dit import Network
+from imdm.params import Couplings, Pretrain, Redi, Sdtt
+from imdm.sampling.sampler import sample
+
+SDTT_ROUND = 7  # of the paper's 7
+_TRIED = 32  # steps, or groups of couplings, of which the most typical is taken
+
+
+def sampling(scale: Scale, mask: str) -> Side:
+    """Unconditional samples in `scale.steps` steps."""
+    corpus = scale.openwebtext
+    network = inputs.network(scale, corpus, mask)
+    seeds = row_seeds(SEED, 0, corpus.rows, inputs.device())
+    tokens = corpus.rows * corpus.seq_len
+    return Side(timed(lambda: sample(network, seeds, scale.steps)), tokens, network, heads=tokens)
+
+
+def perturbed(scale: Scale, network: Network) -> tuple[int, dict[str, torch.Tensor]]:
+    """(first row, couplings) with about half of their positions masked, the masks and times of `coupling`'s rows.
+
+    Masks and times don't depend on the number of steps, so one is made.
+    """
+    corpus = scale.lm1b
+    settings, blocks = Couplings(pairs=corpus.rows, steps=1), inputs.blocks(corpus, 64)
+    made = {first: make_couplings(network, blocks, first, corpus.rows, settings, SEED) for first in range(0, 8 * corpus.rows, corpus.rows)}
+    return min(made.items(), key=lambda item: abs(item[1]["masked"].double().mean() - 0.5))
+
+
+def coupling(scale: Scale) -> Side:
+    """Perturbed couplings of a teacher with a single mask."""
+    corpus = scale.lm1b
+    network = inputs.network(scale, corpus, "single")
+    first, made = perturbed(scale, network)
+    settings, blocks = Couplings(pairs=corpus.rows, steps=scale.coupling_steps), inputs.blocks(corpus, 64)
+    work = timed(lambda: make_couplings(network, blocks, first, corpus.rows, settings, SEED))
+    return Side(work, corpus.rows * corpus.seq_len, network, heads=int(made["masked"].sum()))
+
+
+@dataclass
+class Task:
+    """A training with the step that is timed, the one of the first few whose share of masks is nearest to half.
+
+    Attributes:
+        batch: what the network sees in that step.
+    """
+
+    training: object
+    step: int
+    batch: Noised
+    network: Network
+    teacher: Network | None = None
+
+    @property
+    def tokens(self) -> int:
+        return self.batch.x.numel()
+
+    def side(self) -> Side:
+        """A whole optimizer step: draws, loss, gradient, clipping, AdamW, moving average."""
+        training, network = self.training, self.network
+        optimizer = training.configure_optimizers()["optimizer"]
+
+        def step() -> None:
+            optimizer.zero_grad()
+            with inputs.precision():
+                loss = training.loss(self.step)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), training.settings.clip)
+            optimizer.step()
+            training.ema.update(network)
+
+        return Side(timed(step), self.tokens, network, self.teacher)
+
+
+def _task(training: object, batch_of: Callable[[int], Noised], teacher: Network | None = None) -> Task:
+    training.part = lambda: (0, training.settings.batch_size)  # without a Trainer the whole batch is one part
+    training.to(inputs.device())
+    step = min(range(_TRIED), key=lambda step: abs(len(batch_of(step).masked) / batch_of(step).x.numel() - 0.5))
+    return Task(training, step, batch_of(step), training.network.train(), teacher)
+
+
+def _on_blocks(training: object, teacher: Network | None = None) -> Task:
+    def batch_of(step: int) -> Noised:
+        x, first = training.rows(step)
+        return forward_process(x, training.draws, step, first, len(x), training.network.config.vocab_size)
+
+    return _task(training, batch_of, teacher)
+
+
+def pretraining(scale: Scale, mask: str) -> Task:
+    from imdm.training.pretrain import Pretraining
+
+    corpus = scale.openwebtext
+    settings = Pretrain(steps=1, batch_size=corpus.batch, warmup=0)
+    return _on_blocks(Pretraining(inputs.network(scale, corpus, mask), settings, SEED, inputs.blocks(corpus, 64)))
+
+
+def sdtt(scale: Scale) -> Task:
+    from imdm.training.sdtt import SdttTraining
+
+    corpus = scale.lm1b
+    student, teacher = (inputs.network(scale, corpus, "infinite", number) for number in (0, 1))
+    settings = Sdtt(steps=1, batch_size=corpus.batch, warmup=0, rounds=[{"round": 1, "teacher": "teacher"}])
+    return _on_blocks(SdttTraining(student, teacher, settings, SDTT_ROUND, SEED, inputs.blocks(corpus, 64)), teacher)
+
+
+def redi(scale: Scale) -> Task:
+    from imdm.training.redi import RediTraining
+
+    corpus = scale.lm1b
+    settings = Redi(steps=1, batch_size=corpus.batch, warmup=0)
+    training = RediTraining(inputs.network(scale, corpus, "infinite"), settings, SEED, inputs.couplings(corpus, 64))
+    return _task(training, training.batch)
+
+
+def embedding(scale: Scale) -> Side:
+    """Embeddings of the batch of `pretraining` with infinite masks, forward and backward through the noise MLP."""
+    task = pretraining(scale, "infinite")
+    return Side(embedding_pass(task.network, task.batch.z), task.tokens)
+
+
+def embedding_pass(network: Network, states: torch.Tensor, prepare: Callable[[], None] = lambda: None) -> Callable[[], float]:
+    """Forward and backward of a network's embedding, the table of tokens frozen, as its gradient is no part of the noise."""
+    network.vocab_embed.embedding.requires_grad_(False)
+
+    def work() -> None:
+        prepare()
+        with inputs.precision():
+            out = network.vocab_embed(states)
+        out.backward(torch.ones_like(out))
+
+    return timed(work)
+
+
+def corpus_line(scale: Scale, corpus: Corpus) -> str:
+    """The sizes of a case in words."""
+    return f"{scale.network['blocks']} x {scale.network['hidden_size']}, L = {corpus.seq_len:,}, V = {corpus.vocab_size:,}"

@@ -1,0 +1,47 @@
+"""One side of a case, ready to run: ours, or the predecessors' in one of its forms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.trace import clock
+from imdm.models.dit import Network
+
+
+@dataclass
+class Side:
+    """A piece of work that can be repeated.
+
+    Attributes:
+        run: does it once, and returns its seconds, measured or estimated from a part.
+        network: that generates or is trained; None for work without one.
+        tokens: that one run makes or trains on.
+        teacher: frozen network of a distillation.
+        heads: positions whose logits the result needs, of each network; None for a training: its masked positions.
+        calls: network calls of one run, where only a part is run; None: as traced.
+        note: how much was run.
+    """
+
+    run: Callable[[], float]
+    tokens: int
+    network: Network | None = None
+    teacher: Network | None = None
+    heads: int | None = None
+    calls: float | None = None
+    note: str = "all of it"
+
+    @property
+    def networks(self) -> list[Network]:
+        return [network for network in (self.network, self.teacher) if network is not None]
+
+
+def timed(work: Callable[[], object]) -> Callable[[], float]:
+    """`work` as something that returns the seconds it took."""
+
+    def run() -> float:
+        start = clock()
+        work()
+        return clock() - start
+
+    return run

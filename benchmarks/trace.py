@@ -1,0 +1,72 @@
+"""What a network is asked to do: calls, tokens through its body, masks embedded, time in its blocks."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from imdm.diffusion.states import is_masked
+from imdm.models.dit import Network
+
+
+def clock() -> float:
+    """Seconds, when all that was started is done."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+@dataclass
+class Counts:
+    """Of one network.
+
+    Attributes:
+        calls: forward passes of the body.
+        tokens: positions that went through it.
+        masked: mask states that were embedded.
+        body_seconds: time within the blocks, forward and backward.
+    """
+
+    calls: int = 0
+    tokens: int = 0
+    masked: int = 0
+    body_seconds: float = 0.0
+
+
+class Trace:
+    """Counts while it is open; the clocks slow the work, so it isn't timed meanwhile."""
+
+    def __init__(self, network: Network):
+        self.network, self.counts, self.started = network, Counts(), 0.0
+
+    def __enter__(self) -> Counts:
+        first, last = self.network.blocks[0], self.network.blocks[-1]
+        self.hooks = [
+            self.network.vocab_embed.register_forward_pre_hook(self._embed),
+            first.register_forward_pre_hook(self._enter),
+            last.register_forward_hook(self._leave),
+        ]
+        if any(parameter.requires_grad for parameter in self.network.parameters()):
+            self.hooks += [last.register_full_backward_pre_hook(self._start), first.register_full_backward_hook(self._leave)]
+        return self.counts
+
+    def __exit__(self, *_: Any) -> None:
+        for hook in self.hooks:
+            hook.remove()
+
+    def _embed(self, module: Any, given: tuple[Any, ...]) -> None:
+        self.counts.masked += int(is_masked(given[0], self.network.config.vocab_size).sum())
+
+    def _enter(self, module: Any, given: tuple[Any, ...]) -> None:
+        self.counts.calls += 1
+        self.counts.tokens += given[0].shape[0] * given[0].shape[1]
+        self.started = clock()
+
+    def _start(self, *_: Any) -> None:
+        self.started = clock()
+
+    def _leave(self, *_: Any) -> None:
+        self.counts.body_seconds += clock() - self.started
