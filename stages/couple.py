@@ -25,13 +25,12 @@ def run(job: Job) -> None:
     from imdm.data.blocks import Dataset
     from imdm.distill.couplings import make_couplings, save_couplings
     from imdm.models.checkpoint import load_network
-    from imdm.runtime import precision_name, setup
+    from imdm.runtime import precision_name, prepare
     from imdm.shards import about_rows, shard_rows
 
-    settings, seed = job.params.couplings, job.params.seeds.couplings
-    device, body_dtype = setup(job.params.runtime)
+    runtime, settings, seed = job.params.runtime, job.params.couplings, job.params.seeds.couplings
     data = Dataset.open(job.args.data)
-    network = load_network(job.args.teacher, "ema", body_dtype).to(device).eval()
+    network = prepare(load_network(job.args.teacher, "ema"), runtime, cuda_graphs=runtime.cuda_graphs).eval()
     data.check_vocabulary(network.config, job.args.teacher)
     blocks = data.split("train")
 
@@ -43,7 +42,7 @@ def run(job: Job) -> None:
         "pairs": len(rows),
         "masked_share": pairs["masked"].double().mean().item(),
         "tokens_per_second": round(pairs["masked"].sum().item() / seconds),
-        "precision": precision_name(body_dtype),
+        "precision": precision_name(network.body_dtype),
     }
 
 

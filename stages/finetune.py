@@ -21,12 +21,11 @@ def run(job: Job) -> None:
     from imdm.artifact import write_json
     from imdm.data.blocks import Dataset
     from imdm.models.checkpoint import load_network, save_network
-    from imdm.runtime import setup
+    from imdm.runtime import prepare
     from imdm.training.loop import fit
     from imdm.training.pretrain import Pretraining, validate
 
     params, settings, seed = job.params, job.params.finetune, job.params.seeds.train
-    device, body_dtype = setup(params.runtime)
     data = Dataset.open(job.args.data)
     network = load_network(job.args.init, "ema")
     data.check_vocabulary(network.config, job.args.init)
@@ -35,7 +34,7 @@ def run(job: Job) -> None:
     path = job.dir / "model.safetensors"
     save_network(path, training.network, training.ema)
 
-    network = load_network(path, "ema", body_dtype).to(device).eval()
+    network = prepare(load_network(path, "ema"), params.runtime).eval()
     summary = validate(network, data, params.pretrain, seed)
     write_json(job.dir / "validation.json", summary)
     job.metrics |= summary

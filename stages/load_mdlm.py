@@ -28,7 +28,7 @@ def run(job: Job) -> None:
     from imdm.errors import UserError
     from imdm.models.checkpoint import load_network, write_checkpoint
     from imdm.models.public import load_public
-    from imdm.runtime import setup
+    from imdm.runtime import prepare
     from imdm.training.loop import LOG_COLUMNS
     from imdm.training.pretrain import validate
 
@@ -38,7 +38,6 @@ def run(job: Job) -> None:
     wanted = params.teacher if name is None else params.public[name]
     if wanted.checkpoint is None:
         raise UserError("teacher.checkpoint is not set; name a checkpoint there, or one of public with --public.")
-    device, body_dtype = setup(params.runtime)
     data = Dataset.open(job.args.data)
     public = load_public(wanted.checkpoint, wanted.weights, data)
     print(f"load_mdlm: {wanted.checkpoint}: {public.kind}, {public.layout}, weights: {public.used}")
@@ -47,7 +46,7 @@ def run(job: Job) -> None:
     path = job.dir / "model.safetensors"
     write_checkpoint(path, public.config, public.online, public.ema)
 
-    network = load_network(path, "ema", body_dtype).to(device).eval()
+    network = prepare(load_network(path, "ema"), params.runtime).eval()
     summary = validate(network, data, params.pretrain, params.seeds.train)
     write_json(job.dir / "validation.json", summary)
     with (job.dir / "train_log.csv").open("w", newline="") as file:

@@ -28,14 +28,13 @@ def run(job: Job) -> None:
     from imdm.models.config import NetworkConfig
     from imdm.models.dit import Network
     from imdm.params import MaskSettings
-    from imdm.runtime import setup
+    from imdm.runtime import prepare
     from imdm.training.loop import fit
     from imdm.training.pretrain import Pretraining, validate
 
     params, settings, seed = job.params, job.params.pretrain, job.params.seeds.train
     data = Dataset.open(job.args.data)
     mask = params.mask_settings(job.args.variant) if job.args.variant else MaskSettings(mask="single")
-    device, body_dtype = setup(params.runtime)
     config = NetworkConfig(
         **params.network.model_dump(),
         **mask.model_dump(),
@@ -50,7 +49,7 @@ def run(job: Job) -> None:
     path = job.dir / "model.safetensors"
     save_network(path, training.network, training.ema)
 
-    network = load_network(path, "ema", body_dtype).to(device).eval()
+    network = prepare(load_network(path, "ema"), params.runtime).eval()
     summary = validate(network, data, settings, seed)
     write_json(job.dir / "validation.json", summary)
     job.metrics |= summary

@@ -1,10 +1,14 @@
-"""Device, precision, threads: how a stage runs on this machine."""
+"""Device, precision, threads, compilation: how a stage runs on this machine."""
 
 from __future__ import annotations
 
+import sys
+
 import torch
+from torch import Tensor
 
 from imdm.errors import UserError
+from imdm.models.dit import Network
 from imdm.params import Runtime
 
 
@@ -31,3 +35,42 @@ def setup(runtime: Runtime) -> tuple[torch.device, torch.dtype | None]:
 def precision_name(body_dtype: torch.dtype | None) -> str:
     """For tables: precision of the network's body; draws are always float64."""
     return "float32" if body_dtype is None else str(body_dtype).removeprefix("torch.")
+
+
+def prepare(network: Network, runtime: Runtime, device: torch.device | None = None, cuda_graphs: bool = False) -> Network:
+    """Put a network on its device, with the precision of its body and compiled blocks, as the parameters ask for it.
+
+    Names and values of the weights stay as they are. Embedding and head are not compiled, since the number of masked
+    positions differs from call to call.
+
+    Args:
+        device: of several, this process's own; None for the one that `setup` finds.
+        cuda_graphs: record the compiled blocks where the device is a GPU; for calls without gradient alone.
+    """
+    found, network.body_dtype = setup(runtime)
+    network.to(device or found)
+    if runtime.compile is True or (runtime.compile == "auto" and found.type == "cuda"):
+        missing = _missing_compiler(found)
+        if missing:
+            print(f"runtime.compile: {missing} here, so the network runs uncompiled.", file=sys.stderr)
+        else:
+            network.compile_blocks(cuda_graphs and found.type == "cuda")
+    return network
+
+
+def send(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor of the CPU to the device without waiting for what the device has to do before."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
+def _missing_compiler(device: torch.device) -> str | None:
+    """What torch.compile lacks on this machine."""
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+    from torch.utils._triton import has_triton
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler:
+        return "there is no C++ compiler"
+    return "there is no Triton" if device.type == "cuda" and not has_triton() else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +29,10 @@ class Noised:
     x: Tensor
     masked: Tensor
     t: Tensor
+
+    def map(self, f: Callable[[Tensor], Tensor]) -> Noised:
+        """The same batch with `f` of each tensor."""
+        return Noised(f(self.z), f(self.x), f(self.masked), f(self.t))
 
     @property
     def targets(self) -> Tensor:

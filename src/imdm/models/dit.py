@@ -80,6 +80,11 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 
 
+def rows_to_power_of_two(x: Tensor) -> Tensor:
+    """Append rows of zeros to [B, L, d]."""
+    return F.pad(x, (0, 0, 0, 0, 0, (1 << (len(x) - 1).bit_length()) - len(x)))
+
+
 def modulation(layer: nn.Linear, condition: Tensor, parts: int) -> tuple[Tensor, ...]:
     return layer(condition)[:, None, :].chunk(parts, dim=-1)
 
@@ -151,7 +156,7 @@ class Network(nn.Module):
 
     def __init__(self, config: NetworkConfig, body_dtype: torch.dtype | None = None):
         super().__init__()
-        self.config, self.body_dtype = config, body_dtype
+        self.config, self.body_dtype, self.cuda_graphs = config, body_dtype, False
         self.vocab_embed = StateEmbedding(config)
         self.sigma_map = TimeEmbedding(config.cond_dim)
         self.rotary_emb = Rotary(config.hidden_size // config.heads)
@@ -165,6 +170,16 @@ class Network(nn.Module):
         if config.latent_hidden is not None:
             first = nn.Linear(2 * _LATENT_FREQUENCIES, config.latent_hidden)
             self.latent_projection = nn.Sequential(first, nn.GELU(), nn.Linear(config.latent_hidden, config.hidden_size))
+
+    def compile_blocks(self, cuda_graphs: bool = False) -> None:
+        """Compile block by block, which all share one compiled code; names of weights stay as they are.
+
+        Args:
+            cuda_graphs: record the blocks as CUDA graphs; for calls without gradient and with sigma = 0 alone.
+        """
+        self.cuda_graphs = cuda_graphs
+        for block in self.blocks:
+            block.compile(mode="reduce-overhead" if cuda_graphs else None)
 
     def _autocast(self) -> contextlib.AbstractContextManager[None]:
         if self.body_dtype is None:
@@ -198,9 +213,15 @@ class Network(nn.Module):
             features = latent_features(latent).to(self.latent_projection[0].weight.dtype)
             x = torch.cat([x, self.latent_projection(features)[:, None]], dim=1)
             cos, sin = F.pad(cos, (0, 0, 0, 1), value=1.0), F.pad(sin, (0, 0, 0, 1))  # the last token is not rotated
+        rows = len(x)
+        if self.cuda_graphs:
+            torch.compiler.cudagraph_mark_step_begin()  # once a call: else each block would free the output of the one before
+            x = rows_to_power_of_two(x)  # few sizes to record
         with self._autocast():
             for block in self.blocks:
                 x = block(x, condition, cos, sin, causal)
+        if self.cuda_graphs:
+            x = x[:rows].clone()  # the next call writes where this one's output lies
         return x if latent is None else x[:, :-1]
 
     def logits(self, h: Tensor, sigma: Tensor | None = None) -> Tensor:

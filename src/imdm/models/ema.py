@@ -19,6 +19,10 @@ class Ema:
         self.names = [name for name, _ in network.named_parameters()]
         self.shadow = [parameter.detach().clone() for parameter in network.parameters()]
 
+    def to(self, device: torch.device) -> None:
+        """Put the shadow beside the weights."""
+        self.shadow = [tensor.to(device) for tensor in self.shadow]
+
     @torch.no_grad()
     def update(self, network: nn.Module) -> None:
         """Move the shadow towards the current weights."""

@@ -63,6 +63,12 @@ class Runtime(Block):
         None, description="most sequences in one training pass of a device; smaller passes are accumulated to the batch; null: all at once"
     )
     threads: NonNegative = Field(0, description="torch threads; 0: all cores")
+    compile: Literal["auto"] | bool = Field(
+        "auto", description="compile the network's blocks (torch.compile; other dropout draws); auto: on cuda, where a compiler is found"
+    )
+    cuda_graphs: bool = Field(
+        False, description="record the compiled blocks of sampling and couplings as CUDA graphs; without effect on cpu"
+    )
     deterministic: bool = Field(False, description="torch.use_deterministic_algorithms")
     checkpoint_seconds: PositiveFloat = Field(60.0, description="time between the checkpoints of a training")
     tensorboard: bool = Field(False, description="log to TensorBoard besides CSV")

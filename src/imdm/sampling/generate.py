@@ -15,7 +15,7 @@ from imdm.job import Job
 from imdm.models.checkpoint import load_network
 from imdm.models.dit import Network
 from imdm.params import Sampling
-from imdm.runtime import precision_name, setup
+from imdm.runtime import precision_name, prepare
 from imdm.sampling.files import SampleFile, save_samples
 from imdm.sampling.prompts import Prompts
 from imdm.sampling.sampler import sample
@@ -52,8 +52,8 @@ class Rows:
 
 def open_rows(job: Job, purpose: str, prompts: Prompts | None = None) -> Rows:
     """The rows of the model that --model names; rows of different purposes share no draws."""
-    device, body_dtype = setup(job.params.runtime)
-    network = load_network(job.args.model, "ema", body_dtype).to(device).eval()
+    runtime = job.params.runtime
+    network = prepare(load_network(job.args.model, "ema"), runtime, cuda_graphs=runtime.cuda_graphs).eval()
     return Rows(network, job.params.sampling, root_seed(job.params.seeds.sampling, purpose), prompts)
 
 

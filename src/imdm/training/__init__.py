@@ -1,1 +1,1 @@
-"""Trainings: Lightning modules whose every step is a function of (seed, step), and the loop that resumes them."""
+"""Trainings: every step is a function of (seed, step), and the loop that resumes them."""

@@ -17,6 +17,7 @@ from imdm.models.checkpoint import share_weights
 from imdm.models.config import NetworkConfig
 from imdm.models.dit import Network
 from imdm.params import Di4c
+from imdm.runtime import send
 from imdm.training.distillation import DistillTraining
 
 
@@ -38,6 +39,7 @@ class Di4cTraining(DistillTraining):
 
     def loss(self, step: int) -> Tensor:
         x, first = self.rows(step)
+        x = send(x, self.device)
         seeds = row_seeds(self.draws, step * self.settings.batch_size + first, len(x), x.device)
         t = torch.full((len(x),), draw_time(self.draws, step, self.settings), dtype=torch.float64, device=x.device)
         u = uniform(bits(seeds[:, None], Stream.MASK, torch.arange(x.shape[1], device=x.device)))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from imdm.diffusion.counter import root_seed
 from imdm.models.dit import Network
-from imdm.params import Optimizer
+from imdm.params import Optimizer, Runtime
+from imdm.runtime import prepare
 from imdm.training.pretrain import BlockTraining
 
 
@@ -27,6 +29,6 @@ class DistillTraining(BlockTraining):
     def teacher(self) -> Network:
         return self.frozen[0]
 
-    def on_fit_start(self) -> None:
-        super().on_fit_start()
-        self.teacher.to(self.device)
+    def place(self, runtime: Runtime, device: torch.device) -> None:
+        super().place(runtime, device)
+        prepare(self.teacher, runtime, device)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 from transformers.models.gpt2 import GPT2Config, GPT2LMHeadModel
 
 from imdm import params
+from imdm.params import Runtime
+from imdm.runtime import send, setup
 from imdm.training.pretrain import BlockTraining
 
 
@@ -33,6 +36,13 @@ def build_judge(settings: params.Judge, vocab_size: int, seq_len: int, end_id: i
 class JudgeTraining(BlockTraining):
     """A causal LM of transformers on packed blocks."""
 
+    def place(self, runtime: Runtime, device: torch.device) -> None:
+        self.device, self.body_dtype = device, setup(runtime)[1]
+        self.network.to(device).train()
+        self.ema.to(device)
+
     def loss(self, step: int) -> Tensor:
-        x, _ = self.rows(step)
-        return F.cross_entropy(self.network(x).logits[:, :-1].flatten(0, 1), x[:, 1:].flatten())
+        x = send(self.rows(step)[0], self.device)
+        with torch.autocast(self.device.type, self.body_dtype, enabled=self.body_dtype is not None):
+            logits = self.network(x).logits[:, :-1].flatten(0, 1)
+        return F.cross_entropy(logits.float(), x[:, 1:].flatten())

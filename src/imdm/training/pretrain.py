@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -12,6 +14,7 @@ from imdm.diffusion.nelbo import forward_process
 from imdm.models.dit import Network
 from imdm.models.head_loss import cross_entropy, head_loss, nelbo
 from imdm.params import Finetune, Optimizer, Pretrain
+from imdm.runtime import send
 from imdm.training.loop import Training
 
 
@@ -23,10 +26,10 @@ class BlockTraining(Training):
         self.blocks = blocks
 
     def rows(self, step: int) -> tuple[Tensor, int]:
-        """This device's clean blocks of a step, int64 [b, L], and the first one's index in the global batch."""
-        first, count = self.part()
+        """This device's clean blocks of a step, int64 [b, L] on the CPU, and the first one's index in the global batch."""
+        first, count = self.part
         index = batch_indices(len(self.blocks), step, self.settings.batch_size, self.seed)[first : first + count]
-        return torch.from_numpy(self.blocks[index].astype(np.int64)).to(self.device), first
+        return torch.from_numpy(self.blocks[index].astype(np.int64)), first
 
 
 class Pretraining(BlockTraining):
@@ -40,9 +43,10 @@ class Pretraining(BlockTraining):
     def loss(self, step: int) -> Tensor:
         x, first = self.rows(step)
         if step < self.warm_start:
-            return self.next_token_loss(x)
+            return self.next_token_loss(send(x, self.device))
+        # On the CPU, since the number of masked positions would else have to come back from the device.
         batch = forward_process(x, self.draws, step, first, self.settings.batch_size, self.network.config.vocab_size)
-        return nelbo(self.network, batch)
+        return nelbo(self.network, batch.map(partial(send, device=self.device)))
 
     def next_token_loss(self, x: Tensor) -> Tensor:
         """Cross-entropy of the next token under causal attention, nats a token.

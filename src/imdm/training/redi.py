@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -14,6 +16,7 @@ from imdm.distill.couplings import CouplingSet
 from imdm.models.dit import Network
 from imdm.models.head_loss import nelbo
 from imdm.params import Redi
+from imdm.runtime import send
 from imdm.training.loop import Training
 
 
@@ -31,7 +34,7 @@ class RediTraining(Training):
 
     def batch(self, step: int) -> Noised:
         """This device's part of a step's couplings."""
-        first, count = self.part()
+        first, count = self.part
         index = batch_indices(len(self.couplings), step, self.settings.batch_size, self.seed)[first : first + count]
         vocab = self.network.config.vocab_size
         x, masked, t = self.couplings.x[index].long(), self.couplings.masked[index], self.couplings.t[index]
@@ -43,7 +46,7 @@ class RediTraining(Training):
             u = uniform(bits(fresh[:, None], Stream.MASK, torch.arange(x.shape[1])))
             masked = u < mask_probability(t)[:, None]
         z = mask_where(x, masked, keys, vocab)
-        return Noised(*(part.to(self.device) for part in (z, x, masked.flatten().nonzero().squeeze(1), t)))
+        return Noised(z, x, masked.flatten().nonzero().squeeze(1), t).map(partial(send, device=self.device))
 
     def loss(self, step: int) -> Tensor:
         return nelbo(self.network, self.batch(step))

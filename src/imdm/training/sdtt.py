@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from torch import Tensor
 
@@ -10,6 +12,7 @@ from imdm.diffusion.nelbo import forward_process
 from imdm.distill.sdtt import sdtt_loss, teacher_step
 from imdm.models.dit import Network
 from imdm.params import Sdtt
+from imdm.runtime import send
 from imdm.training.distillation import DistillTraining
 
 
@@ -23,6 +26,6 @@ class SdttTraining(DistillTraining):
     def loss(self, step: int) -> Tensor:
         x, first = self.rows(step)
         count = self.settings.batch_size
-        batch = forward_process(x, self.draws, step, first, count, self.network.config.vocab_size)
-        seeds = row_seeds(self.draws, step * count + first, len(x), x.device)
+        batch = forward_process(x, self.draws, step, first, count, self.network.config.vocab_size).map(partial(send, device=self.device))
+        seeds = row_seeds(self.draws, step * count + first, len(x), self.device)
         return sdtt_loss(self.network, self.teacher, batch, seeds, self.dt, self.settings.time_grid, self.settings.divergence)

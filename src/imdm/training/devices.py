@@ -1,0 +1,104 @@
+"""The devices of a training: one, or several that train one network together (data parallel)."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+
+import torch
+from torch import Tensor, nn
+
+from imdm.errors import UserError
+from imdm.params import Runtime
+
+
+class OneDevice:
+    """All that the loop asks of its devices; one has nothing to agree on.
+
+    Attributes:
+        world: how many train together.
+        rank: which of them this process is, from 0.
+    """
+
+    world, rank = 1, 0
+
+    def __init__(self, device: torch.device):
+        self.device = device
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """The module as the loop calls it."""
+        return module
+
+    def backward(self, loss: Tensor) -> None:
+        loss.backward()
+
+    def gather_later(self, module: nn.Module) -> contextlib.AbstractContextManager[None]:
+        """While it is open, gradients are not yet exchanged between devices."""
+        return contextlib.nullcontext()
+
+    def mean(self, value: Tensor) -> Tensor:
+        """Mean of a scalar over the devices."""
+        return value
+
+    def any(self, *flags: bool) -> list[bool]:
+        """Each flag: whether it is true on any device."""
+        return list(flags)
+
+    def close(self) -> None:
+        """Leave the group of processes."""
+
+
+class SeveralDevices(OneDevice):
+    """Devices of one or more nodes by Lightning Fabric, whose import takes seconds.
+
+    On one node this process starts the others, also within a Slurm job of one task; several nodes find each other as
+    Fabric's cluster environments (Slurm, torchrun, its own variables) say.
+    """
+
+    def __init__(self, device: torch.device, count: int, nodes: int):
+        from lightning.fabric import Fabric
+        from lightning.fabric.plugins.environments import LightningEnvironment
+
+        logging.getLogger("lightning.fabric").setLevel(logging.ERROR)  # what it says of devices is in meta.json
+        self.fabric = Fabric(
+            accelerator=device.type,
+            devices=count,
+            num_nodes=nodes,
+            # Some parameters get no gradient in a warm start: it has no masks to embed.
+            strategy="ddp_find_unused_parameters_true",
+            plugins=[LightningEnvironment()] if nodes == 1 else None,
+        )
+        self.fabric.launch()
+        super().__init__(self.fabric.device)
+        self.world, self.rank = self.fabric.world_size, self.fabric.global_rank
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        return self.fabric.setup(module)
+
+    def backward(self, loss: Tensor) -> None:
+        self.fabric.backward(loss)
+
+    def gather_later(self, module: nn.Module) -> contextlib.AbstractContextManager[None]:
+        return self.fabric.no_backward_sync(module)
+
+    def mean(self, value: Tensor) -> Tensor:
+        return self.fabric.all_reduce(value, reduce_op="mean")
+
+    def any(self, *flags: bool) -> list[bool]:
+        return (self.fabric.all_reduce(torch.tensor(flags, dtype=torch.float32, device=self.device), reduce_op="sum") > 0).tolist()
+
+    def close(self) -> None:
+        torch.distributed.destroy_process_group()
+
+
+def open_devices(runtime: Runtime, device: torch.device, batch_size: int) -> OneDevice:
+    """The devices that the runtime parameters ask for; starts the other processes of this node.
+
+    Raises:
+        UserError: they can't share the batch.
+    """
+    count = runtime.devices or (torch.cuda.device_count() if device.type == "cuda" else 1)
+    world = count * runtime.nodes
+    if batch_size % world:
+        raise UserError(f"batch_size = {batch_size} can't be divided by {world} devices; make it a multiple.")
+    return SeveralDevices(device, count, runtime.nodes) if world > 1 else OneDevice(device)
