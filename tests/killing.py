@@ -19,7 +19,7 @@ from pathlib import Path
 from stage import command
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["torch", "lightning.pytorch", "transformers", "pandas", "safetensors.torch", "scipy.stats"])
+_SERVER.set_forkserver_preload(["torch", "transformers.models.gpt2.modeling_gpt2", "pandas", "safetensors.torch", "scipy.stats"])
 
 
 @dataclass

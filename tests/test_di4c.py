@@ -190,7 +190,7 @@ def test_what_appeared_is_certain_in_the_targets():
 
 def training_on(blocks, student, teacher, settings, part=None):
     training = Di4cTraining(student, teacher, settings, 1, 0, blocks)
-    training.part = lambda: part or (0, settings.batch_size)
+    training.part = part or (0, settings.batch_size)
     return training
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import time
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from stage import command, run
+from stage import ROOT, command, run
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +111,43 @@ def test_two_threads_give_the_same_bytes_twice_and_after_a_kill(data, tmp_path):
     process.wait()
     assert run("pretrain", "--data", data, "--out", folders[1], sets=sets).returncode == 0
     assert (folders[0] / "model.safetensors").read_bytes() == (folders[1] / "model.safetensors").read_bytes()
+
+
+def test_a_checkpoint_of_an_older_layout_is_put_aside(data, undisturbed, tmp_path):
+    out = tmp_path / "teacher"
+    process = subprocess.Popen(command("pretrain", "--data", data, "--out", out, sets=SETS), stderr=subprocess.DEVNULL)
+    checkpoint = tmp_path / "teacher.partial" / ".resume" / "last.ckpt"
+    while not checkpoint.exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    torch.save({"state_dict": {}, "global_step": 7}, checkpoint)
+    done = run("pretrain", "--data", data, "--out", out, sets=SETS)
+    assert done.returncode == 0 and "last.ckpt was written by an older version; the training starts anew." in done.stderr
+    assert (out / "model.safetensors").read_bytes() == (undisturbed / "model.safetensors").read_bytes()
+
+
+def test_tensorboard_shows_the_rows_of_the_log(data, tmp_path, monkeypatch):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    monkeypatch.chdir(tmp_path)
+    done = run(
+        "pretrain", "--data", data, "--out", "teacher", sets=["pretrain.steps=3", "pretrain.warm_start=1", "runtime.tensorboard=true"]
+    )
+    assert done.returncode == 0, done.stderr
+    (folder,) = (tmp_path / "logs" / "tensorboard").iterdir()
+    board = EventAccumulator(str(folder)).Reload()
+    rows = list(csv.DictReader((tmp_path / "teacher" / "train_log.csv").open()))
+    assert [event.step for event in board.Scalars("loss")] == [int(row["step"]) for row in rows] == [1, 2, 3]
+    for name in ("loss", "lr"):
+        assert [event.value for event in board.Scalars(name)] == pytest.approx([float(row[name]) for row in rows], rel=1e-3)
+
+
+def test_one_device_needs_neither_lightning_nor_transformers():
+    """Their imports take longer than the rest of a training's start."""
+    code = "import sys, imdm.training.pretrain, imdm.training.sdtt, imdm.training.redi, imdm.training.di4c; "
+    code += "sys.exit(bool({'lightning', 'transformers', 'torch._dynamo', 'pandas', 'scipy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT / "src")}).returncode == 0
 
 
 def test_what_a_training_writes(undisturbed):

@@ -25,7 +25,8 @@ def setup(runtime: Runtime) -> tuple[torch.device, torch.dtype | None]:
         raise UserError("runtime.device is cuda, but torch sees no GPU here; set it to auto or cpu.")
     if runtime.threads:
         torch.set_num_threads(runtime.threads)
-    torch.use_deterministic_algorithms(runtime.deterministic)
+    # As torch.use_deterministic_algorithms, which also sets Inductor's switch and imports it, a second, for that.
+    torch.set_deterministic_debug_mode("error" if runtime.deterministic else "default")
     torch.set_float32_matmul_precision("highest" if runtime.deterministic else "high")
     use_gpu = runtime.device != "cpu" and torch.cuda.is_available()
     bf16 = runtime.precision == "bfloat16" or (runtime.precision == "auto" and use_gpu)
@@ -54,6 +55,7 @@ def prepare(network: Network, runtime: Runtime, device: torch.device | None = No
         if missing:
             print(f"runtime.compile: {missing} here, so the network runs uncompiled.", file=sys.stderr)
         else:
+            torch.use_deterministic_algorithms(runtime.deterministic)
             network.compile_blocks(cuda_graphs and found.type == "cuda")
     return network
 

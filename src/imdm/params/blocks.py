@@ -66,9 +66,7 @@ class Runtime(Block):
     compile: Literal["auto"] | bool = Field(
         "auto", description="compile the network's blocks (torch.compile; other dropout draws); auto: on cuda, where a compiler is found"
     )
-    cuda_graphs: bool = Field(
-        False, description="record the compiled blocks of sampling and couplings as CUDA graphs; without effect on cpu"
-    )
+    cuda_graphs: bool = Field(False, description="record the compiled blocks of sampling and couplings as CUDA graphs; no effect on cpu")
     deterministic: bool = Field(False, description="torch.use_deterministic_algorithms")
     checkpoint_seconds: PositiveFloat = Field(60.0, description="time between the checkpoints of a training")
     tensorboard: bool = Field(False, description="log to TensorBoard besides CSV")

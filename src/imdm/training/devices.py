@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 
 import torch
 from torch import Tensor, nn
@@ -44,9 +43,6 @@ class OneDevice:
         """Each flag: whether it is true on any device."""
         return list(flags)
 
-    def close(self) -> None:
-        """Leave the group of processes."""
-
 
 class SeveralDevices(OneDevice):
     """Devices of one or more nodes by Lightning Fabric, whose import takes seconds.
@@ -59,7 +55,6 @@ class SeveralDevices(OneDevice):
         from lightning.fabric import Fabric
         from lightning.fabric.plugins.environments import LightningEnvironment
 
-        logging.getLogger("lightning.fabric").setLevel(logging.ERROR)  # what it says of devices is in meta.json
         self.fabric = Fabric(
             accelerator=device.type,
             devices=count,
@@ -86,9 +81,6 @@ class SeveralDevices(OneDevice):
 
     def any(self, *flags: bool) -> list[bool]:
         return (self.fabric.all_reduce(torch.tensor(flags, dtype=torch.float32, device=self.device), reduce_op="sum") > 0).tolist()
-
-    def close(self) -> None:
-        torch.distributed.destroy_process_group()
 
 
 def open_devices(runtime: Runtime, device: torch.device, batch_size: int) -> OneDevice:

@@ -106,6 +106,5 @@ def fit(job: Job, training: Training, tokens_per_step: int) -> None:
             training.ema.update(network)
             keeper.after_step(step + 1, total, learning_rate(settings, step + 1))
     job.metrics |= {"precision": precision_name(body_dtype), "devices": devices.world} | keeper.metrics
-    devices.close()
     if devices.rank:
         sys.exit(0)  # the first process writes the artifact

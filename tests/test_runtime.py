@@ -1,0 +1,82 @@
+"""Precision and compilation change rounding alone; a machine without a compiler goes on without it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from imdm.params import Di4c, Pretrain, Runtime
+from imdm.runtime import prepare
+from imdm.training.di4c import Di4cTraining, mixture_student
+from imdm.training.pretrain import Pretraining
+from networks import small_network
+
+BLOCKS = np.random.default_rng(0).integers(0, 3, (30, 5)).astype(np.uint16)
+SETTINGS = Pretrain(steps=4, batch_size=16, warm_start=1)
+
+
+def step(training, number: int, **runtime) -> tuple[float, dict[str, torch.Tensor]]:
+    """Loss and gradients of one step under these runtime parameters."""
+    training.place(Runtime(device="cpu", threads=1, **runtime), torch.device("cpu"))
+    training.network.zero_grad()
+    loss = training(number)
+    loss.backward()
+    return loss.item(), {name: p.grad.clone() for name, p in training.network.named_parameters() if p.grad is not None}
+
+
+def pretraining(**changes) -> Pretraining:
+    return Pretraining(small_network(mask="infinite", **changes), SETTINGS, 0, BLOCKS)
+
+
+@pytest.mark.parametrize("number", [0, 1])  # a warm start's step, then a diffusion step
+def test_a_bfloat16_body_trains_float32_weights(number):
+    (loss, gradients), (other, others) = (step(pretraining(), number, precision=name) for name in ("float32", "bfloat16"))
+    assert other != loss and other == pytest.approx(loss, rel=0.02)
+    assert gradients.keys() == others.keys()
+    for name, gradient in gradients.items():
+        assert others[name].dtype == torch.float32
+        assert (others[name] - gradient).norm() <= 0.1 * gradient.norm() + 1e-3, name
+
+
+def test_a_bfloat16_student_of_di4c_gets_all_gradients():
+    """Its targets come from itself without gradient first; autocast must not keep those casts of the weights."""
+    settings = Di4c(steps=4, batch_size=4, latents=3, latent_hidden=8, time_steps=8, small_time=0.5, small_time_share=0.3)
+    found = []
+    for name in ("float32", "bfloat16"):
+        teacher = small_network(mask="single")
+        found.append(step(Di4cTraining(mixture_student(teacher, 8, 0), teacher, settings, 1, 0, BLOCKS), 0, precision=name))
+    (loss, gradients), (other, others) = found
+    assert other == pytest.approx(loss, rel=0.1) and gradients.keys() == others.keys()
+
+
+def test_compiled_blocks_give_the_same_loss_and_names():
+    eager, compiled = pretraining(), pretraining()
+    names = list(compiled.network.state_dict())
+    loss, gradients = step(eager, 1, compile=False)
+    other, others = step(compiled, 1, compile=True)
+    assert other == pytest.approx(loss, rel=1e-5) and gradients.keys() == others.keys()
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(others[name], gradient, rtol=1e-4, atol=1e-6)
+    assert list(compiled.network.state_dict()) == names
+    assert all(block._compiled_call_impl is not None for block in compiled.network.blocks)
+
+
+def test_without_a_compiler_the_network_stays_as_it_is(monkeypatch, capsys):
+    import torch._inductor.config
+    import torch._inductor.cpp_builder as builder
+
+    builder.cpp_compiler_search.cache_clear()
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("no-such-compiler",))
+    network = prepare(small_network(), Runtime(device="cpu", compile=True))
+    builder.cpp_compiler_search.cache_clear()
+    assert capsys.readouterr().err == "runtime.compile: there is no C++ compiler here, so the network runs uncompiled.\n"
+    assert all(block._compiled_call_impl is None for block in network.blocks)
+
+
+def test_rows_that_are_added_for_cuda_graphs_change_nothing():
+    network, z = small_network(), torch.randint(0, 20, (5, 5))
+    with torch.inference_mode():
+        plain = network.hidden(z)
+        network.cuda_graphs = True
+        assert len(plain) == 5 and torch.allclose(network.hidden(z), plain, atol=1e-6)
