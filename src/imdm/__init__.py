@@ -8,7 +8,7 @@ Layers, each importing only from those above it:
     models                            the network, its mask embeddings, EMA, checkpoints
     sampling                          the exact N-step sampler
     distill                           SDTT, couplings, ReDi
-    training                          Lightning modules with exact resume
+    training                          the training loop with exact resume
     scoring                           Gen-PPL, entropy, MAUVE, intervals
     synthetic                         the {00, 11} task of the paper's Tables 1 and 2, and the dictionary task
     factorization                     the error of Eq. 6, exact for words and estimated on text

@@ -113,7 +113,7 @@ def content(stage, outside=None):
         return {
             "code": code_digest(Path(workflow.basedir) / f"stages/{stage}.py"),
             "libraries": [sys.version, *map(library_version, LIBRARIES)],
-            "runtime": [PARAMS.runtime.device, PARAMS.runtime.precision],
+            "runtime": [PARAMS.runtime.device, PARAMS.runtime.precision, PARAMS.runtime.compile],
             "inputs": [sha256(file) for file in input],
             "outside": local_files(outside),
         }
