@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import numpy as np
 import torch
 
@@ -23,11 +21,6 @@ def device() -> torch.device:
 def body_dtype() -> torch.dtype | None:
     """As the product's `precision: auto`: bfloat16 on a GPU."""
     return torch.bfloat16 if device().type == "cuda" else None
-
-
-def precision() -> contextlib.AbstractContextManager[None]:
-    """What Lightning puts around a training step."""
-    return torch.autocast("cuda", torch.bfloat16) if body_dtype() else contextlib.nullcontext()
 
 
 def network(scale: Scale, corpus: Corpus, mask: str, number: int = 0) -> Network:

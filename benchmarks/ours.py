@@ -15,7 +15,7 @@ from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.nelbo import Noised, forward_process
 from imdm.distill.couplings import make_couplings
 from imdm.models.dit import Network
-from imdm.params import Couplings, Pretrain, Redi, Sdtt
+from imdm.params import Couplings, Pretrain, Redi, Runtime, Sdtt
 from imdm.sampling.sampler import sample
 
 SDTT_ROUND = 7  # of the paper's 7
@@ -73,13 +73,11 @@ class Task:
     def side(self) -> Side:
         """A whole optimizer step: draws, loss, gradient, clipping, AdamW, moving average."""
         training, network = self.training, self.network
-        optimizer = training.configure_optimizers()["optimizer"]
+        optimizer = torch.optim.AdamW(network.parameters(), training.settings.lr, (0.9, 0.999), 1e-8, 0.0, fused=True)
 
         def step() -> None:
             optimizer.zero_grad()
-            with inputs.precision():
-                loss = training.loss(self.step)
-            loss.backward()
+            training.loss(self.step).backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), training.settings.clip)
             optimizer.step()
             training.ema.update(network)
@@ -88,10 +86,9 @@ class Task:
 
 
 def _task(training: object, batch_of: Callable[[int], Noised], teacher: Network | None = None) -> Task:
-    training.part = lambda: (0, training.settings.batch_size)  # without a Trainer the whole batch is one part
-    training.to(inputs.device())
+    training.place(Runtime(), inputs.device())
     step = min(range(_TRIED), key=lambda step: abs(len(batch_of(step).masked) / batch_of(step).x.numel() - 0.5))
-    return Task(training, step, batch_of(step), training.network.train(), teacher)
+    return Task(training, step, batch_of(step), training.network, teacher)
 
 
 def _on_blocks(training: object, teacher: Network | None = None) -> Task:
@@ -140,8 +137,7 @@ def embedding_pass(network: Network, states: torch.Tensor, prepare: Callable[[],
 
     def work() -> None:
         prepare()
-        with inputs.precision():
-            out = network.vocab_embed(states)
+        out = network.vocab_embed(states)
         out.backward(torch.ones_like(out))
 
     return timed(work)

@@ -34,7 +34,7 @@ class EverywhereEmbedding(nn.Module):
         if ours.config.mask == "infinite":
             self.imdm_mlp = ours.imdm_mlp
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, _: Tensor | None = None) -> Tensor:
         x = F.embedding(tokens, self.embedding)
         if self.noise is None:
             return x

@@ -68,8 +68,7 @@ def nelbo_step(task: ours.Task) -> Side:
     tokens, optimizer = _tokens(batch, peers), _optimizer(task)
 
     def step() -> None:
-        with inputs.precision():
-            loss = nelbo(peers, batch.x, tokens, batch.t, peers.draw_noise(tokens))
+        loss = nelbo(peers, batch.x, tokens, batch.t, peers.draw_noise(tokens))
         optimizer.step(loss)
 
     return Side(timed(step), task.tokens, task.network)
@@ -83,8 +82,7 @@ def sdtt_step(scale: Scale) -> Side:
     dt = teacher_step(task.training.settings.base_steps, ours.SDTT_ROUND)
 
     def step() -> None:
-        with inputs.precision():
-            loss = sdtt_loss(student, teacher, tokens, batch.t, dt, student.draw_noise(tokens))
+        loss = sdtt_loss(student, teacher, tokens, batch.t, dt, student.draw_noise(tokens))
         optimizer.step(loss)
 
     return Side(timed(step), task.tokens, task.network, task.teacher)

@@ -33,13 +33,13 @@ def run(job: Job) -> None:
     from imdm.factorization.estimate import check_teacher, noisy, path_errors
     from imdm.factorization.rows import error_rows, sequence_frame
     from imdm.models.checkpoint import load_network
-    from imdm.runtime import precision_name, setup
+    from imdm.runtime import precision_name, prepare, setup
     from imdm.sampling.generate import model_name
 
     settings, seed = job.params.factorization, job.params.seeds.scoring
     device, body_dtype = setup(job.params.runtime)
     data = Dataset.open(job.args.data)
-    teacher, model = (load_network(path, "ema", body_dtype).to(device).eval() for path in (job.args.teacher, job.args.model))
+    teacher, model = (prepare(load_network(path, "ema"), job.params.runtime).eval() for path in (job.args.teacher, job.args.model))
     for network, origin in ((teacher, job.args.teacher), (model, job.args.model)):
         data.check_vocabulary(network.config, origin)
     check_teacher(teacher.config, job.args.teacher)
@@ -52,7 +52,7 @@ def run(job: Job) -> None:
         found = {n: path_errors(teacher, model, x, seeds, n, settings.noise_draws) for n in settings.steps}
         return {f"{n}.{name}": value.cpu() for n, values in found.items() for name, value in values.items()}
 
-    found = in_chunks(job, range(settings.sequences), settings.batch_size, make)
+    found, _ = in_chunks(job, range(settings.sequences), settings.batch_size, make)
     frame = sequence_frame({name: value.numpy() for name, value in found.items()}, settings)
     frame.to_parquet(job.dir / "per_sequence.parquet")
     rows = error_rows(frame, data.seq_len, settings, seed)

@@ -80,7 +80,7 @@ def test_chunks_change_nothing_and_bound_the_logits(monkeypatch):
     network, rows, most = small_network(vocab_size=40), torch.randn(100, 16), []
     u = torch.rand(100, 3, dtype=torch.float64)
     whole, subs = draw(network.subs(rows), u), network.subs
-    monkeypatch.setattr(categorical, "_LOGITS", {"cpu": 640})
+    monkeypatch.setattr(categorical, "CHUNK", {"cpu": 640})
     network.subs = lambda part: most.append(len(part) * 40) or subs(part)
     assert torch.equal(draw_tokens(network, rows, u), whole)
     assert torch.equal(draw_tokens(network, rows, u[:, 0]), whole[:, 0])

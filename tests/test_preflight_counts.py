@@ -20,11 +20,12 @@ from imdm.models.config import NetworkConfig
 from imdm.models.dit import Network
 from imdm.models.head_loss import nelbo
 from imdm.params import Judge, Sdtt
-from imdm.preflight.cost import CHUNK, generation, half_masked, micro_batch, training
+from imdm.preflight.cost import CHUNK, DRAW_CHUNK, generation, half_masked, micro_batch, training
 from imdm.preflight.events import expected_calls, expected_embedded, perturbed
 from imdm.preflight.judge import judge_shape
 from imdm.preflight.machines import find_gpu
 from imdm.preflight.shape import Pass, Shape
+from imdm.sampling import categorical
 from imdm.sampling.sampler import sample
 from networks import small_network
 
@@ -190,8 +191,8 @@ def test_bytes_that_a_training_pass_keeps(softcap):
     assert deep - shallow == pytest.approx(estimated_deep - estimated_shallow, rel=0.1)
 
 
-def test_chunk_of_the_head_is_the_librarys():
-    assert head_loss.CHUNK["cuda"] == CHUNK
+def test_chunks_are_the_librarys():
+    assert (head_loss.CHUNK["cuda"], categorical.CHUNK["cuda"]) == (CHUNK, DRAW_CHUNK)
 
 
 def test_training_passes_divide_the_batch():

@@ -48,11 +48,11 @@ def sdtt_rows(teacher: Network, batch: Noised, seeds: Tensor, dt: float, time_gr
     chance = unmask_first(batch.t, dt, time_grid)[sequence]
     first = uniform(bits(seeds[sequence], Stream.SUBSTEP, 0, column)) < chance
 
-    rows = teacher.rows(batch.z, batch.masked)
+    rows = teacher.rows(batch.z, batch.masked, masked=batch.masked)
     u = uniform(bits(seeds[sequence], Stream.SUBSTEP, 1, column))
     z = batch.z.clone()
     z.view(-1)[batch.masked[first]] = draw_tokens(teacher, rows[first], u[first])
-    return torch.where(first[:, None], rows, teacher.rows(z, batch.masked))
+    return torch.where(first[:, None], rows, teacher.rows(z, batch.masked, masked=batch.masked[~first]))
 
 
 def divergence(student: Tensor, target: Tensor, kind: str, scale: float) -> tuple[Tensor, Tensor]:
@@ -88,4 +88,4 @@ def sdtt_loss(student: Network, teacher: Network, batch: Noised, seeds: Tensor, 
         target = torch.log_softmax(teacher.subs(of_teacher[part]), dim=-1)
         return divergence(logits, target, kind, 1 / max(1, len(batch.masked)))
 
-    return head_loss(student, student.rows(batch.z, batch.masked), term)
+    return head_loss(student, student.rows(batch.z, batch.masked, masked=batch.masked), term)

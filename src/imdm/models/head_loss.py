@@ -99,5 +99,5 @@ def nelbo(network: Network, batch: Noised, latent: Tensor | None = None) -> Tens
     Args:
         latent: in (0, 1) [B], of a network with a latent (then the bound with this latent).
     """
-    rows = network.rows(batch.z, batch.masked, latent)
+    rows = network.rows(batch.z, batch.masked, latent, batch.masked)
     return head_loss(network, rows, cross_entropy(batch.targets, position_weights(batch)))

@@ -15,7 +15,7 @@ TRAINED_FILE, LOADED_FILE, RESUME_FILE = 8, 4, 16  # online and moving average; 
 # Bytes a logit: of a chunk of the head, its loss and gradient; of SDTT's, with the target and the gap to it; of Di4C,
 # which holds those of all its latents; of a float64 draw.
 NLL_LOGIT, KL_LOGIT, MIXTURE_LOGIT, DRAW_LOGIT = 8, 24, 24, 44
-CHUNK = 2**27  # most logits that a training holds at once on a GPU
+CHUNK, DRAW_CHUNK = 2**27, 2**25  # most logits that a training and a draw hold at once on a GPU
 ACTIVATION = 40  # bytes a token and unit of width that a forward pass holds at once
 
 
@@ -122,7 +122,7 @@ def generation(shape: Shape, rows: int, steps: int, masked: int | None, batch_si
         tokens=rows * heads,
         flops=shape.forward(Pass(rows * calls, rows * heads, rows * embedded, batch_calls)),
         blocks=batch_calls * shape.config.blocks,
-        memory=shape.parameters * INFERENCE + states + at_once * heads / calls * shape.config.vocab_size * DRAW_LOGIT,
+        memory=shape.parameters * INFERENCE + states + DRAW_LOGIT * min(DRAW_CHUNK, at_once * heads / calls * shape.config.vocab_size),
         disk=rows * file_bytes,
     )
 

@@ -17,7 +17,7 @@ from imdm.models.dit import Network
 
 _UNIT = 2.0**62
 # Logits that are projected and drawn from at once: on a CPU what its caches hold, on a GPU enough to keep it busy.
-_LOGITS = {"cpu": 2**22, "cuda": 2**25}
+CHUNK = {"cpu": 2**22, "cuda": 2**25}
 
 
 def draw(logits: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
@@ -54,7 +54,7 @@ def draw_tokens(network: Network, rows: Tensor, u: Tensor, temperature: float = 
     """
     vocab = network.config.vocab_size
     each = vocab + u[:1].numel() * math.isqrt(vocab)  # numbers that one position holds: weights, and a group for each token
-    size = max(1, _LOGITS[rows.device.type] // each)
+    size = max(1, CHUNK[rows.device.type] // each)
     return torch.cat([draw(network.subs(part), v, temperature) for part, v in zip(rows.split(size), u.split(size), strict=True)])
 
 

@@ -40,7 +40,7 @@ def judge_each(
         judged = judge_samples(judge, samples[first], window, tokenizer, settings)
         return {key: torch.from_numpy(value) for key, value in vars(judged).items()}
 
-    found = in_chunks(job, range(len(samples)), 1, make, name)
+    found, _ = in_chunks(job, range(len(samples)), 1, make, name)
     ends = np.cumsum([len(rows) for rows in samples])[:-1]
     columns = {key: np.split(values.numpy(), ends) for key, values in found.items()}
     return [Judged(**dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)]
