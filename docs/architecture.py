@@ -25,7 +25,7 @@ LAYERS = (
     ("chunks", "models"),
     ("sampling", "scoring"),
     ("distill", "factorization"),
-    ("training", "synthetic"),
+    ("training", "synthetic", "audit"),
     ("report",),
     ("exhibits",),
     ("preflight",),

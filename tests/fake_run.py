@@ -64,6 +64,33 @@ def scores(folder: Path, model: str, nll_at_one: float, entropy: float, **about:
     meta(folder, "score", 3.0, {"scoring": {"bootstrap": 1000}, "seeds.scoring": 0})
 
 
+def audit(folder: Path, model: str, teacher: str | None = None) -> None:
+    """audit.json of 4- and 8-grams; a rectified model has seen its teacher's pairs."""
+    rows = []
+    for name in dict.fromkeys((model, "teacher", "test text")):
+        share = {"teacher": 0.5, "test text": 3.0}.get(name, 1.0 + 0.5 * ("imdm" in name))
+        for steps in (None,) if name == "test text" else STEPS:
+            metrics = {f"{stem}_{n}_pct": share * 4 / n for stem in ("in_train", "shared") for n in (4, 8)}
+            metrics |= {"nearest_block_pct": share, "nearest_block_q95_pct": 2 * share, "nearest_block_max_pct": 4 * share}
+            if teacher:
+                metrics |= {"in_couplings_4_pct": share, "in_couplings_8_pct": share / 2}
+                metrics |= {"nearest_coupling_pct": 10 + share, "nearest_coupling_q95_pct": 15.0, "nearest_coupling_max_pct": 20 + share}
+            rows += [
+                {"model": name, "steps": steps, "metric": key, "value": v, "low": v - 0.1, "high": v + 0.1} for key, v in metrics.items()
+            ]
+    for name in dict.fromkeys((model, teacher or model)):
+        fresh = 0.2 if name.startswith("imdm") and name == model else 0.0
+        seen, unseen = (2.0, 5.0) if teacher and name == model else (4.0, 4.0)
+        metrics = {"nll_unseen_own": unseen, "nll_unseen_fresh": unseen, "noise_gap_unseen": 0.0, "equal_unseen_own_pct": 12.0}
+        if teacher:
+            metrics |= {"nll_seen_own": seen, "nll_seen_fresh": seen + fresh, "noise_gap_seen": fresh, "pair_gap": unseen - seen}
+            metrics |= {"equal_seen_own_pct": 40.0, "equal_seen_fresh_pct": 40.0 - 50 * fresh}
+        rows += [{"model": name, "steps": None, "metric": key, "value": value} for key, value in metrics.items()]
+    rows = [row | {"low": row["value"] - 0.1, "high": row["value"] + 0.1} for row in rows]
+    write(folder / "audit.json", {"model": model, "teacher": teacher or model, "couplings": 16, "split": "test", "rows": rows})
+    meta(folder, "audit", 5.0, {"audit": {"n": [4, 8]}})
+
+
 def synthetic(folder: Path) -> None:
     """synthetic.json of five seeds with values that are easy to average."""
     rows = []
@@ -212,6 +239,7 @@ def build(root: Path, recipes: tuple[str, ...] = RECIPES) -> Path:
     meta(results / "reference", "reference", 9.0, {})
     scores(results / "scores" / "teacher", "teacher", LEVEL["teacher"], 2.9)
     samples(results / "samples" / "teacher", "teacher", tokenizer, digest)
+    audit(results / "audit" / "teacher", "teacher")
     for variant, gain in (("mdlm", 0.0), ("imdm", 0.35)):
         for number in (1, 2, 3):
             log(results / "models" / variant / f"sdtt{number}", "sdtt", 0.5, 0.12 + 0.05 * number - 0.1 * gain)
@@ -223,6 +251,8 @@ def build(root: Path, recipes: tuple[str, ...] = RECIPES) -> Path:
             scores(results / "scores" / variant / recipe, f"{variant}/{recipe}", LEVEL[recipe] + shift, 2.85 - 0.1 * gain)
             samples(results / "samples" / variant / recipe, f"{variant}/{recipe}", tokenizer, digest)
             factorization(results / "factorization" / variant / recipe, f"{variant}/{recipe}", 2.0 - shift, variant == "imdm")
+            made_by = {"redi": "teacher", "sdtt3-redi": f"{variant}/sdtt3"}.get(recipe)
+            audit(results / "audit" / variant / recipe, f"{variant}/{recipe}", made_by)
     factorization(results / "factorization" / "teacher", "teacher", 1.0, False)
     synthetic(results / "synthetic")
     dictionary(results / "dictionary")
@@ -274,7 +304,7 @@ def stage(name: str, *argv: str) -> int:
 def tabulate(run: Path) -> int:
     """The tabulate stage on a fake run."""
     models = ["--judge", f"{run}/judge/judge.json", "--validation", f"{run}/teacher/validation.json"]
-    scored = ["--scores", f"{run}/scores", "--reference", f"{run}/reference/reference.json"]
+    scored = ["--scores", f"{run}/scores", "--audits", f"{run}/audit", "--reference", f"{run}/reference/reference.json"]
     beyond = ["--dictionary", f"{run}/dictionary/dictionary.csv", "--factorization", f"{run}/factorization"]
     return stage(
         "tabulate", *scored, *models, "--synthetic", f"{run}/synthetic/synthetic.json", *beyond, "--out", f"{run}/tables/tables.csv"

@@ -31,6 +31,7 @@ JOBS |= {
     "plot": 1,
 }
 JOBS |= {"report": 1, "factorization_teacher": 1, "factorization": 6}
+JOBS |= {"audit_teacher": 1, "audit": 2, "audit_redi": 2, "audit_redi_student": 2}
 
 # What the paper's exhibits add: five ablations and the finite mask, each with three SDTT rounds, couplings, rectification, samples
 # and scores; two rounds of Di4C; a network from scratch and two fine-tuned ones, of which Table 12 samples one; prompts completed
@@ -168,5 +169,5 @@ def test_snakemake_runs_again_what_a_parameter_touches_and_nothing_else(stubs):
     assert not snakemake_jobs(stubs)
     again = Counter(job["name"] for job in snakemake_jobs(stubs, "--config", "noise_dim=64").values())
     assert again.pop("sdtt") == again.pop("adopt") == again.pop("couple_student") == 1
-    assert set(again) == {"redi_student", "sample", "score", "factorization", "tabulate", "plot", "report"}
+    assert set(again) == {"redi_student", "sample", "score", "factorization", "audit_redi_student", "tabulate", "plot", "report"}
     assert all("mdlm" not in command for command in snakemake_jobs(stubs, "--config", "noise_dim=64"))

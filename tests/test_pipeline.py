@@ -14,7 +14,7 @@ import pytest
 from checkout import clone, commit, run
 
 SNAKEMAKE = ("snakemake", "--profile", "workflow/profiles/local", "--cores", "1")
-TABLES = ("table01", "table02", "table04", "table05", "dictionary", "factorization", "tables")
+TABLES = ("table01", "table02", "table04", "table05", "audit", "agreement", "dictionary", "factorization", "tables")
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_an_experiment_runs_only_the_infinite_masks(by_dvc):
     text = run(by_dvc, "dvc", "exp", "run", "-S", "noise_dim=16", "--name", "wide")
     ran = set(re.findall(r"Running stage '([^']+)'", text))
     imdm = {"adopt@imdm", "sdtt@imdm-round0", "couple_student@imdm-sdtt1", "redi@imdm", "redi_student@imdm-sdtt1"}
-    imdm |= {"sample@imdm-sdtt1-redi", "score@imdm-sdtt1-redi", "factorization@imdm-sdtt1-redi"}
+    imdm |= {"sample@imdm-sdtt1-redi", "score@imdm-sdtt1-redi", "factorization@imdm-sdtt1-redi", "audit_redi_student@imdm-sdtt1"}
     assert imdm <= ran <= imdm | {"adopt@mdlm", "tabulate", "plot", "report"}
     after = pd.read_csv(by_dvc / "results/micro/tables/tables.csv")
     kept = ~before["model"].str.contains("imdm")

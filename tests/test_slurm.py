@@ -54,7 +54,7 @@ def micro(target: Path) -> Path:
     project = clone(target, "tests/micro.yaml")
     (project / "slurm").symlink_to("workflow/profiles/slurm")
     params = yaml.safe_load((project / "params.yaml").read_text())
-    params["compare"] = {"variants": ["imdm"], "recipes": ["sdtt1"], "rectified": [], "also": []}
+    params["compare"] = {"variants": ["imdm"], "recipes": ["sdtt1"], "distilled": ["sdtt1"], "redi": [], "rectified": [], "also": []}
     params["judge"]["steps"] = 300
     (project / "params.yaml").write_text(yaml.safe_dump(params))
     profile = yaml.safe_load((project / "slurm/config.yaml").read_text()) | {"slurm-init-seconds-before-status-checks": 5}

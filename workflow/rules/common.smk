@@ -16,7 +16,7 @@ from imdm.errors import UserError
 from imdm.exhibits.plan import PAGES, TEACHER, needs, target
 from imdm.exhibits.tables import describe
 from imdm.job import LIBRARIES, code_digest, library_version, resolve
-from imdm.params import PUBLIC, RECIPES, load_params, parse_recipe
+from imdm.params import PUBLIC, RECIPES, UNRECTIFIED, load_params, parse_recipe
 from imdm.report.names import MAIN
 
 
@@ -57,6 +57,8 @@ TABLES = {
     "table02": {"file": "Table 02", "shows": "Synthetic task, the noise held"},
     "table04": {"file": "Table 04", "shows": "Gen-PPL"},
     "table05": {"file": "Table 05", "shows": "Entropy"},
+    "audit": {"file": "Audit", "shows": "what samples share with couplings and training text"},
+    "agreement": {"file": "Audit, pairs", "shows": "what models know of seen and unseen pairs"},
     "dictionary": {"file": "Dictionary task", "shows": "validity, coverage and errors by size"},
     "factorization": {"file": "Factorization error", "shows": "conditional total correlation"},
 }

@@ -155,6 +155,104 @@ rule dictionary:
         "python stages/dictionary.py --out {params.out}{params.options} > {log} 2>&1"
 
 
+# What a model has by heart. One that was rectified is asked about its couplings, and about others that their teacher draws.
+rule audit:
+    input:
+        data="<data>/dataset.json",
+        model="<results>/models/{variant}/{recipe}/model.safetensors",
+        samples="<results>/samples/{variant}/{recipe}/samples.safetensors",
+        baseline="<results>/samples/teacher/samples.safetensors",
+    output:
+        "<results>/audit/{variant}/{recipe}/audit.json",
+        "<results>/audit/{variant}/{recipe}/per_sample.parquet",
+        "<results>/audit/{variant}/{recipe}/per_pair.parquet",
+        "<results>/audit/{variant}/{recipe}/meta.json",
+    log:
+        "<logs>/audit/{variant}/{recipe}.log",
+    benchmark:
+        "<benchmarks>/audit/{variant}/{recipe}.tsv"
+    wildcard_constraints:
+        variant=alternatives([*PARAMS.variants, PUBLIC]),
+        recipe=f"{UNRECTIFIED}|{alternatives(PARAMS.public)}",
+    conda:
+        "../../environment.yml"
+    resources:
+        accelerator=1,
+    params:
+        out=subpath(output[0], parent=True),
+        reads=reads("audit"),
+        options=options,
+    shell:
+        "python stages/audit.py --data {input.data} --model {input.model} --samples {input.samples} --baseline {input.baseline}"
+        " --out {params.out}{params.options} > {log} 2>&1"
+
+
+use rule audit as audit_teacher with:
+    input:
+        data="<data>/dataset.json",
+        model="<results>/teacher/model.safetensors",
+        samples="<results>/samples/teacher/samples.safetensors",
+        baseline="<results>/samples/teacher/samples.safetensors",
+    output:
+        "<results>/audit/teacher/audit.json",
+        "<results>/audit/teacher/per_sample.parquet",
+        "<results>/audit/teacher/per_pair.parquet",
+        "<results>/audit/teacher/meta.json",
+    log:
+        "<logs>/audit/teacher.log",
+    benchmark:
+        "<benchmarks>/audit/teacher.tsv"
+
+
+rule audit_redi:
+    input:
+        data="<data>/dataset.json",
+        model="<results>/models/{variant}/redi/model.safetensors",
+        samples="<results>/samples/{variant}/redi/samples.safetensors",
+        baseline="<results>/samples/teacher/samples.safetensors",
+        couplings="<results>/couplings/teacher/couplings.safetensors",
+        teacher="<results>/teacher/model.safetensors",
+    output:
+        "<results>/audit/{variant}/redi/audit.json",
+        "<results>/audit/{variant}/redi/per_sample.parquet",
+        "<results>/audit/{variant}/redi/per_pair.parquet",
+        "<results>/audit/{variant}/redi/meta.json",
+    log:
+        "<logs>/audit/{variant}/redi.log",
+    benchmark:
+        "<benchmarks>/audit/{variant}/redi.tsv"
+    conda:
+        "../../environment.yml"
+    resources:
+        accelerator=1,
+    params:
+        out=subpath(output[0], parent=True),
+        reads=reads("audit"),
+        options=options,
+    shell:
+        "python stages/audit.py --data {input.data} --model {input.model} --samples {input.samples} --baseline {input.baseline}"
+        " --couplings {input.couplings} --teacher {input.teacher} --out {params.out}{params.options} > {log} 2>&1"
+
+
+use rule audit_redi as audit_redi_student with:
+    input:
+        data="<data>/dataset.json",
+        model="<results>/models/{variant}/sdtt{round}-redi/model.safetensors",
+        samples="<results>/samples/{variant}/sdtt{round}-redi/samples.safetensors",
+        baseline="<results>/samples/teacher/samples.safetensors",
+        couplings="<results>/couplings/{variant}/sdtt{round}/couplings.safetensors",
+        teacher="<results>/models/{variant}/sdtt{round}/model.safetensors",
+    output:
+        "<results>/audit/{variant}/sdtt{round}-redi/audit.json",
+        "<results>/audit/{variant}/sdtt{round}-redi/per_sample.parquet",
+        "<results>/audit/{variant}/sdtt{round}-redi/per_pair.parquet",
+        "<results>/audit/{variant}/sdtt{round}-redi/meta.json",
+    log:
+        "<logs>/audit/{variant}/sdtt{round}-redi.log",
+    benchmark:
+        "<benchmarks>/audit/{variant}/sdtt{round}-redi.tsv"
+
+
 rule synthetic:
     output:
         synthetic="<results>/synthetic/synthetic.json",

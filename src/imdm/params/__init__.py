@@ -8,8 +8,8 @@ from imdm.params.blocks import Block, MaskSettings, Name, NonNegative, Positive,
 from imdm.params.experiment import PUBLIC, Compare, Paper, Params
 from imdm.params.load import load_params
 from imdm.params.recipes import PATTERN as RECIPES
-from imdm.params.recipes import Recipe, parse_recipe
-from imdm.params.scoring import Conditional, Factorization, Matching, Sampling, Scoring
+from imdm.params.recipes import UNRECTIFIED, Recipe, parse_recipe
+from imdm.params.scoring import Audit, Conditional, Factorization, Matching, Sampling, Scoring
 from imdm.params.source import Corpus, Network, PublicCheckpoint, Teacher
 from imdm.params.synthetic import Dictionary, DictionaryCell, Rectify, SmallNetwork, Synthetic
 from imdm.params.training import Couplings, Di4c, Finetune, Judge, Optimizer, Pretrain, Redi, Sdtt, SdttRound
@@ -17,6 +17,8 @@ from imdm.params.training import Couplings, Di4c, Finetune, Judge, Optimizer, Pr
 __all__ = [
     "PUBLIC",
     "RECIPES",
+    "UNRECTIFIED",
+    "Audit",
     "Block",
     "Compare",
     "Conditional",

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from imdm.errors import UserError
 from imdm.params.blocks import Block, MaskSettings, Name, Runtime, Seeds, Shards, VariantOverride
 from imdm.params.recipes import KNOWN, parse_recipe
-from imdm.params.scoring import Conditional, Factorization, Matching, Sampling, Scoring
+from imdm.params.scoring import Audit, Conditional, Factorization, Matching, Sampling, Scoring
 from imdm.params.source import Corpus, Network, PublicCheckpoint, Teacher
 from imdm.params.synthetic import Dictionary, Synthetic
 from imdm.params.training import Couplings, Di4c, Finetune, Judge, Pretrain, Redi, Sdtt
@@ -24,6 +24,8 @@ PUBLIC = "public"  # the "variant" of checkpoints that are loaded, not trained
 class Compare(Block):
     variants: list[Name] = Field(min_length=1, description="variants of the main comparison")
     recipes: list[Name] = Field(min_length=1, description="recipes of the main comparison: sdttK, redi, sdttK-redi")
+    distilled: list[Name] = Field([], description="the sdttK in recipes; this list and the next two are of dvc.yaml, which can't filter")
+    redi: list[Name] = Field([], description="[redi] where it is in recipes, else []")
     rectified: list[Name] = Field([], description="students that ReDi rectifies: the sdttK of every sdttK-redi in recipes")
     also: list[str] = Field([], description="further VARIANT/RECIPE that `snakemake all` builds besides")
 
@@ -66,6 +68,7 @@ class Params(MaskSettings):
     matching: Matching = Matching()
     scoring: Scoring = Scoring()
     factorization: Factorization = Factorization()
+    audit: Audit = Audit()
     synthetic: Synthetic
     dictionary: Dictionary = Dictionary()
     shards: Shards = Shards()
@@ -79,11 +82,15 @@ class Params(MaskSettings):
                 raise ValueError(f"compare.recipes names {recipe!r}; a main comparison is of sdttK, redi and sdttK-redi")
         for where, model in self._named():
             self._check(where, model)
-        rectified = {recipe.removesuffix("-redi") for recipe in self.compare.recipes if recipe.endswith("-redi")}
-        if rectified != set(self.compare.rectified):
-            raise ValueError(
-                f"compare.rectified must be [{', '.join(sorted(rectified))}], the sdttK of every sdttK-redi in compare.recipes"
-            )
+        recipes = set(self.compare.recipes)
+        rectified = {recipe.removesuffix("-redi") for recipe in recipes if recipe.endswith("-redi")}
+        for key, expected, what in (
+            ("rectified", rectified, "the sdttK of every sdttK-redi"),
+            ("redi", recipes & {"redi"}, "redi if it is"),
+            ("distilled", {recipe for recipe in recipes if not recipe.endswith("redi")}, "every sdttK"),
+        ):
+            if expected != set(getattr(self.compare, key)):
+                raise ValueError(f"compare.{key} must be [{', '.join(sorted(expected))}], {what} in compare.recipes")
         return self
 
     @model_validator(mode="after")
@@ -94,6 +101,8 @@ class Params(MaskSettings):
             raise ValueError("network.hidden_size / network.heads must be even, for the rotary embedding")
         if not self.conditional.prompt_tokens < self.conditional.scored_tokens <= self.corpus.seq_len and self._conditional():
             raise ValueError("conditional.scored_tokens must be more than conditional.prompt_tokens and at most corpus.seq_len")
+        if max(self.audit.n) > self.corpus.seq_len:
+            raise ValueError("audit.n must be at most corpus.seq_len")
         if self.matching.low >= self.matching.high:
             raise ValueError("matching.low must be less than matching.high")
         return self

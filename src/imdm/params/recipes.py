@@ -15,7 +15,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-PATTERN = r"scratch|finetune|redi|di4c[1-9]\d*|sdtt[1-9]\d*(?:-redi|-di4c[1-9]\d*)?"
+UNRECTIFIED = r"scratch|finetune|di4c[1-9]\d*|sdtt[1-9]\d*(?:-di4c[1-9]\d*)?"
+PATTERN = rf"{UNRECTIFIED}|redi|sdtt[1-9]\d*-redi"
 KNOWN = "sdttK, redi, sdttK-redi, di4cR, sdttK-di4cR, scratch and finetune"
 
 

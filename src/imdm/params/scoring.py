@@ -42,6 +42,14 @@ class Matching(Block):
     tolerance: PositiveFloat = Field(0.005, description="nats of entropy that count as equal")
 
 
+class Audit(Block):
+    """What a model has by heart: its samples beside couplings and training text, and its pairs beside unseen ones."""
+
+    n: list[Positive] = Field([4, 8], min_length=1, description="lengths of the token n-grams that are looked for")
+    pairs: Positive = Field(1024, description="couplings of each kind, trained on and not, that are predicted in one step")
+    batch_size: Positive = Field(64, description="pairs made and predicted at once; the result does not depend on it")
+
+
 class Scoring(Block):
     batch_size: Positive = Field(64, description="sequences scored at once")
     precision: Precision = Field("float32", description="of the judge's weights and activations")

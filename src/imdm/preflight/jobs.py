@@ -102,11 +102,20 @@ class Graph:
     def scores(self, model: str) -> str:
         return self._score(self.samples(model), model)
 
+    def audit(self, model: str) -> str:
+        """Of a rectified model beside the couplings that it was trained on, and the model that made them."""
+        variant, _, name = model.partition("/")
+        recipe = parse_recipe(name)
+        waits = [self.data(), self.model(model), self.samples(model), self.samples(TEACHER)]
+        if variant != PUBLIC and recipe and recipe.redi:
+            waits.append(self.couplings(f"{variant}/{recipe.parent}"))
+        return self._add("audit", f"audit/{model}", *waits, model=model)
+
     def tables(self) -> str:
         scores = [self.scores(model) for model in self._main()]
-        errors = [self.factorization(model) for model in self._main()]
+        beside = [found for model in self._main() for found in (self.audit(model), self.factorization(model))]
         alone = [self._add(name, name) for name in ("synthetic", "dictionary")]
-        return self._add("tabulate", "tables", *scores, *errors, self.judge(), self.reference(), *alone)
+        return self._add("tabulate", "tables", *scores, *beside, self.judge(), self.reference(), *alone)
 
     def factorization(self, model: str) -> str:
         waits = (self.data(), self.model(model), self.model(TEACHER))

@@ -12,6 +12,7 @@ from imdm.preflight.cost import (
     KL_LOGIT,
     LOADED_FILE,
     MIXTURE_LOGIT,
+    NLL_LOGIT,
     Cost,
     evaluation,
     generation,
@@ -28,6 +29,7 @@ from imdm.preflight.shape import Pass, Shape, network_config
 MATCH_TRIALS = 7  # temperatures that match tries at each number of steps before it samples
 HELD_OUT_TOKENS = 2**20  # for the perplexity of the judge itself
 TOKENS_PER_SECOND = 200_000  # tokenizing, a worker
+SEARCHED_PER_SECOND = 5_000_000  # tokens whose n-grams are looked up among those of samples
 SYNTHETIC_STEP = 0.02  # seconds of a training step of the synthetic task, on a CPU
 SMALL_JOB = 60.0  # seconds of a job that only reads, copies or draws
 
@@ -69,6 +71,7 @@ class StageCosts:
             "reference": self._reference,
             "score": self._score,
             "factorization": self._factorization,
+            "audit": self._audit,
             "synthetic": self._synthetic,
             "dictionary": self._dictionary,
         }
@@ -127,6 +130,17 @@ class StageCosts:
         if job.out.startswith("conditional/"):
             return judging(self.judge, steps * settings.prompts * settings.completions, settings.scored_tokens, self.params.scoring)
         return judging(self.judge, steps * self.params.sampling.count, self.length, self.params.scoring)
+
+    def _audit(self, job: Job) -> Cost:
+        """The search of the training text; new pairs, and what model and teacher make of them and of seen ones, with two noises."""
+        settings, couplings = self.params.audit, self.params.couplings
+        masked = None if couplings.start == "perturbed" else self.length
+        drawn = generation(self.shape(job), settings.pairs, couplings.steps, masked, settings.batch_size, 0)
+        predicted = evaluation(self.shape(job), -(-settings.pairs // settings.batch_size), settings.batch_size)
+        search = self.packed.tokens * len(settings.n) / SEARCHED_PER_SECOND
+        logits = NLL_LOGIT * settings.batch_size * self.length / 2 * self.packed.vocab_size  # of a batch, all at once
+        memory = max(drawn.memory, predicted.memory + logits)
+        return replace(together([drawn, *[predicted] * 8]), memory=memory, cpu_seconds=search)
 
     def _tokenize_pack(self, job: Job) -> Cost:
         tokens = self.packed.tokens

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from imdm.params import PUBLIC, parse_recipe
 
 BASELINE = "mdlm"
@@ -29,12 +31,33 @@ METRICS = {
     "mauve": "MAUVE",
     "val_ppl": "Val PPL",
     "temperature": "Temperature",
+    "nearest_coupling_pct": "Nearest coupling (%)",
+    "nearest_coupling_max_pct": "largest",
+    "nearest_block_pct": "Nearest block (%)",
+    "nearest_block_max_pct": "largest",
+    "nll_seen_own": "NLL seen, own noise",
+    "nll_seen_fresh": "NLL seen, fresh",
+    "noise_gap_seen": "Noise gap, seen",
+    "nll_unseen_own": "NLL unseen, own",
+    "nll_unseen_fresh": "NLL unseen, fresh",
+    "noise_gap_unseen": "Noise gap, unseen",
+    "pair_gap": "Pair gap",
+    "equal_seen_own_pct": "Equal seen, own (%)",
+    "equal_seen_fresh_pct": "Equal seen, fresh (%)",
+    "equal_unseen_own_pct": "Equal unseen, own (%)",
 }
+_NGRAMS = {"in_couplings": "couplings", "in_train": "training text", "shared": "other samples"}
 
 
 def name_of(model: str) -> str:
     """A model's name for readers; names that aren't known are shown as they are."""
     return NAMES.get(model, model)
+
+
+def metric_name(metric: str) -> str:
+    """A metric's name as the head of a column."""
+    match = re.fullmatch(r"(\w+)_(\d+)_pct", metric)
+    return f"{match[2]}-grams in {_NGRAMS[match[1]]} (%)" if match else METRICS.get(metric, metric.replace("_", "-"))
 
 
 def recipe_label(recipe: str) -> str:

@@ -15,7 +15,8 @@ class Row:
     """One number.
 
     Attributes:
-        table: 1 to 14 as in the paper; `quality` for the further metrics of samples; `models` for judge and teacher.
+        table: 1 to 14 as in the paper; `quality` for the further metrics of samples; `audit` and `agreement` for what samples
+            copy and models remember; `models` for judge and teacher.
         model: VARIANT/RECIPE, teacher, judge, `test text`, or VARIANT:mdlm/RECIPE for a ratio.
         setting: the recipe in words, the seed, the noise of Table 2, or the column of Tables 3 and 6 to 14.
         steps: sampling steps, None where there are none.

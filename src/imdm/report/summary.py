@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from imdm.report.memorization import memorization
 from imdm.report.names import BASELINE
 from imdm.report.rows import Row, find, select
 from imdm.report.tables import RATIO, winner
@@ -37,6 +38,9 @@ def sentences(rows: list[Row]) -> list[str]:
         results = outcomes(rows, variant, recipe)
         if results:
             found.append(_recipe(rows, variant, recipe, label, results))
+    for variant, recipe, _ in challenges(rows):
+        if variant == "imdm":
+            found += memorization(rows, f"{variant}/{recipe}")
     return found + [text for text in (_entropy(rows), _synthetic(rows), _teacher(rows), _judge(rows)) if text]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from imdm.errors import UserError
 from imdm.params import Params, parse_recipe
+from imdm.report.audit_rows import audit_rows
 from imdm.report.names import BASELINE, setting_of
 from imdm.report.paper import paper_value
 from imdm.report.rows import Row, find
@@ -191,8 +192,17 @@ def _held_out(model: str, setting: str, found: dict[str, Any], metric: str) -> R
     return Row("models", model, setting, None, metric, found[metric], found["low"], found["high"])
 
 
-def build_rows(folder: Path, judge: Path, reference: Path, validation: Path, synthetic: Path, params: Params) -> list[Row]:
-    """Every row of tables.csv from a run's scores.
+def read_audits(folder: Path, models: Iterable[str]) -> list[Row]:
+    """Rows of the audits of the models that were scored.
+
+    Raises:
+        UserError: one is missing.
+    """
+    return audit_rows({model: read_json(folder / model / "audit.json", ("model", "teacher", "split", "rows"), "audit") for model in models})
+
+
+def build_rows(folder: Path, audits: Path, judge: Path, reference: Path, validation: Path, synthetic: Path, params: Params) -> list[Row]:
+    """Every row of tables.csv from a run's scores and audits.
 
     Raises:
         UserError: a file is missing or not what its stage writes.
@@ -202,5 +212,6 @@ def build_rows(folder: Path, judge: Path, reference: Path, validation: Path, syn
     real = read_json(reference, ("unconditional",), "reference")
     taught = read_json(validation, ("valid_perplexity", "low", "high", "unigram_perplexity", "parameters"), params.teacher.stage)
     rows = synthetic_rows(read_json(synthetic, ("rows",), "synthetic")) + score_rows(scores, samples)
-    order = {"1": 0, "2": 1, "4": 2, "5": 3, "quality": 4, "models": 5}
-    return sorted(rows + model_rows(scores, judged, real, taught), key=lambda row: order[row.table])
+    rows += read_audits(audits, scores) + model_rows(scores, judged, real, taught)
+    order = ("1", "2", "4", "5", "quality", "audit", "agreement", "models")
+    return sorted(rows, key=lambda row: order.index(row.table))

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imdm.params import PUBLIC
-from imdm.report.names import BASELINE, METRICS, name_of
+from imdm.report.audit_rows import audited, copied, ngram_sizes
+from imdm.report.names import BASELINE, METRICS, metric_name, name_of
 from imdm.report.paper import note
 from imdm.report.rows import Row, find, select
 from imdm.report.tables import RATIO, winner
 
 NONE = "–"
 DAGGER = "†"
+_COPIES = ("copied MDLM (%)", "copied IMDM (%)")
+_GAPS = ("noise_gap_seen", "pair_gap")
 _ALONE = (BASELINE, PUBLIC)  # models that stand under MDLM
 
 
@@ -142,33 +145,40 @@ def _references(rows: list[Row], table: str, width: int) -> list[list[Cell]]:
     return [line + [Cell(NONE)] * (width - len(line)) for line in lines]
 
 
+def _copies(rows: list[Row], pair: str, steps: int) -> list[Cell]:
+    """What MDLM and the other variant of VARIANT:mdlm/RECIPE have copied from their couplings."""
+    variant, base = pair.split(":")
+    return [value_cell(audited(rows, copied(rows), model, steps)) for model in (base, f"{variant}/{base.partition('/')[2]}")]
+
+
 def table04(rows: list[Row]) -> View:
     """Table 4: Gen-PPL of the teacher and of each recipe with one mask and with infinitely many."""
-    columns = ["Recipe", "Steps", "MDLM", "IMDM", "IMDM / MDLM", "Better", "paper MDLM", "paper IMDM", "paper ratio"]
+    columns = ["Recipe", "Steps", "MDLM", "IMDM", "IMDM / MDLM", "Better", *_COPIES, "paper MDLM", "paper IMDM", "paper ratio"]
     body = _references(rows, "4", len(columns))
     for label, pair, steps, base, ours in _pairs(rows, "gen_ppl"):
         ratio, better = find(rows, model=pair, metric=RATIO, steps=steps), winner(ours, base)
         verdict = {"ours": ("IMDM", "win"), "base": ("MDLM", "lose"), "tie": ("tie", "tie"), "": (NONE, "")}[better]
         line = [Cell(label), Cell(str(steps), steps), value_cell(base), value_cell(ours), value_cell(ratio)]
-        body.append([*line, Cell(verdict[0], None, verdict[1])] + [paper_cell(base), paper_cell(ours), paper_cell(ratio)])
+        line += [Cell(verdict[0], None, verdict[1]), *_copies(rows, pair, steps)]
+        body.append(line + [paper_cell(base), paper_cell(ours), paper_cell(ratio)])
     caption = (
         f"Generative perplexity under {_judge(rows)}, lower is better, with bootstrap 95% intervals. The teacher and the real text stand "
         "under MDLM. Better: the model whose interval lies wholly below the other's, else tie. The interval of the ratio is paired (both "
-        f"models draw with the same random numbers), so it is narrower. {_precision(rows)} {note(4)}"
+        f"models draw with the same random numbers), so it is narrower. {_copied(rows)} {_precision(rows)} {note(4)}"
     )
     return View("table04", "Table 4. Gen-PPL", caption, columns, body)
 
 
 def table05(rows: list[Row]) -> View:
     """Table 5: entropy of the same samples."""
-    columns = ["Recipe", "Steps", "MDLM", "IMDM", "paper MDLM", "paper IMDM"]
+    columns = ["Recipe", "Steps", "MDLM", "IMDM", *_COPIES, "paper MDLM", "paper IMDM"]
     body = _references(rows, "5", len(columns))
-    for label, _, steps, base, ours in _pairs(rows, "entropy"):
-        cells = [value_cell(base), value_cell(ours), paper_cell(base), paper_cell(ours)]
+    for label, pair, steps, base, ours in _pairs(rows, "entropy"):
+        cells = [value_cell(base), value_cell(ours), *_copies(rows, pair, steps), paper_cell(base), paper_cell(ours)]
         body.append([Cell(label), Cell(str(steps), steps), *cells])
     caption = (
         "Unigram entropy of each sample's tokens in nats, averaged over samples, with bootstrap 95% intervals; a Gen-PPL bought by "
-        f"repetition shows as a low entropy. {_precision(rows)} {note(4)}"
+        f"repetition shows as a low entropy. {_copied(rows)} {_precision(rows)} {note(4)}"
     )
     return View("table05", "Table 5. Entropy", caption, columns, body)
 
@@ -176,13 +186,18 @@ def table05(rows: list[Row]) -> View:
 def quality(rows: list[Row]) -> View:
     """Every further metric of the samples, one column each."""
     found = select(rows, table="quality")
+    copies = [metric for n in ngram_sizes(rows)[-1:] for metric in (f"in_couplings_{n}_pct", f"in_train_{n}_pct")]
     metrics = list(dict.fromkeys(row.metric for row in found))
     body = []
     for model, steps in dict.fromkeys((row.model, row.steps) for row in found):
-        cells = [value_cell(find(found, model=model, steps=steps, metric=metric)) for metric in metrics]
-        body.append([Cell(model), Cell(str(steps), steps), *cells])
-    columns = ["Model", "Steps"] + [METRICS.get(metric, metric.replace("_", "-")) for metric in metrics]
-    caption = "Further metrics of the same samples. MAUVE is a mean over k-means seeds, with one standard deviation to either side."
+        cells = [find(found, model=model, steps=steps, metric=metric) for metric in metrics]
+        cells += [audited(rows, metric, model, steps) for metric in copies] + [audited(rows, metric, model) for metric in _GAPS]
+        body.append([Cell(model), Cell(str(steps), steps), *map(value_cell, cells)])
+    columns = ["Model", "Steps", *map(metric_name, [*metrics, *copies, *_GAPS])]
+    caption = (
+        "Further metrics of the same samples, and from the audit what they copied and what the model has by heart. "
+        "MAUVE is a mean over k-means seeds, with one standard deviation to either side."
+    )
     return View("quality", "Further metrics", caption, columns, body)
 
 
@@ -199,6 +214,11 @@ def models(rows: list[Row]) -> View:
 def _judge(rows: list[Row]) -> str:
     row = find(rows, table="models", model="judge", metric="held_out_perplexity")
     return f"the judge {row.setting!r} (own held-out perplexity {number(row.value, row.metric)})" if row else "the judge"
+
+
+def _copied(rows: list[Row]) -> str:
+    what = metric_name(copied(rows)).removesuffix(" (%)")
+    return f"Copied: {what} that the model was trained on; the audit has those of the teacher and of real text beside them."
 
 
 def _precision(rows: list[Row]) -> str:

@@ -16,8 +16,8 @@ def interval(values: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def ratio_interval(numerator: np.ndarray, denominator: np.ndarray, count: int, seed: int, group: int = 1) -> tuple[float, float]:
-    """Interval of sum numerator / sum denominator, such as nats a token.
+def ratio_resamples(numerator: np.ndarray, denominator: np.ndarray, count: int, seed: int, group: int = 1) -> np.ndarray:
+    """Bootstrap values [count] of sum numerator / sum denominator, such as nats a token.
 
     Args:
         numerator, denominator: one value a sample, [n].
@@ -26,9 +26,14 @@ def ratio_interval(numerator: np.ndarray, denominator: np.ndarray, count: int, s
     """
     over, under = (values.reshape(-1, group).sum(1) for values in (numerator, denominator))
     index = resamples(len(over), count, seed)
-    return interval(over[index].sum(1) / under[index].sum(1))
+    return over[index].sum(1) / under[index].sum(1)
+
+
+def ratio_interval(numerator: np.ndarray, denominator: np.ndarray, count: int, seed: int, group: int = 1) -> tuple[float, float]:
+    """Interval of `ratio_resamples`."""
+    return interval(ratio_resamples(numerator, denominator, count, seed, group))
 
 
 def mean_interval(values: np.ndarray, count: int, seed: int, group: int = 1) -> tuple[float, float]:
-    """Interval of the mean of `values` [n]; `group` as in `ratio_interval`."""
+    """Interval of the mean of `values` [n]; `group` as in `ratio_resamples`."""
     return ratio_interval(values, np.ones(len(values)), count, seed, group)
