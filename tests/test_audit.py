@@ -166,7 +166,6 @@ def test_pairs_learnt_by_heart_show():
     training = RediTraining(
         network, Redi(steps=300, batch_size=8, lr=5e-3, warmup=0), 0, CouplingSet(**made | {"t": torch.ones(8).double()}, about=about)
     )
-    training.part = lambda: (0, 8)
     optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
     for step in range(300):
         optimizer.zero_grad()
