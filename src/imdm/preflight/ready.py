@@ -29,6 +29,7 @@ _BATCH_OF = {
     **dict.fromkeys(("sample", "complete", "match"), "sampling.batch_size"),
     **dict.fromkeys(("load_judge", "reference", "score"), "scoring.batch_size"),
     "couple": "couplings.batch_size",
+    "audit": "audit.batch_size",
     "factorization": "factorization.batch_size",
     "load_mdlm": "pretrain.eval_batch_size",
 }
