@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,21 +19,29 @@ class OneDevice:
     Attributes:
         world: how many train together.
         rank: which of them this process is, from 0.
+        model: what `wrap` was given, as the loop calls it.
     """
 
     world, rank = 1, 0
+    model: nn.Module
 
     def __init__(self, device: torch.device):
         self.device = device
 
-    def wrap(self, module: nn.Module) -> nn.Module:
-        """The module as the loop calls it."""
-        return module
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        pass
+
+    def wrap(self, module: nn.Module) -> None:
+        """Take the module whose gradients the devices exchange."""
+        self.model = module
 
     def backward(self, loss: Tensor) -> None:
         loss.backward()
 
-    def gather_later(self, module: nn.Module) -> contextlib.AbstractContextManager[None]:
+    def gather_later(self) -> contextlib.AbstractContextManager[None]:
         """While it is open, gradients are not yet exchanged between devices."""
         return contextlib.nullcontext()
 
@@ -67,14 +77,21 @@ class SeveralDevices(OneDevice):
         super().__init__(self.fabric.device)
         self.world, self.rank = self.fabric.world_size, self.fabric.global_rank
 
-    def wrap(self, module: nn.Module) -> nn.Module:
-        return self.fabric.setup(module)
+    def __exit__(self, *_: Any) -> None:
+        # The wrapped model first: were it the last to hold the group, its destructor would wait for gloo's thread, which
+        # may wait for the interpreter, which that destructor holds.
+        vars(self).pop("model", None)
+        gc.collect()
+        torch.distributed.destroy_process_group()
+
+    def wrap(self, module: nn.Module) -> None:
+        self.model = self.fabric.setup(module)
 
     def backward(self, loss: Tensor) -> None:
         self.fabric.backward(loss)
 
-    def gather_later(self, module: nn.Module) -> contextlib.AbstractContextManager[None]:
-        return self.fabric.no_backward_sync(module)
+    def gather_later(self) -> contextlib.AbstractContextManager[None]:
+        return self.fabric.no_backward_sync(self.model)
 
     def mean(self, value: Tensor) -> Tensor:
         return self.fabric.all_reduce(value, reduce_op="mean")

@@ -19,7 +19,7 @@ from imdm.job import Job
 from imdm.models.ema import Ema
 from imdm.params import Optimizer, Runtime
 from imdm.runtime import precision_name, prepare, setup
-from imdm.training.devices import open_devices
+from imdm.training.devices import OneDevice, open_devices
 from imdm.training.keeper import LOG_COLUMNS, Keeper
 
 __all__ = ["LOG_COLUMNS", "Training", "fit"]
@@ -77,34 +77,39 @@ def fit(job: Job, training: Training, tokens_per_step: int) -> None:
         UserError: the loss is no longer finite, or the devices can't share the batch.
         SystemExit: 143 after SIGTERM, when the checkpoint is written.
     """
-    runtime, settings, network = job.params.runtime, training.settings, training.network
+    runtime, settings = job.params.runtime, training.settings
     device, body_dtype = setup(runtime)
-    devices = open_devices(runtime, device, settings.batch_size)
-    training.place(runtime, devices.device)
-    share = settings.batch_size // devices.world
-    passes = next(n for n in range(1, share + 1) if share % n == 0 and share // n <= (runtime.micro_batch or share))
-    rows = share // passes
-
-    optimizer = torch.optim.AdamW(network.parameters(), settings.lr, (0.9, 0.999), 1e-8, settings.weight_decay, fused=True)
-    parts = {"network": network, "optimizer": optimizer, "ema": training.ema}
-    with Keeper(job, devices, parts, settings.steps, tokens_per_step) as keeper:
-        model = devices.wrap(training)
-        for step in range(keeper.first, settings.steps):
-            optimizer.param_groups[0]["lr"] = learning_rate(settings, step)
-            optimizer.zero_grad()
-            total = torch.zeros((), device=devices.device)
-            for number in range(passes):
-                first = (devices.rank * passes + number) * rows
-                training.part = first, rows
-                torch.manual_seed(root_seed(training.seed, f"dropout:{step}:{first}"))
-                with devices.gather_later(model) if number < passes - 1 else contextlib.nullcontext():
-                    loss = model(step) / passes
-                    devices.backward(loss)
-                total += loss.detach()
-            nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
-            optimizer.step()
-            training.ema.update(network)
-            keeper.after_step(step + 1, total, learning_rate(settings, step + 1))
+    with open_devices(runtime, device, settings.batch_size) as devices:
+        training.place(runtime, devices.device)
+        weights = training.network.parameters()
+        optimizer = torch.optim.AdamW(weights, settings.lr, (0.9, 0.999), 1e-8, settings.weight_decay, fused=True)
+        parts = {"network": training.network, "optimizer": optimizer, "ema": training.ema}
+        with Keeper(job, devices, parts, settings.steps, tokens_per_step) as keeper:
+            devices.wrap(training)
+            for step in range(keeper.first, settings.steps):
+                optimizer.param_groups[0]["lr"] = learning_rate(settings, step)
+                optimizer.zero_grad()
+                loss = accumulate(training, devices, step, runtime.micro_batch)
+                nn.utils.clip_grad_norm_(training.network.parameters(), settings.clip)
+                optimizer.step()
+                training.ema.update(training.network)
+                keeper.after_step(step + 1, loss, learning_rate(settings, step + 1))
     job.metrics |= {"precision": precision_name(body_dtype), "devices": devices.world} | keeper.metrics
     if devices.rank:
         sys.exit(0)  # the first process writes the artifact
+
+
+def accumulate(training: Training, devices: OneDevice, step: int, most: int | None) -> Tensor:
+    """Gradients of a step, in equal passes of at most `most` sequences; returns this device's mean loss, a scalar on it."""
+    share = training.settings.batch_size // devices.world
+    passes = next(n for n in range(1, share + 1) if share % n == 0 and share // n <= (most or share))
+    rows, total = share // passes, torch.zeros((), device=devices.device)
+    for number in range(passes):
+        first = (devices.rank * passes + number) * rows
+        training.part = first, rows
+        torch.manual_seed(root_seed(training.seed, f"dropout:{step}:{first}"))
+        with devices.gather_later() if number < passes - 1 else contextlib.nullcontext():
+            loss = devices.model(step) / passes
+            devices.backward(loss)
+        total += loss.detach()
+    return total
