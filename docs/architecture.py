@@ -21,8 +21,9 @@ Graph = dict[str, set[str]]  # a node, and what it points to
 LAYERS = (
     ("errors", "processes"),
     ("params", "artifact", "shards", "diffusion"),
-    ("data", "job", "runtime", "schema"),
+    ("data", "job", "schema"),
     ("chunks", "models"),
+    ("runtime",),
     ("sampling", "scoring"),
     ("distill", "factorization"),
     ("training", "synthetic", "audit"),

@@ -41,6 +41,7 @@ ARGUMENTS = {
 }
 TRAININGS = ("train_judge", "pretrain", "finetune", "di4c", "sdtt", "redi")
 GENERATIONS = ("couple", "sample", "complete", "match")
+JUDGED = ("reference", "score")
 
 
 class Project:
@@ -91,7 +92,7 @@ def test_the_same_bytes_after_interruptions(stage, project, tmp_path):
     """Before anything is put aside, twice in the middle, by either signal, and when all is done but not yet in place."""
     undisturbed, draw, out = project.undisturbed[stage], Random(stage), tmp_path / stage
     aside = kept(undisturbed)
-    assert bool(aside) == (stage in TRAININGS + GENERATIONS)
+    assert bool(aside) == (stage in TRAININGS + GENERATIONS + JUDGED)
     last = undisturbed.changes.index(f"rename {stage}.partial {stage}")
     first = undisturbed.changes.index(aside[0]) if aside else last // 2
     signals = draw.sample([SIGKILL, SIGTERM], 2)
