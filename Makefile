@@ -1,6 +1,6 @@
 # make run    the default experiment, from nothing to its tables and report
 # make test   lint and tests
-# make docs   writes again what follows from the code: JSON schema, docs/parameters.md, docs/architecture.md
+# make docs   writes again what follows from the code: JSON schema, docs/parameters.md, docs/architecture.md, estimates of the presets
 # make bench  speed and memory beside the predecessors' algorithm, in a few minutes; docs/performance.md
 # make clean  removes the environment, logs and caches; data and results stay
 #
@@ -24,6 +24,7 @@ test: .venv/.installed
 docs: .venv/.installed
 	PYTHONPATH=src $(BIN)/python -m imdm.schema
 	$(BIN)/python docs/architecture.py
+	$(BIN)/python docs/estimates.py
 
 bench: .venv/.installed
 	$(BIN)/python -m benchmarks --out benchmarks/out/quick.json
