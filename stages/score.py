@@ -29,10 +29,9 @@ def run(job: Job) -> None:
     from imdm.data.blocks import Dataset
     from imdm.runtime import setup
     from imdm.sampling.files import load_samples
-    from imdm.scoring.diversity import entropy
     from imdm.scoring.judge import load_judge
     from imdm.scoring.reference import common_settings, load_features
-    from imdm.scoring.rows import judge_each, sample_figures
+    from imdm.scoring.rows import judge_each, per_sample, sample_figures
     from imdm.scoring.window import window_of
 
     settings, seed = job.params.scoring, job.params.seeds.scoring
@@ -46,7 +45,7 @@ def run(job: Job) -> None:
     window = window_of(about["conditional"], data.seq_len)
     group = about["conditional"]["completions"] if about["conditional"] else 1
 
-    rows, per_sample = [], []
+    rows, table = [], []
     metrics: dict[str, dict[str, float]] = {}  # the values once more, as the tree that `dvc metrics` and `dvc exp show` read
     all_judged = judge_each(job, "judged", judge, [samples.tokens[steps] for steps in about["steps"]], window, tokenizer, settings)
     with job.progress(len(about["steps"]), "step count") as bar:
@@ -55,14 +54,12 @@ def run(job: Job) -> None:
             for metric, (value, low, high) in sample_figures(tokens, calls, judged, features, settings, seed, group).items():
                 rows.append({"steps": steps, "metric": metric, "value": value, "low": low, "high": high})
                 metrics.setdefault(metric, {})[str(steps)] = value
-            columns = {"nll": judged.nll, "tokens": judged.tokens, "entropy": entropy(tokens), "calls": calls}
-            per_sample.append(pd.DataFrame({"model": about["model"], "steps": steps, "sample": range(len(tokens))} | columns))
+            table.append(per_sample(tokens, judged, model=about["model"], steps=steps).assign(calls=calls))
             bar.update()
-    pd.concat(per_sample, ignore_index=True).to_parquet(job.dir / "per_sample.parquet")
+    pd.concat(table, ignore_index=True).to_parquet(job.dir / "per_sample.parquet")
     scores = {key: about[key] for key in ("task", "model", "precision", "temperature", "conditional", "matching")}
-    scores["judge"] = {"name": judge.name, "precision": judge.precision, "held_out_perplexity": judge.held_out_perplexity}
-    write_json(job.dir / "scores.json", scores | {"rows": rows, "metrics": metrics})
-    job.metrics["samples"] = sum(map(len, per_sample))
+    write_json(job.dir / "scores.json", scores | {"judge": judge.named(), "rows": rows, "metrics": metrics})
+    job.metrics["samples"] = sum(map(len, table))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
-"""Write every table: tidy rows in tables.csv, and Tables 1, 2, 4 and 5, the audit, the dictionary task and the factorization error
-as CSV, Markdown and LaTeX.
+"""Write every table: tidy rows in tables.csv, and Tables 1, 2, 4 and 5, the frontier, the audit, the dictionary task and the
+factorization error as CSV, Markdown and LaTeX.
 
-Needs the scores and audits of the teacher and of every model that compare declares; those of compare.also are taken where they are there.
+Needs the scores, frontiers and audits of the teacher and of every model that compare declares; those of compare.also are taken
+where they are there.
 
-Example: python stages/tabulate.py --scores results/tiny/scores --audits results/tiny/audit --judge results/tiny/judge/judge.json
-         --reference results/tiny/reference/reference.json --validation results/tiny/teacher/validation.json
-         --synthetic results/tiny/synthetic/synthetic.json --dictionary results/tiny/dictionary/dictionary.csv
-         --factorization results/tiny/factorization --out results/tiny/tables/tables.csv
+Example: python stages/tabulate.py --scores results/tiny/scores --frontier results/tiny/frontier --audits results/tiny/audit
+         --judge results/tiny/judge/judge.json --reference results/tiny/reference/reference.json
+         --validation results/tiny/teacher/validation.json --synthetic results/tiny/synthetic/synthetic.json
+         --dictionary results/tiny/dictionary/dictionary.csv --factorization results/tiny/factorization
+         --out results/tiny/tables/tables.csv
 """
 
 import sys
@@ -18,6 +20,7 @@ from imdm.job import Job, StageParser, run_stage
 
 def arguments(parser: StageParser) -> None:
     parser.input("--scores", help="folder with teacher/scores.json and VARIANT/RECIPE/scores.json")
+    parser.input("--frontier", help="folder with teacher/frontier.json and VARIANT/RECIPE/frontier.json")
     parser.input("--audits", help="folder with teacher/audit.json and VARIANT/RECIPE/audit.json")
     parser.input("--judge", help="judge.json of train_judge or load_judge")
     parser.input("--reference", help="reference.json: real text under the judge")
@@ -33,7 +36,8 @@ def run(job: Job) -> None:
     from imdm.report.render import write_tables
     from imdm.report.tables import build_rows
 
-    inputs = (job.args.scores, job.args.audits, job.args.judge, job.args.reference, job.args.validation, job.args.synthetic)
+    args = job.args
+    inputs = (args.scores, args.frontier, args.audits, args.judge, args.reference, args.validation, args.synthetic)
     rows = build_rows(*map(Path, inputs), job.params)
     rows += dictionary_rows(Path(job.args.dictionary)) + factorization_rows(Path(job.args.factorization), job.params)
     write_tables(job.dir, rows)

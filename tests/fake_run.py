@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import save_file
 
 from checkout import ROOT
 from imdm.exhibits.plan import target
 
 DATA = "pydocs-carry-32"
 STEPS = (1, 2, 4, 8, 16)
+TEMPERATURES = (0.7, 1.0, 1.4)
+JUDGE = {"name": "trained", "precision": "float32", "held_out_perplexity": 41.5}
 RECIPES = ("sdtt3", "redi", "sdtt3-redi")
 LEVEL = {"teacher": 5.6, "sdtt3": 5.3, "redi": 5.1, "sdtt3-redi": 4.8}  # ln Gen-PPL at one step
 NOISE = ("imdm-gaussian", "imdm-d64", "imdm-d512", "imdm-s0.5", "imdm-s2", "multimask")  # variants of the ablations in params.yaml
@@ -57,10 +61,9 @@ def scores(folder: Path, model: str, nll_at_one: float, entropy: float, **about:
         mauve = 1 / (1 + math.exp(nll_at_one - 4.9) / steps)
         metrics |= {"mauve": (mauve, mauve - 0.01, mauve + 0.01), "distinct_4": (0.9, 0.88, 0.92)}
         rows += [{"steps": steps, "metric": name, "value": v, "low": low, "high": high} for name, (v, low, high) in metrics.items()]
-    judge = {"name": "trained", "held_out_perplexity": 41.5, "precision": "float32"}
     pd.concat(frames).assign(entropy=entropy).to_parquet(folder / "per_sample.parquet")
     about = {"task": "unconditional", "temperature": {str(n): 1.0 for n in STEPS}, "conditional": None, "matching": None} | about
-    write(folder / "scores.json", about | {"model": model, "judge": judge, "precision": "float32", "rows": rows})
+    write(folder / "scores.json", about | {"model": model, "judge": JUDGE, "precision": "float32", "rows": rows})
     meta(folder, "score", 3.0, {"scoring": {"bootstrap": 1000}, "seeds.scoring": 0})
 
 
@@ -89,6 +92,27 @@ def audit(folder: Path, model: str, teacher: str | None = None) -> None:
     rows = [row | {"low": row["value"] - 0.1, "high": row["value"] + 0.1} for row in rows]
     write(folder / "audit.json", {"model": model, "teacher": teacher or model, "couplings": 16, "split": "test", "rows": rows})
     meta(folder, "audit", 5.0, {"audit": {"n": [4, 8]}})
+
+
+def frontier(folder: Path, model: str, nll_at_one: float, entropy: float) -> None:
+    """frontier.json and per_sample.parquet: ln Gen-PPL and entropy grow with temperature, with draws common to all models."""
+    import pandas as pd
+
+    folder.mkdir(parents=True, exist_ok=True)
+    rows, frames = [], []
+    for steps, temperature in itertools.product(STEPS, TEMPERATURES):
+        noise = np.random.default_rng(steps).normal(0, 0.15, COUNT) + np.random.default_rng([sum(model.encode())]).normal(0, 0.05, COUNT)
+        rate = nll_at_one - 0.28 * math.log(steps) + 1.2 * math.log(temperature) + noise
+        spread = entropy - 0.05 / steps + 0.3 * math.log(temperature) + np.random.default_rng([steps, 1]).normal(0, 0.02, COUNT)
+        place = {"steps": steps, "temperature": temperature}
+        values = {"sample": range(COUNT), "nll": rate * LENGTH, "tokens": LENGTH, "entropy": spread}
+        frames.append(pd.DataFrame({"model": model} | place | values))
+        for metric, value in (("gen_ppl", math.exp(rate.mean())), ("entropy", spread.mean())):
+            rows.append(place | {"metric": metric, "value": value, "low": value - 0.01, "high": value + 0.01})
+    pd.concat(frames, ignore_index=True).to_parquet(folder / "per_sample.parquet")
+    about = {"model": model, "precision": "float32", "sampled_at": 1.0, "judge": JUDGE}
+    write(folder / "frontier.json", about | {"rows": rows})
+    meta(folder, "frontier", 6.0, {"frontier": {"count": COUNT, "temperatures": TEMPERATURES}})
 
 
 def synthetic(folder: Path) -> None:
@@ -168,8 +192,6 @@ def log(folder: Path, stage: str, start: float, end: float) -> None:
 
 def samples(folder: Path, model: str, tokenizer: Any, digest: str, task: dict[str, Any] | None = None) -> None:
     """samples.safetensors: cut pieces of NASTY and of prose, unmasked in random order; completions where there is a task."""
-    from safetensors.numpy import save_file
-
     folder.mkdir(parents=True, exist_ok=True)
     prose = "The statement returns the value of the expression, or None where the list of names is empty; see also the module. "
     stream = tokenizer.encode((NASTY + prose) * 40).ids
@@ -236,8 +258,10 @@ def build(root: Path, recipes: tuple[str, ...] = RECIPES) -> Path:
     meta(results / "judge", "train_judge", 55.0, {"judge": {"steps": 1500}})
     real = {"split": "test", "gen_ppl": {"value": 40.9, "low": 40.1, "high": 41.7}, "entropy": {"value": 2.95, "low": 2.93, "high": 2.97}}
     write(results / "reference" / "reference.json", {"unconditional": real, "conditional": None})
+    save_file({"unconditional.entropy": np.random.default_rng(0).normal(2.9, 0.03, 40)}, results / "reference" / "reference.safetensors")
     meta(results / "reference", "reference", 9.0, {})
     scores(results / "scores" / "teacher", "teacher", LEVEL["teacher"], 2.9)
+    frontier(results / "frontier" / "teacher", "teacher", LEVEL["teacher"], 2.9)
     samples(results / "samples" / "teacher", "teacher", tokenizer, digest)
     audit(results / "audit" / "teacher", "teacher")
     for variant, gain in (("mdlm", 0.0), ("imdm", 0.35)):
@@ -249,6 +273,7 @@ def build(root: Path, recipes: tuple[str, ...] = RECIPES) -> Path:
             # clearly better with ReDi alone, a tie with SDTT, clearly worse with both
             shift = {"redi": -gain, "sdtt3": -0.02 * gain, "sdtt3-redi": gain}[recipe]
             scores(results / "scores" / variant / recipe, f"{variant}/{recipe}", LEVEL[recipe] + shift, 2.85 - 0.1 * gain)
+            frontier(results / "frontier" / variant / recipe, f"{variant}/{recipe}", LEVEL[recipe] + shift, 2.85 - 0.1 * gain)
             samples(results / "samples" / variant / recipe, f"{variant}/{recipe}", tokenizer, digest)
             factorization(results / "factorization" / variant / recipe, f"{variant}/{recipe}", 2.0 - shift, variant == "imdm")
             made_by = {"redi": "teacher", "sdtt3-redi": f"{variant}/sdtt3"}.get(recipe)
@@ -304,7 +329,8 @@ def stage(name: str, *argv: str) -> int:
 def tabulate(run: Path) -> int:
     """The tabulate stage on a fake run."""
     models = ["--judge", f"{run}/judge/judge.json", "--validation", f"{run}/teacher/validation.json"]
-    scored = ["--scores", f"{run}/scores", "--audits", f"{run}/audit", "--reference", f"{run}/reference/reference.json"]
+    scored = ["--scores", f"{run}/scores", "--frontier", f"{run}/frontier", "--audits", f"{run}/audit"]
+    scored += ["--reference", f"{run}/reference/reference.json"]
     beyond = ["--dictionary", f"{run}/dictionary/dictionary.csv", "--factorization", f"{run}/factorization"]
     return stage(
         "tabulate", *scored, *models, "--synthetic", f"{run}/synthetic/synthetic.json", *beyond, "--out", f"{run}/tables/tables.csv"

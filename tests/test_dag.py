@@ -25,6 +25,8 @@ JOBS |= {
     "sample": 6,
     "score_teacher": 1,
     "score": 6,
+    "frontier_teacher": 1,
+    "frontier": 6,
     "synthetic": 1,
     "dictionary": 1,
     "tabulate": 1,
@@ -169,5 +171,6 @@ def test_snakemake_runs_again_what_a_parameter_touches_and_nothing_else(stubs):
     assert not snakemake_jobs(stubs)
     again = Counter(job["name"] for job in snakemake_jobs(stubs, "--config", "noise_dim=64").values())
     assert again.pop("sdtt") == again.pop("adopt") == again.pop("couple_student") == 1
-    assert set(again) == {"redi_student", "sample", "score", "factorization", "audit_redi_student", "tabulate", "plot", "report"}
+    models = {"sample", "score", "frontier", "factorization", "audit_redi_student"}
+    assert set(again) == models | {"redi_student", "tabulate", "plot", "report"}
     assert all("mdlm" not in command for command in snakemake_jobs(stubs, "--config", "noise_dim=64"))

@@ -237,7 +237,7 @@ def test_report_shows_every_exhibit(run):
     page = Page(text)
     assert len(text.encode()) < 5e6 and not page.open and len(page.ids) == len(set(page.ids))
     assert {*TABLES, *FIGURES, "exhibits"} <= set(page.ids)
-    assert page.tags.count("svg") >= 5 and page.tags.count("table") >= 18
+    assert page.tags.count("svg") >= 5 and page.tags.count("table") >= 19
     assert all(f"<summary>Figure {int(name.removeprefix('figure'))}. " in text for name in PAGES)
     assert "294.41" in text and 'class="disagree"' in text
     assert "--exhibit table06" in text and "--out" in text.split("--exhibit table06")[1].split("\n")[0]

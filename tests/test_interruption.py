@@ -38,9 +38,10 @@ ARGUMENTS = {
     "complete": (*DATA, "--model", STUDENT),
     "score": (*DATA, *JUDGE, "--reference", "{}/reference/reference.json", "--samples", "{}/sample/samples.safetensors"),
     "match": ("--model", STUDENT, "--target", "{}/score/scores.json"),
+    "frontier": (*DATA, *JUDGE, "--model", STUDENT),
 }
 TRAININGS = ("train_judge", "pretrain", "finetune", "di4c", "sdtt", "redi")
-GENERATIONS = ("couple", "sample", "complete", "match")
+GENERATIONS = ("couple", "sample", "complete", "match", "frontier")
 JUDGED = ("reference", "score")
 
 

@@ -64,6 +64,7 @@ INPUTS = {
     "redi": ("couplings", "init"),
     "reference": ("data", "judge"),
     "score": ("data", "judge", "reference", "samples"),
+    "frontier": ("data", "judge", "model"),
 }
 CASES = [(name, odd, how) for name, flags in INPUTS.items() for odd in flags[1:] for how in ("vocabulary", "length")]
 CASES = [(name, odd, how) for name, odd, how in CASES if how == "vocabulary" or odd != "judge"]  # it reads texts of any length

@@ -14,7 +14,7 @@ import pytest
 from checkout import clone, commit, run
 
 SNAKEMAKE = ("snakemake", "--profile", "workflow/profiles/local", "--cores", "1")
-TABLES = ("table01", "table02", "table04", "table05", "audit", "agreement", "dictionary", "factorization", "tables")
+TABLES = ("table01", "table02", "table04", "table05", "frontier", "audit", "agreement", "dictionary", "factorization", "tables")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,8 @@ def test_both_give_a_report_and_a_figure(by_dvc, by_snakemake):
     for project in (by_dvc, by_snakemake):
         page = (project / "results/micro/report.html").read_text()
         assert "<html" in page and "imdm" in page
-        assert (project / "results/micro/figures/figure02.png").stat().st_size > 1000
+        for name in ("figure02", "frontier"):
+            assert (project / f"results/micro/figures/{name}.png").stat().st_size > 1000
 
 
 def test_a_second_run_does_nothing(by_dvc, by_snakemake):
@@ -71,7 +72,7 @@ def test_an_experiment_runs_only_the_infinite_masks(by_dvc):
     text = run(by_dvc, "dvc", "exp", "run", "-S", "noise_dim=16", "--name", "wide")
     ran = set(re.findall(r"Running stage '([^']+)'", text))
     imdm = {"adopt@imdm", "sdtt@imdm-round0", "couple_student@imdm-sdtt1", "redi@imdm", "redi_student@imdm-sdtt1"}
-    imdm |= {"sample@imdm-sdtt1-redi", "score@imdm-sdtt1-redi", "factorization@imdm-sdtt1-redi", "audit_redi_student@imdm-sdtt1"}
+    imdm |= {f"{stage}@imdm-sdtt1-redi" for stage in ("sample", "score", "frontier", "factorization")} | {"audit_redi_student@imdm-sdtt1"}
     assert imdm <= ran <= imdm | {"adopt@mdlm", "tabulate", "plot", "report"}
     after = pd.read_csv(by_dvc / "results/micro/tables/tables.csv")
     kept = ~before["model"].str.contains("imdm")

@@ -67,7 +67,8 @@ def test_small_batches_take_as_long_as_their_kernels():
     machine = Machine.of(find_gpu("a100-80"), 100)
     assert machine.seconds(1e15, 10) == pytest.approx(10)
     assert machine.seconds(1e9, 1000) == pytest.approx(0.3)
-    assert machine.seconds(1e15, 0, float32=True) == pytest.approx(160)
+    assert machine.seconds(1e15, 0, float32=1e15) == pytest.approx(160)
+    assert machine.seconds(1e15, 0, float32=5e14) == pytest.approx(85)
 
 
 def test_pretraining_budget_of_lm1b():

@@ -28,12 +28,11 @@ SCALING = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
 
 ONCE = dict.fromkeys(("tokenize_pack", "load_judge", "reference", "synthetic", "dictionary", "tabulate", "plot", "report"), 1)
 # MDLM and IMDM by sdtt7, redi and sdtt7-redi: 2 x 7 rounds; couplings of the teacher and of two students; the teacher is sampled too.
-COMPARISON = (
-    ONCE | {"pretrain": 1, "adopt": 2, "sdtt": 14, "couple": 3, "redi": 4} | dict.fromkeys(("sample", "score", "audit", "factorization"), 7)
-)
+COMPARISON = ONCE | {"pretrain": 1, "adopt": 2, "sdtt": 14, "couple": 3, "redi": 4}
+COMPARISON |= dict.fromkeys(("sample", "score", "frontier", "audit", "factorization"), 7)
 # IMDM by sdtt7-redi alone.
 STUDENT = ONCE | {"load_mdlm": 1, "adopt": 1, "sdtt": 7, "couple": 8, "merge": 1, "redi": 1}
-STUDENT |= dict.fromkeys(("sample", "score", "audit", "factorization"), 2)
+STUDENT |= dict.fromkeys(("sample", "score", "frontier", "audit", "factorization"), 2)
 COUNTS = {
     ("lm1b", "all"): COMPARISON,
     # Tables 3, 8 and 11: six more variants by sdtt7-redi. Table 12: IMDM from scratch. Table 13: two fine-tunings. Five exhibits.

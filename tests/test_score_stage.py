@@ -194,3 +194,22 @@ def test_an_interrupted_judgement_goes_on_where_it_was(run, tmp_path, monkeypatc
     for file in whole.glob("*.json" if name == "score" else "*.safetensors"):
         if file.name != "meta.json":
             assert (tmp_path / "out" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_the_frontier_goes_through_the_usual_samples(run, tmp_path):
+    """Those of stage sample are the first of one that has more; its rows say what its samples are worth."""
+    inputs = {"data": run / "data/dataset.json", "judge": run / "judge/judge.json", "model": run / "teacher/model.safetensors"}
+    assert stage("frontier", tmp_path / "out", "frontier.temperatures=[0.8,2.0]", **inputs) == 0
+    table, tree = pd.read_parquet(tmp_path / "out/per_sample.parquet"), json.loads((tmp_path / "out/frontier.json").read_text())
+    assert tree["model"] == "teacher" and tree["sampled_at"] == 1.0 and tree["judge"] == read(run, "samples")[0]["judge"]
+    for name, temperature in (("samples", 1.0), ("cool", 0.8)):
+        usual = read(run, name)[1].query("sample < 16")
+        found = table.query(f"temperature == {temperature}")
+        assert len(found) == len(usual) == 32
+        np.testing.assert_array_equal(found[["steps", "sample", "entropy"]], usual[["steps", "sample", "entropy"]])
+        np.testing.assert_allclose(found["nll"], usual["nll"], rtol=1e-5)
+    assert len(tree["rows"]) == 2 * 3 * 2  # steps, temperatures, metrics
+    for row in tree["rows"]:
+        part = table.query(f"steps == {row['steps']} and temperature == {row['temperature']}")
+        value = part["entropy"].mean() if row["metric"] == "entropy" else math.exp(part["nll"].sum() / part["tokens"].sum())
+        assert row["value"] == pytest.approx(value) and row["low"] <= row["value"] <= row["high"]

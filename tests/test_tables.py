@@ -14,6 +14,7 @@ import pytest
 
 import fake_run
 from imdm.errors import UserError
+from imdm.report.equal_entropy_view import frontier
 from imdm.report.names import recipe_label, setting_of
 from imdm.report.paper import paper_rows, paper_steps, paper_value
 from imdm.report.render import latex, main_table_text, markdown, parse_markdown
@@ -21,7 +22,7 @@ from imdm.report.rows import COLUMNS, Row, find, read_rows, select, write_rows
 from imdm.report.show import main as show
 from imdm.report.summary import ratios, sentences
 from imdm.report.tables import paper_name, winner
-from imdm.report.views import Cell, View, challenges, paper_cell, table04, value_cell
+from imdm.report.views import Cell, View, challenges, paper_cell, table04, table05, value_cell
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +66,11 @@ def test_paper_tables_are_complete():
 
 
 def test_tidy_files_have_the_columns_and_come_back(run, rows, tmp_path):
-    for name in ("tables", "table01", "table02", "table04", "table05", "audit", "agreement", "dictionary", "factorization"):
+    for name in ("tables", "table01", "table02", "table04", "table05", "frontier", "audit", "agreement", "dictionary", "factorization"):
         with (run / "tables" / f"{name}.csv").open() as file:
             reader = csv.DictReader(file)
             assert tuple(reader.fieldnames) == COLUMNS and list(reader)
-    tables = {"1", "2", "4", "5", "quality", "audit", "agreement", "models", "dictionary", "factorization"}
+    tables = {"1", "2", "4", "5", "frontier", "quality", "audit", "agreement", "models", "dictionary", "factorization"}
     assert {row.table for row in rows} == tables
     write_rows(tmp_path / "again.csv", rows)
     assert read_rows(tmp_path / "again.csv") == rows
@@ -112,9 +113,47 @@ def test_table_says_where_imdm_wins_ties_and_loses(run, rows):
     assert "IMDM is better in 5, worse in 5, and tied in 5" in text
     assert "SDTT (3 rounds) + ReDi: IMDM is worse at 1, 2, 4, 8 and 16 steps" in text
     assert "0.54 at 2" in text and "below the unigram's 180.4" in text
-    assert [row[1].mark for row in ratios(rows).rows] == ["tie", "paper", "win", "paper", "lose", "paper"]
+    marks = ["tie", "lose", "paper", "win", "win", "paper", "lose", "lose", "paper"]  # below each line at equal entropy, then the paper
+    assert [row[1].mark for row in ratios(rows).rows] == marks
     written = (run / "tables" / "table04.md").read_text()
     assert "| ReDi | 2 |" in written and "| 284.62 |" in written and "ratios between models always" in written
+
+
+def test_equal_entropy_stands_beside_gen_ppl(run, rows):
+    """In the invented run ln Gen-PPL is 4 H + c: IMDM's c is lower by 0.35 for ReDi, and its H by 0.035."""
+    view = table04(rows)
+    lines = {(row[0].text, row[1].text): dict(zip(view.columns, row, strict=True)) for row in view.rows}
+    line = lines["ReDi", "2"]
+    ratio = line["ratio, equal entropy"]
+    assert ratio.sort == pytest.approx(math.exp(-0.35 + 4 * 0.035), rel=0.03) and ratio.mark == "win" and "[" in ratio.text
+    values = [line[f"{name}, equal entropy"].sort for name in ("IMDM", "MDLM")]
+    assert ratio.sort == pytest.approx(values[0] / values[1])
+    assert lines["SDTT (3 rounds)", "2"]["ratio, equal entropy"].mark == "lose"  # a tie at its own entropy
+    heats = {row[0].text: [cell.sort for cell in row[4:6]] for row in table05(rows).rows if row[1].text == "2"}
+    assert heats["ReDi"] == pytest.approx([math.exp(0.05 / 0.3), math.exp(0.085 / 0.3)])
+    shown = {(row[0].text, row[1].text): row for row in frontier(rows).rows}
+    assert (
+        shown["Teacher, not distilled", "2"][3].sort
+        == find(rows, model="teacher", setting="temperature 1", steps=2, metric="gen_ppl").value
+    )
+    assert shown["ReDi", "1"][7].text.startswith("> ")  # IMDM does not reach the data's entropy
+    assert shown["ReDi", "1"][8].text == "–" and "0.7, 1, 1.4" in frontier(rows).caption
+    text = " ".join(sentences(rows))
+    assert "At equal entropy" in text and "ReDi: IMDM beats MDLM at 1, 2, 4, 8 and 16 steps (0.8" in text
+    assert "at equal entropy" in main_table_text(rows)
+    assert "[–" not in (run / "tables/frontier.tex").read_text() and "2.8" in (run / "tables/frontier.md").read_text()
+
+
+def test_a_missing_frontier_names_the_stage(run, tmp_path, capsys):
+    copy = tmp_path / "tiny"
+    shutil.copytree(run, copy)
+    shutil.rmtree(copy / "frontier" / "imdm" / "redi")
+    assert fake_run.tabulate(copy) == 2
+    assert "run stages/frontier.py for imdm/redi" in capsys.readouterr().err
+    shutil.copytree(run / "frontier" / "imdm" / "redi", copy / "frontier" / "imdm" / "redi")
+    (copy / "reference" / "reference.safetensors").unlink()
+    assert fake_run.tabulate(copy) == 2
+    assert "reference.safetensors does not exist" in capsys.readouterr().err
 
 
 def test_table04_holds_models_that_are_no_pair():
@@ -160,7 +199,7 @@ def test_markdown_comes_back():
 
 
 def test_markdown_is_rectangular(run):
-    for name in ("table01", "table02", "table04", "table05", "audit", "agreement"):
+    for name in ("table01", "table02", "table04", "table05", "frontier", "audit", "agreement"):
         lines = [line for line in (run / "tables" / f"{name}.md").read_text().splitlines() if line.startswith("|")]
         assert len(lines) > 3 and len({line.count("|") for line in lines}) == 1
 

@@ -61,6 +61,7 @@ READS: dict[str, tuple[str, ...]] = {
         "seeds.couplings",
         "seeds.scoring",
     ),
+    "frontier": ("sampling", "frontier", "scoring", "seeds.sampling", "seeds.scoring"),
     "synthetic": ("synthetic",),
     "dictionary": ("dictionary",),
     "tabulate": ("run", "compare"),

@@ -57,6 +57,7 @@ TABLES = {
     "table02": {"file": "Table 02", "shows": "Synthetic task, the noise held"},
     "table04": {"file": "Table 04", "shows": "Gen-PPL"},
     "table05": {"file": "Table 05", "shows": "Entropy"},
+    "frontier": {"file": "Frontier", "shows": "Gen-PPL at equal entropy"},
     "audit": {"file": "Audit", "shows": "what samples share with couplings and training text"},
     "agreement": {"file": "Audit, pairs", "shows": "what models know of seen and unseen pairs"},
     "dictionary": {"file": "Dictionary task", "shows": "validity, coverage and errors by size"},

@@ -1,6 +1,7 @@
 rule tabulate:
     input:
         scores=expand("<results>/scores/{model}/scores.json", model=all_models()),
+        frontier=expand("<results>/frontier/{model}/frontier.json", model=all_models()),
         audits=expand("<results>/audit/{model}/audit.json", model=all_models()),
         judge="<results>/judge/judge.json",
         reference="<results>/reference/reference.json",
@@ -30,11 +31,13 @@ rule tabulate:
     params:
         scores=lambda wildcards, input: Path(input.scores[0]).parents[1],
         factorization=lambda wildcards, input: Path(input.factorization[0]).parents[1],
+        frontier=lambda wildcards, input: Path(input.frontier[0]).parents[1],
         audits=lambda wildcards, input: Path(input.audits[0]).parents[1],
         reads=reads("tabulate"),
         options=options,
     shell:
-        "python stages/tabulate.py --scores {params.scores} --audits {params.audits} --judge {input.judge} --reference {input.reference}"
+        "python stages/tabulate.py --scores {params.scores} --frontier {params.frontier} --audits {params.audits}"
+        " --judge {input.judge} --reference {input.reference}"
         " --validation {input.validation} --synthetic {input.synthetic}"
         " --dictionary {input.dictionary} --factorization {params.factorization}"
         " --out {output.tables}{params.options} > {log} 2>&1"

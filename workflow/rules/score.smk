@@ -92,6 +92,51 @@ use rule score as score_matched with:
         "<benchmarks>/score_matched/{variant}/{recipe}.tsv"
 
 
+# Gen-PPL against entropy over temperatures, for quality at equal entropy.
+rule frontier:
+    input:
+        data="<data>/dataset.json",
+        judge="<results>/judge/judge.json",
+        model="<results>/models/{variant}/{recipe}/model.safetensors",
+    output:
+        "<results>/frontier/{variant}/{recipe}/frontier.json",
+        "<results>/frontier/{variant}/{recipe}/per_sample.parquet",
+        "<results>/frontier/{variant}/{recipe}/meta.json",
+    log:
+        "<logs>/frontier/{variant}/{recipe}.log",
+    benchmark:
+        "<benchmarks>/frontier/{variant}/{recipe}.tsv"
+    wildcard_constraints:
+        variant=alternatives([*PARAMS.variants, PUBLIC]),
+        recipe=f"{RECIPES}|{alternatives(PARAMS.public)}",
+    conda:
+        "../../environment.yml"
+    resources:
+        accelerator=1,
+    params:
+        out=subpath(output[0], parent=True),
+        reads=reads("frontier"),
+        options=options,
+    shell:
+        "python stages/frontier.py --data {input.data} --judge {input.judge} --model {input.model}"
+        " --out {params.out}{params.options} > {log} 2>&1"
+
+
+use rule frontier as frontier_teacher with:
+    input:
+        data="<data>/dataset.json",
+        judge="<results>/judge/judge.json",
+        model="<results>/teacher/model.safetensors",
+    output:
+        "<results>/frontier/teacher/frontier.json",
+        "<results>/frontier/teacher/per_sample.parquet",
+        "<results>/frontier/teacher/meta.json",
+    log:
+        "<logs>/frontier/teacher.log",
+    benchmark:
+        "<benchmarks>/frontier/teacher.tsv"
+
+
 # How far one step is from the teacher's joint, on real text (Eq. 6).
 rule factorization:
     input:

@@ -9,7 +9,7 @@ from imdm.params.experiment import PUBLIC, Compare, Paper, Params
 from imdm.params.load import load_params
 from imdm.params.recipes import PATTERN as RECIPES
 from imdm.params.recipes import UNRECTIFIED, Recipe, parse_recipe
-from imdm.params.scoring import Audit, Conditional, Factorization, Matching, Sampling, Scoring
+from imdm.params.scoring import Audit, Conditional, Factorization, Frontier, Matching, Sampling, Scoring
 from imdm.params.source import Corpus, Network, PublicCheckpoint, Teacher
 from imdm.params.synthetic import Dictionary, DictionaryCell, Rectify, SmallNetwork, Synthetic
 from imdm.params.training import Couplings, Di4c, Finetune, Judge, Optimizer, Pretrain, Redi, Sdtt, SdttRound
@@ -29,6 +29,7 @@ __all__ = [
     "DictionaryCell",
     "Factorization",
     "Finetune",
+    "Frontier",
     "Judge",
     "MaskSettings",
     "Matching",

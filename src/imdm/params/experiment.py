@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from imdm.errors import UserError
 from imdm.params.blocks import Block, MaskSettings, Name, Runtime, Seeds, Shards, VariantOverride
 from imdm.params.recipes import KNOWN, parse_recipe
-from imdm.params.scoring import Audit, Conditional, Factorization, Matching, Sampling, Scoring
+from imdm.params.scoring import Audit, Conditional, Factorization, Frontier, Matching, Sampling, Scoring
 from imdm.params.source import Corpus, Network, PublicCheckpoint, Teacher
 from imdm.params.synthetic import Dictionary, Synthetic
 from imdm.params.training import Couplings, Di4c, Finetune, Judge, Pretrain, Redi, Sdtt
@@ -66,6 +66,7 @@ class Params(MaskSettings):
     sampling: Sampling
     conditional: Conditional = Conditional()
     matching: Matching = Matching()
+    frontier: Frontier = Frontier()
     scoring: Scoring = Scoring()
     factorization: Factorization = Factorization()
     audit: Audit = Audit()
@@ -142,6 +143,10 @@ class Params(MaskSettings):
             raise UserError(f"variants has no {variant!r}; it declares {', '.join(self.variants)}.")
         base = {name: getattr(self, name) for name in MaskSettings.model_fields}
         return MaskSettings(**(base | self.variants[variant].model_dump(exclude_none=True)))
+
+    def temperatures(self) -> list[float]:
+        """Every temperature of the frontier, ascending; sampling.temperature is always one, so that it has the usual samples."""
+        return sorted({*self.frontier.temperatures, self.sampling.temperature})
 
     def models(self) -> list[tuple[str, str]]:
         """Every (variant, recipe) of the comparison, the main one first."""

@@ -50,6 +50,15 @@ class Audit(Block):
     batch_size: Positive = Field(64, description="pairs made and predicted at once; the result does not depend on it")
 
 
+class Frontier(Block):
+    """Gen-PPL and entropy over a range of sampling temperatures, for quality at equal entropy."""
+
+    count: Positive = Field(256, description="samples at each step count and temperature")
+    temperatures: list[PositiveFloat] = Field(
+        [0.8, 0.9, 1.0, 1.1, 1.25, 1.5], min_length=1, description="softmax temperatures of the token draw, besides sampling.temperature"
+    )
+
+
 class Scoring(Block):
     batch_size: Positive = Field(64, description="sequences scored at once")
     precision: Precision = Field("float32", description="of the judge's weights and activations")

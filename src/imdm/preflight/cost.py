@@ -26,8 +26,8 @@ class Cost:
     Attributes:
         tokens: trained on, written by a sampler, read by a judge or by the tokenizer.
         flops: operations on its GPUs together.
+        float32: how many of them run in full float32.
         blocks: transformer blocks launched one after another on each of them, backward counted twice.
-        float32: whether it runs in full float32.
         memory: peak bytes on one GPU.
         disk: bytes of the artifact.
         temporary: bytes of the resume checkpoint while it runs.
@@ -37,8 +37,8 @@ class Cost:
 
     tokens: float = 0
     flops: float = 0
+    float32: float = 0
     blocks: float = 0
-    float32: bool = False
     memory: float = 0
     disk: float = 0
     temporary: float = 0
@@ -141,11 +141,12 @@ def evaluation(shape: Shape, batches: int, batch_size: int) -> Cost:
 def judging(judge: JudgeShape, texts: int, length: int, settings: Scoring) -> Cost:
     """Texts of up to `length` tokens read by a judge."""
     longest = min(length, settings.max_tokens or length)
+    flops = texts * longest * judge.token_flops(longest)
     return Cost(
         tokens=texts * longest,
-        flops=texts * longest * judge.token_flops(longest),
+        flops=flops,
         blocks=-(-texts // settings.batch_size) * judge.blocks,
-        float32=settings.precision == "float32",
+        float32=flops if settings.precision == "float32" else 0,
         memory=judge.parameters * 4 + min(texts, settings.batch_size) * longest * judge.held_bytes,
     )
 
@@ -172,7 +173,7 @@ def together(costs: list[Cost], times: float = 1) -> Cost:
         tokens=times * sum(cost.tokens for cost in costs),
         flops=times * sum(cost.flops for cost in costs),
         blocks=times * sum(cost.blocks for cost in costs),
-        float32=any(cost.float32 for cost in costs),
+        float32=times * sum(cost.float32 for cost in costs),
         memory=max(cost.memory for cost in costs),
         disk=sum(cost.disk for cost in costs),
         temporary=max(cost.temporary for cost in costs),

@@ -69,5 +69,8 @@ def estimate(params: Params, target: str, machine: Machine, root: Path) -> Estim
     found = jobs(params, target)
     stages = StageCosts(params, packed(params.corpus, root))
     costs = {job.out: stages.of(job) for job in found}
-    seconds = {name: cost.cpu_seconds + machine.seconds(cost.flops / cost.gpus, cost.blocks, cost.float32) for name, cost in costs.items()}
+    seconds = {
+        name: cost.cpu_seconds + machine.seconds(cost.flops / cost.gpus, cost.blocks, cost.float32 / cost.gpus)
+        for name, cost in costs.items()
+    }
     return Estimate(found, costs, seconds)

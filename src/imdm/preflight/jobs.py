@@ -111,9 +111,12 @@ class Graph:
             waits.append(self.couplings(f"{variant}/{recipe.parent}"))
         return self._add("audit", f"audit/{model}", *waits, model=model)
 
+    def frontier(self, model: str) -> str:
+        return self._add("frontier", f"frontier/{model}", self.data(), self.judge(), self.model(model), model=model)
+
     def tables(self) -> str:
         scores = [self.scores(model) for model in self._main()]
-        beside = [found for model in self._main() for found in (self.audit(model), self.factorization(model))]
+        beside = [found for model in self._main() for found in (self.frontier(model), self.audit(model), self.factorization(model))]
         alone = [self._add(name, name) for name in ("synthetic", "dictionary")]
         return self._add("tabulate", "tables", *scores, *beside, self.judge(), self.reference(), *alone)
 

@@ -74,7 +74,11 @@ class Machine:
         """A GPU at a measured rate, or at `SUSTAINED` of its peak."""
         return cls(gpu, SUSTAINED * gpu.bfloat16 if tflops is None else tflops)
 
-    def seconds(self, flops: float, blocks: float, float32: bool = False) -> float:
-        """Time on one GPU: by arithmetic or by launching `blocks` transformer blocks, whichever is longer."""
-        rate = self.tflops * 1e12 * (self.gpu.float32 / self.gpu.bfloat16 if float32 else 1)
-        return max(flops / rate, blocks * BLOCK_SECONDS)
+    def seconds(self, flops: float, blocks: float, float32: float = 0) -> float:
+        """Time on one GPU: by arithmetic or by launching `blocks` transformer blocks, whichever is longer.
+
+        Args:
+            float32: how many of the operations are in full float32.
+        """
+        slower = self.gpu.bfloat16 / self.gpu.float32
+        return max((flops + (slower - 1) * float32) / (self.tflops * 1e12), blocks * BLOCK_SECONDS)

@@ -26,7 +26,7 @@ _MEMORY_SHARE = 0.92  # of a GPU's memory: the rest is the CUDA context's and fr
 _TRAININGS = {"train_judge": "judge"} | {stage: stage for stage in ("pretrain", "finetune", "sdtt", "di4c", "redi")}  # block of params
 _BATCH_OF = {
     **dict.fromkeys(_TRAININGS, "runtime.micro_batch"),
-    **dict.fromkeys(("sample", "complete", "match"), "sampling.batch_size"),
+    **dict.fromkeys(("sample", "complete", "match", "frontier"), "sampling.batch_size"),
     **dict.fromkeys(("load_judge", "reference", "score"), "scoring.batch_size"),
     "couple": "couplings.batch_size",
     "audit": "audit.batch_size",

@@ -71,6 +71,7 @@ class StageCosts:
             "reference": self._reference,
             "score": self._score,
             "factorization": self._factorization,
+            "frontier": self._frontier,
             "audit": self._audit,
             "synthetic": self._synthetic,
             "dictionary": self._dictionary,
@@ -80,7 +81,8 @@ class StageCosts:
         """The cost of a job; one that only draws tables and figures takes `SMALL_JOB` and nothing else."""
         whole = self._of[job.stage](job) if job.stage in self._of else Cost(cpu_seconds=SMALL_JOB)
         share = 1 / job.shards
-        return replace(whole, tokens=share * whole.tokens, flops=share * whole.flops, blocks=share * whole.blocks, disk=share * whole.disk)
+        divided = {"tokens": whole.tokens, "flops": whole.flops, "float32": whole.float32, "blocks": whole.blocks, "disk": whole.disk}
+        return replace(whole, **{name: share * value for name, value in divided.items()})
 
     def shape(self, job: Job) -> Shape:
         """The network that a job is about: the teacher and public checkpoints have a single mask."""
@@ -130,6 +132,15 @@ class StageCosts:
         if job.out.startswith("conditional/"):
             return judging(self.judge, steps * settings.prompts * settings.completions, settings.scored_tokens, self.params.scoring)
         return judging(self.judge, steps * self.params.sampling.count, self.length, self.params.scoring)
+
+    def _frontier(self, job: Job) -> Cost:
+        """Samples at every number of steps and temperature, then the judge beside the network; four numbers a sample are kept."""
+        count, temperatures = self.params.frontier.count, len(self.params.temperatures())
+        texts = temperatures * len(self.params.sampling.steps) * count
+        samples = together([self._sampling(job, count, self.length)], temperatures)
+        judged = judging(self.judge, texts, self.length, self.params.scoring)
+        both = together([samples, judged])
+        return replace(both, tokens=samples.tokens, memory=samples.memory + judged.memory, disk=32 * texts)
 
     def _audit(self, job: Job) -> Cost:
         """The search of the training text; new pairs, and what model and teacher make of them and of seen ones, with two noises."""

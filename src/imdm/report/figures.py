@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imdm.errors import UserError
-from imdm.report.names import BASELINE, NAMES
+from imdm.report.equal_entropy import at
+from imdm.report.names import BASELINE, NAMES, recipe_label
 from imdm.report.paper import paper_steps, paper_value
 from imdm.report.rows import Row, find, select
 from imdm.report.style import GREY, INK, MARKERS, colour, curve, grid, legend, log_steps, log_values, save, styled
@@ -18,8 +20,9 @@ if TYPE_CHECKING:
 CAPTIONS = {
     "figure02": "Figure 2. Gen-PPL against sampling steps, lower is better. Above: this run, with 95% intervals; below: the paper's values "
     "(LM1B, 170M parameters, GPT-2 Large), whose levels are not comparable with this run's.",
-    "frontier": "Gen-PPL against entropy of the same samples, both with 95% intervals; numbers are step counts. Below and to the right is "
-    "better: a low Gen-PPL at a low entropy is repetition. The cross is real text.",
+    "frontier": "Gen-PPL against entropy of the same samples, both with 95% intervals, a panel a step count: each line is one model "
+    "over sampling temperatures, the lowest at its lower left end. Below and to the right is better; models compare fairly at one entropy "
+    "alone. Dashed: the teacher's entropy as it is sampled at these steps; dotted: that of real text, whose Gen-PPL is the cross.",
     "figure03": "Figure 3. Quality over sampling steps of the teacher (MDLM), the baselines and IMDM, unconditional and conditional. "
     "Above: this run, with 95% intervals (MAUVE: one standard deviation over k-means seeds to either side); below: the paper's values "
     "(OpenWebText, 170M parameters, GPT-2 Large).",
@@ -103,40 +106,56 @@ def _finish(grid_axes: list[list[Axes]], steps: list[int]) -> None:
 
 
 def frontier(rows: list[Row], stem: Path) -> None:
-    """Draw Gen-PPL against entropy, one panel a recipe, the points of a model joined in the order of their steps."""
+    """Draw Gen-PPL against entropy over temperatures, one panel a step count, one line a model: colour is the variant, mark the recipe."""
     from matplotlib import pyplot
 
-    recipes = recipes_of(rows)
-    others = _others(recipes)
-    figure, panels = pyplot.subplots(1, len(recipes), figsize=(max(2.45 * len(recipes), 3.6), 2.9), sharex=True, sharey=True, squeeze=False)
-    for axes, (recipe, variants) in zip(panels[0], recipes.items(), strict=True):
-        for model, tint, style in [("teacher", GREY, {"linestyle": "--"})] + [
-            (f"{v}/{recipe}", colour(v, others), {"marker": MARKERS.get(v, "D")}) for v in variants
-        ]:
-            _trade(axes, rows, model, tint, style)
-        real = [find(rows, model="test text", metric=metric) for metric in ("entropy", "gen_ppl")]
-        if all(real):
-            axes.plot(real[0].value, real[1].value, color=INK, marker="x", markersize=6, linestyle="", label="Real text")
-        axes.set_title(select(rows, table="4", model=f"{variants[0]}/{recipe}")[0].setting)
-        axes.set_xlabel("entropy (nats)")
+    recipes, points = recipes_of(rows), [row for row in select(rows, table="frontier") if row.setting.startswith("temperature")]
+    others, counts = _others(recipes), sorted({row.steps for row in points})
+    names = {"teacher": ("Teacher", {"color": GREY, "marker": "."})}
+    for (recipe, variants), (mark, dashes) in zip(recipes.items(), itertools.cycle(zip("so^Dv", ("-", "--", "-.", ":", "-"), strict=True))):
+        for variant in variants:
+            style = {"color": colour(variant, others), "marker": mark, "linestyle": dashes}
+            names[f"{variant}/{recipe}"] = f"{NAMES.get(variant, variant)}, {recipe_label(recipe)}", style
+    across = min(3, len(counts))
+    down = -(-len(counts) // across)
+    figure, panels = pyplot.subplots(down, across, figsize=(max(2.6 * across, 3.6), 2.5 * down + 0.6), sharex=True, squeeze=False)
+    for axes, steps in itertools.zip_longest(panels.flat, counts):
+        if steps is None:
+            axes.set_axis_off()
+            continue
+        for model, (label, style) in names.items():
+            _trade(axes, select(points, model=model, steps=steps), label, style)
+        _targets(axes, rows, steps)
+        axes.set_title(f"{steps} step{'s' if steps > 1 else ''}")
+        axes.xaxis.set_tick_params(labelbottom=True)
         grid(axes)
-    panels[0][0].set_ylabel("Gen-PPL")
-    log_values(panels[0][0])
-    legend(figure, panels[0])
+        log_values(axes)
+    for axes in panels[:, 0]:
+        axes.set_ylabel("Gen-PPL")
+    for axes in panels.flat[max(0, len(counts) - across) : len(counts)]:
+        axes.set_xlabel("entropy (nats)")
+    legend(figure, panels.flat)
     save(figure, stem)
 
 
-def _trade(axes: Axes, rows: list[Row], model: str, tint: str, style: dict[str, str]) -> None:
-    pairs = [(find(rows, table="5", model=model, steps=row.steps), row) for row in select(rows, table="4", model=model, metric="gen_ppl")]
-    pairs = sorted((pair for pair in pairs if pair[0]), key=lambda pair: pair[1].steps)
-    x, y = [pair[0].value for pair in pairs], [pair[1].value for pair in pairs]
-    axes.plot(x, y, color=tint, linewidth=1.0, label=NAMES.get(model.split("/")[0], model).split(",")[0], **style)
-    for entropy, ppl in pairs:
-        for row, draw in ((entropy, axes.hlines), (ppl, axes.vlines)):
-            if row.low is not None and row.high is not None:
-                draw(ppl.value if row is entropy else entropy.value, row.low, row.high, color=tint, linewidth=0.8)
-        if "/" in model:
-            axes.annotate(str(ppl.steps), (entropy.value, ppl.value), (4, 3), textcoords="offset points", fontsize=6, color=tint)
+def _trade(axes: Axes, points: list[Row], label: str, style: dict[str, str]) -> None:
+    """A model over temperatures: rows of entropy and of Gen-PPL in the same order."""
+    x, y = (select(points, metric=metric) for metric in ("entropy", "gen_ppl"))
+    for entropy, ppl in zip(x, y, strict=True):
+        axes.hlines(ppl.value, entropy.low, entropy.high, color=style["color"], linewidth=0.5, alpha=0.6)
+        axes.vlines(entropy.value, ppl.low, ppl.high, color=style["color"], linewidth=0.5, alpha=0.6)
+    axes.plot([row.value for row in x], [row.value for row in y], linewidth=1.0, markersize=3.5, label=label, **style)
+
+
+def _targets(axes: Axes, rows: list[Row], steps: int) -> None:
+    """The entropies at which models are compared, and real text."""
+    for target, model, at_steps, dashes in (("teacher", "teacher", steps, "--"), ("data", "test text", None, ":")):
+        row = at(rows, target, model, at_steps, "entropy")
+        if row:
+            axes.axvline(row.value, color=INK, linewidth=0.7, linestyle=dashes)
+    real = [find(rows, table=table, model="test text", metric=metric) for table, metric in (("5", "entropy"), ("4", "gen_ppl"))]
+    if all(real):
+        axes.plot(real[0].value, real[1].value, color=INK, marker="x", markersize=6, linestyle="", label="Real text")
 
 
 def draw_all(rows: list[Row], dictionary: Path, logs: dict[str, Path], folder: Path) -> None:

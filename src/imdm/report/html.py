@@ -13,6 +13,7 @@ from imdm.data.blocks import Dataset
 from imdm.errors import UserError
 from imdm.report.audit_views import agreement, audit
 from imdm.report.dictionary import dictionary_reading, dictionary_view
+from imdm.report.equal_entropy_view import frontier
 from imdm.report.factorization import factorization_reading, factorization_view
 from imdm.report.figures import CAPTIONS
 from imdm.report.names import MAIN
@@ -147,7 +148,7 @@ def render(data: Path, tables: Path, figures: Path, samples: Path, run: str, par
             dataset=dataset,
             summary=sentences(rows),
             ratios=ratios(rows),
-            tables={view.name: view for view in [*views(rows), audit(rows), agreement(rows)] if view.rows},
+            tables={view.name: view for view in [*views(rows), frontier(rows), audit(rows), agreement(rows)] if view.rows},
             dictionary=dictionary_view(rows),
             dictionary_reading=dictionary_reading(rows),
             factorization=factorization_view(rows),

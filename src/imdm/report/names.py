@@ -7,6 +7,7 @@ import re
 from imdm.params import PUBLIC, parse_recipe
 
 BASELINE = "mdlm"
+RATIO = "gen_ppl_ratio"
 TEACHER = "teacher"
 MAIN = ("table01", "table02", "table04", "table05", "figure02")  # exhibits that tabulate and plot make
 NAMES = {

@@ -15,13 +15,14 @@ class Row:
     """One number.
 
     Attributes:
-        table: 1 to 14 as in the paper; `quality` for the further metrics of samples; `audit` and `agreement` for what samples
-            copy and models remember; `models` for judge and teacher.
+        table: 1 to 14 as in the paper; `frontier` for samples over temperatures; `quality` for the further metrics of samples;
+            `audit` and `agreement` for what samples copy and models remember; `models` for judge and teacher.
         model: VARIANT/RECIPE, teacher, judge, `test text`, or VARIANT:mdlm/RECIPE for a ratio.
-        setting: the recipe in words, the seed, the noise of Table 2, or the column of Tables 3 and 6 to 14.
+        setting: the recipe in words, the seed, the noise of Table 2, the column of Tables 3 and 6 to 14, or where on the frontier.
         steps: sampling steps, None where there are none.
-        value: None where the paper alone has the number.
-        low, high: 95% interval of one model's value, least and largest of a mean over seeds; None where there is none.
+        value: None where the paper alone has the number, or an entropy is out of reach.
+        low, high: 95% interval of one model's value, least and largest of a mean over seeds; None where there is none. Without a
+            value one of them is what the model has at the nearest entropy that it reaches.
         paper: the paper's number, None where it gives none.
     """
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from imdm.report.equal_entropy import at, decided
 from imdm.report.memorization import memorization
-from imdm.report.names import BASELINE
+from imdm.report.names import BASELINE, RATIO
 from imdm.report.rows import Row, find, select
-from imdm.report.tables import RATIO, winner
-from imdm.report.views import NONE, Cell, View, challenges, number
+from imdm.report.tables import winner
+from imdm.report.views import MARKS, NONE, Cell, View, challenges, number, value_cell
 
 _WORDS = {"ours": "better", "base": "worse", "tie": "tied"}
+_AT_EQUAL_ENTROPY = {"ours": "IMDM beats MDLM", "base": "MDLM beats IMDM", "tie": "undecided", "": "out of reach"}
 
 
 def outcomes(rows: list[Row], variant: str, recipe: str) -> dict[int, str]:
     """winner() of VARIANT/RECIPE against MDLM at every step count that both were sampled at."""
-    base = {row.steps: row for row in select(rows, metric="gen_ppl", model=f"{BASELINE}/{recipe}")}
-    ours = {row.steps: row for row in select(rows, metric="gen_ppl", model=f"{variant}/{recipe}")}
+    base = {row.steps: row for row in select(rows, table="4", metric="gen_ppl", model=f"{BASELINE}/{recipe}")}
+    ours = {row.steps: row for row in select(rows, table="4", metric="gen_ppl", model=f"{variant}/{recipe}")}
     if variant == BASELINE:
         return {}
     found = {steps: winner(ours[steps], base[steps]) for steps in sorted(set(base) & set(ours))}
@@ -41,34 +43,38 @@ def sentences(rows: list[Row]) -> list[str]:
     for variant, recipe, _ in challenges(rows):
         if variant == "imdm":
             found += memorization(rows, f"{variant}/{recipe}")
-    return found + [text for text in (_entropy(rows), _synthetic(rows), _teacher(rows), _judge(rows)) if text]
+    return found + [text for text in (_entropy(rows), equal_entropy(rows), _synthetic(rows), _teacher(rows), _judge(rows)) if text]
 
 
 def ratios(rows: list[Row]) -> View:
-    """Gen-PPL of IMDM over that of MDLM: a line a recipe, a column a step count, the paper's line below each."""
-    found = select(rows, metric=RATIO)
+    """Gen-PPL of IMDM over that of MDLM: a line a recipe, a column a step count, below each at equal entropy and the paper's."""
+    found = select(rows, table="4", metric=RATIO)
     steps = sorted({row.steps for row in found})
-    marks = {"ours": "win", "base": "lose", "tie": "tie"}
     body = []
     for variant, recipe, label in challenges(rows):
         results = outcomes(rows, variant, recipe)
         line = [find(found, model=f"{variant}:{BASELINE}/{recipe}", steps=n) for n in steps]
         if any(line):
-            cells = [Cell(f"{row.value:.2f}", row.value, marks.get(results.get(row.steps, ""), "")) if row else Cell(NONE) for row in line]
+            cells = [Cell(f"{row.value:.2f}", row.value, MARKS[results.get(row.steps, "")]) if row else Cell(NONE) for row in line]
             body.append([Cell(label), *cells])
+        equal = [at(rows, "teacher", f"{variant}:{BASELINE}/{recipe}", n, RATIO) for n in steps]
+        if any(equal):
+            cells = [Cell(f"{row.value:.2f}", row.value, MARKS[decided(row)]) if row and row.value else Cell(NONE) for row in equal]
+            body.append([Cell("at equal entropy"), *cells])
         if any(row and row.paper for row in line):
             theirs = [Cell(f"{row.paper:.2f}", row.paper, "paper") if row and row.paper else Cell(NONE, None, "paper") for row in line]
             body.append([Cell("paper", None, "paper"), *theirs])
     caption = (
         "Gen-PPL of IMDM divided by that of MDLM; below 1 IMDM is better. Filled cells are decided (the two 95% intervals do not "
-        "overlap), the others are ties. Lines marked paper: the same ratio from the paper's Table 4."
+        "overlap), the others are ties. At equal entropy: both at the teacher's entropy at the same number of steps, filled where the "
+        "ratio's own interval leaves out 1. Lines marked paper: the same ratio from the paper's Table 4."
     )
     return View("ratios", "IMDM / MDLM by sampling steps", caption, ["Recipe", *(f"{n} step{'s' if n > 1 else ''}" for n in steps)], body)
 
 
 def _recipe(rows: list[Row], variant: str, recipe: str, label: str, results: dict[int, str]) -> str:
     name = "IMDM" if variant == "imdm" else variant
-    ratios = {row.steps: row for row in select(rows, metric=RATIO, model=f"{variant}:{BASELINE}/{recipe}")}
+    ratios = {row.steps: row for row in select(rows, table="4", metric=RATIO, model=f"{variant}:{BASELINE}/{recipe}")}
     parts = []
     for kind, word in _WORDS.items():
         steps = [steps for steps, result in results.items() if result == kind]
@@ -87,8 +93,8 @@ def _list(steps: list[int]) -> str:
 def _entropy(rows: list[Row]) -> str:
     gaps = []
     for variant, recipe, label in challenges(rows):
-        for row in select(rows, metric="entropy", model=f"{variant}/{recipe}"):
-            base = find(rows, metric="entropy", model=f"{BASELINE}/{recipe}", steps=row.steps)
+        for row in select(rows, table="5", metric="entropy", model=f"{variant}/{recipe}"):
+            base = find(rows, table="5", metric="entropy", model=f"{BASELINE}/{recipe}", steps=row.steps)
             if base and variant == "imdm":
                 gaps.append((row.value - base.value, label, row.steps))
     if not gaps:
@@ -97,6 +103,25 @@ def _entropy(rows: list[Row]) -> str:
     return (
         f"Entropy: IMDM's minus MDLM's lies between {low[0]:+.3f} ({low[1]}, {_list([low[2]])}) and {high[0]:+.3f} nats "
         f"({high[1]}, {_list([high[2]])}); a lower Gen-PPL at a lower entropy may partly be bought by repetition."
+    )
+
+
+def equal_entropy(rows: list[Row]) -> str:
+    """Where IMDM's Gen-PPL is below MDLM's when both have the teacher's entropy, with the ratios' paired intervals."""
+    found = []
+    for variant, recipe, label in challenges(rows):
+        ratios = {steps: at(rows, "teacher", f"{variant}:{BASELINE}/{recipe}", steps, RATIO) for steps in outcomes(rows, variant, recipe)}
+        parts = []
+        for kind, words in _AT_EQUAL_ENTROPY.items():
+            steps = [n for n, row in ratios.items() if decided(row) == kind]
+            values = [value_cell(ratios[n]).text for n in steps if kind]
+            parts += [" ".join([words, "at", _list(steps), *([f"({', '.join(values)})"] if values else [])])] if steps else []
+        found += [f"{label}: {'; '.join(parts)}."] if any(ratios.values()) else []
+    if not found:
+        return ""
+    return (
+        "At equal entropy, sampled at the temperatures at which both have the teacher's entropy at the same number of steps (in brackets "
+        f"IMDM's Gen-PPL over MDLM's, with 95% intervals): {' '.join(found)}"
     )
 
 

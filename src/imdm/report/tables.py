@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 from imdm.errors import UserError
 from imdm.params import Params, parse_recipe
 from imdm.report.audit_rows import audit_rows
-from imdm.report.names import BASELINE, setting_of
+from imdm.report.equal_entropy import frontier_rows
+from imdm.report.names import BASELINE, RATIO, setting_of
 from imdm.report.paper import paper_value
 from imdm.report.rows import Row, find
+from imdm.scoring.reference_file import read_tensor
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-RATIO = "gen_ppl_ratio"
 _RESAMPLES = 1000
 _MAIN = {"gen_ppl": 4, "entropy": 5}  # metric: the paper's table
 
@@ -45,32 +46,40 @@ def read_json(path: Path, keys: Iterable[str], stage: str) -> dict[str, Any]:
     return tree
 
 
-def read_scores(folder: Path, params: Params) -> tuple[dict[str, dict[str, Any]], dict[str, DataFrame]]:
-    """Scores of the teacher, of every model of `compare`, and of those of `compare.also` that are there.
+Found = tuple[dict[str, dict[str, Any]], "dict[str, DataFrame]"]
+
+
+def read_models(folder: Path, params: Params, stage: str, name: str, keys: Iterable[str], columns: list[str]) -> Found:
+    """What a stage found of the teacher, of every model of `compare`, and of those of `compare.also` that are there.
+
+    Args:
+        folder: with teacher/NAME and VARIANT/RECIPE/NAME, and per_sample.parquet beside each.
+        keys: what NAME holds.
+        columns: of per_sample.parquet.
 
     Returns:
-        scores.json and per_sample.parquet by model, the teacher first.
+        NAME and per_sample.parquet by model, the teacher first.
 
     Raises:
-        UserError: a model of the main comparison was not scored, or models were scored by different judges.
+        UserError: a model of the main comparison is missing, or models were scored by different judges.
     """
     import pandas as pd
 
     wanted = ["teacher"] + [f"{v}/{r}" for r in params.compare.recipes for v in params.compare.variants]
-    also = [model for model in map("/".join, params.models()) if model not in wanted and (folder / model / "scores.json").exists()]
-    scores, samples = {}, {}
+    also = [model for model in map("/".join, params.models()) if model not in wanted and (folder / model / name).exists()]
+    found, samples = {}, {}
     for model in wanted + also:
-        file = folder / model / "scores.json"
+        file = folder / model / name
         if not file.exists():
-            raise UserError(f"{file} does not exist; run stages/sample.py and stages/score.py for {model}, or take it out of compare.")
-        scores[model] = read_json(file, ("model", "judge", "precision", "rows"), "score")
+            raise UserError(f"{file} does not exist; run stages/{stage}.py for {model}, or take it out of compare.")
+        found[model] = read_json(file, keys, stage)
         try:
-            samples[model] = pd.read_parquet(file.with_name("per_sample.parquet"), columns=["steps", "sample", "nll", "tokens"])
+            samples[model] = pd.read_parquet(file.with_name("per_sample.parquet"), columns=columns)
         except FileNotFoundError:
-            raise UserError(f"{file.with_name('per_sample.parquet')} does not exist; run stages/score.py for {model} again.") from None
-        if scores[model]["judge"] != scores["teacher"]["judge"]:
-            raise UserError(f"{file} was scored by another judge than the teacher's samples; run stages/score.py for {model} again.")
-    return scores, samples
+            raise UserError(f"{file.with_name('per_sample.parquet')} does not exist; run stages/{stage}.py for {model} again.") from None
+        if found[model]["judge"] != found["teacher"]["judge"]:
+            raise UserError(f"{file} was scored by another judge than the teacher's samples; run stages/{stage}.py for {model} again.")
+    return found, samples
 
 
 def score_rows(scores: dict[str, dict[str, Any]], samples: dict[str, DataFrame]) -> list[Row]:
@@ -201,17 +210,25 @@ def read_audits(folder: Path, models: Iterable[str]) -> list[Row]:
     return audit_rows({model: read_json(folder / model / "audit.json", ("model", "teacher", "split", "rows"), "audit") for model in models})
 
 
-def build_rows(folder: Path, audits: Path, judge: Path, reference: Path, validation: Path, synthetic: Path, params: Params) -> list[Row]:
-    """Every row of tables.csv from a run's scores and audits.
+def build_rows(
+    folder: Path, frontier: Path, audits: Path, judge: Path, reference: Path, validation: Path, synthetic: Path, params: Params
+) -> list[Row]:
+    """Every row of tables.csv from a run's scores, frontiers and audits.
 
     Raises:
         UserError: a file is missing or not what its stage writes.
     """
-    scores, samples = read_scores(folder, params)
+    values = ["sample", "nll", "tokens"]
+    scores, samples = read_models(folder, params, "score", "scores.json", ("model", "judge", "precision", "rows"), ["steps", *values])
+    keys, columns = ("judge", "sampled_at", "rows"), ["steps", "temperature", *values, "entropy"]
+    frontiers, drawn = read_models(frontier, params, "frontier", "frontier.json", keys, columns)
+    if frontiers["teacher"]["judge"] != scores["teacher"]["judge"]:
+        raise UserError(f"{frontier} was scored by another judge than {folder}; run stages/frontier.py again.")
     judged = read_json(judge, ("held_out_perplexity", "low", "high", "parameters"), params.judge.stage)
     real = read_json(reference, ("unconditional",), "reference")
     taught = read_json(validation, ("valid_perplexity", "low", "high", "unigram_perplexity", "parameters"), params.teacher.stage)
     rows = synthetic_rows(read_json(synthetic, ("rows",), "synthetic")) + score_rows(scores, samples)
+    rows += frontier_rows(frontiers, drawn, read_tensor(reference, "unconditional.entropy"))
     rows += read_audits(audits, scores) + model_rows(scores, judged, real, taught)
-    order = ("1", "2", "4", "5", "quality", "audit", "agreement", "models")
+    order = ("1", "2", "4", "5", "frontier", "quality", "audit", "agreement", "models")
     return sorted(rows, key=lambda row: order.index(row.table))

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 
 from imdm.params import PUBLIC
 from imdm.report.audit_rows import audited, copied, ngram_sizes
-from imdm.report.names import BASELINE, METRICS, metric_name, name_of
+from imdm.report.equal_entropy import at, decided
+from imdm.report.names import BASELINE, METRICS, RATIO, metric_name, name_of
 from imdm.report.paper import note
 from imdm.report.rows import Row, find, select
-from imdm.report.tables import RATIO, winner
+from imdm.report.tables import winner
 
 NONE = "–"
 DAGGER = "†"
 _COPIES = ("copied MDLM (%)", "copied IMDM (%)")
 _GAPS = ("noise_gap_seen", "pair_gap")
+MARKS = {"ours": "win", "base": "lose", "tie": "tie", "": ""}  # of `winner` and `decided`
 _ALONE = (BASELINE, PUBLIC)  # models that stand under MDLM
 
 
@@ -54,12 +56,14 @@ def number(value: float, metric: str) -> str:
 
 
 def value_cell(row: Row | None, mark: str = "") -> Cell:
-    """`value [low, high]`, without the brackets where there is no interval or it has no width."""
-    if row is None or row.value is None:
+    """`value [low, high]`, without the brackets where there is no interval or it has no width; `> low` or `< high` without a value."""
+    if row is None or row.value is row.low is row.high is None:
         return Cell(NONE)
+    ends = [NONE if end is None else number(end, row.metric) for end in (row.low, row.high)]
+    if row.value is None:
+        return Cell(f"< {ends[1]}" if row.low is None else f"> {ends[0]}")
     text = number(row.value, row.metric)
-    ends = [number(end, row.metric) for end in (row.low, row.high) if end is not None]
-    return Cell(f"{text} [{ends[0]}, {ends[1]}]" if len(ends) == 2 and set(ends) != {text} else text, row.value, mark)
+    return Cell(text if set(ends) in ({text}, {NONE}) else f"{text} [{ends[0]}, {ends[1]}]", row.value, mark)
 
 
 def paper_cell(row: Row | None) -> Cell:
@@ -126,13 +130,13 @@ def challenges(rows: list[Row]) -> list[tuple[str, str, str]]:
     return groups
 
 
-def _pairs(rows: list[Row], metric: str) -> list[tuple[str, str, int, Row | None, Row | None]]:
+def pairs(rows: list[Row], table: str, metric: str) -> list[tuple[str, str, int, Row | None, Row | None]]:
     """(label, VARIANT:mdlm/RECIPE, steps, row of MDLM, row of the other variant) of each line of Tables 4 and 5."""
     found = []
     for variant, recipe, label in challenges(rows):
         alone = variant if variant in _ALONE else BASELINE
-        base = {row.steps: row for row in select(rows, metric=metric, model=f"{alone}/{recipe}")}
-        ours = {row.steps: row for row in select(rows, metric=metric, model=f"{variant}/{recipe}") if variant != alone}
+        base = {row.steps: row for row in select(rows, table=table, metric=metric, model=f"{alone}/{recipe}")}
+        ours = {row.steps: row for row in select(rows, table=table, metric=metric, model=f"{variant}/{recipe}") if variant != alone}
         for steps in sorted(set(base) | set(ours)):
             found.append((label, f"{variant}:{BASELINE}/{recipe}", steps, base.get(steps), ours.get(steps)))
     return found
@@ -153,34 +157,53 @@ def _copies(rows: list[Row], pair: str, steps: int) -> list[Cell]:
 
 def table04(rows: list[Row]) -> View:
     """Table 4: Gen-PPL of the teacher and of each recipe with one mask and with infinitely many."""
-    columns = ["Recipe", "Steps", "MDLM", "IMDM", "IMDM / MDLM", "Better", *_COPIES, "paper MDLM", "paper IMDM", "paper ratio"]
+    columns = [
+        "Recipe",
+        "Steps",
+        "MDLM",
+        "IMDM",
+        "IMDM / MDLM",
+        "Better",
+        *(f"{name}, equal entropy" for name in ("MDLM", "IMDM", "ratio")),
+    ]
+    columns += [*_COPIES, "paper MDLM", "paper IMDM", "paper ratio"]
     body = _references(rows, "4", len(columns))
-    for label, pair, steps, base, ours in _pairs(rows, "gen_ppl"):
-        ratio, better = find(rows, model=pair, metric=RATIO, steps=steps), winner(ours, base)
-        verdict = {"ours": ("IMDM", "win"), "base": ("MDLM", "lose"), "tie": ("tie", "tie"), "": (NONE, "")}[better]
+    for label, pair, steps, base, ours in pairs(rows, "4", "gen_ppl"):
+        ratio, better = find(rows, table="4", model=pair, metric=RATIO, steps=steps), winner(ours, base)
+        word = {"ours": "IMDM", "base": "MDLM", "tie": "tie", "": NONE}[better]
         line = [Cell(label), Cell(str(steps), steps), value_cell(base), value_cell(ours), value_cell(ratio)]
-        line += [Cell(verdict[0], None, verdict[1]), *_copies(rows, pair, steps)]
+        line += [Cell(word, None, MARKS[better]), *equal_cells(rows, "teacher", pair, base, ours), *_copies(rows, pair, steps)]
         body.append(line + [paper_cell(base), paper_cell(ours), paper_cell(ratio)])
     caption = (
-        f"Generative perplexity under {_judge(rows)}, lower is better, with bootstrap 95% intervals. The teacher and the real text stand "
-        "under MDLM. Better: the model whose interval lies wholly below the other's, else tie. The interval of the ratio is paired (both "
-        f"models draw with the same random numbers), so it is narrower. {_copied(rows)} {_precision(rows)} {note(4)}"
+        f"Generative perplexity under {judge_words(rows)}, lower is better, with bootstrap 95% intervals. The teacher and the real text "
+        "stand under MDLM. Better: the model whose interval lies wholly below the other's, else tie. The interval of the ratio is paired "
+        "(both models draw with the same random numbers), so it is narrower. Equal entropy: both at the teacher's entropy at the same "
+        f"number of steps, by temperature (table frontier). {_copied(rows)} {_precision(rows)} {note(4)}"
     )
     return View("table04", "Table 4. Gen-PPL", caption, columns, body)
 
 
 def table05(rows: list[Row]) -> View:
     """Table 5: entropy of the same samples."""
-    columns = ["Recipe", "Steps", "MDLM", "IMDM", *_COPIES, "paper MDLM", "paper IMDM"]
+    columns = ["Recipe", "Steps", "MDLM", "IMDM", "MDLM, temperature", "IMDM, temperature", *_COPIES, "paper MDLM", "paper IMDM"]
     body = _references(rows, "5", len(columns))
-    for label, pair, steps, base, ours in _pairs(rows, "entropy"):
-        cells = [value_cell(base), value_cell(ours), *_copies(rows, pair, steps), paper_cell(base), paper_cell(ours)]
+    for label, pair, steps, base, ours in pairs(rows, "5", "entropy"):
+        heats = [value_cell(row and at(rows, "teacher", row.model, steps, "temperature")) for row in (base, ours)]
+        cells = [value_cell(base), value_cell(ours), *heats, *_copies(rows, pair, steps), paper_cell(base), paper_cell(ours)]
         body.append([Cell(label), Cell(str(steps), steps), *cells])
     caption = (
         "Unigram entropy of each sample's tokens in nats, averaged over samples, with bootstrap 95% intervals; a Gen-PPL bought by "
-        f"repetition shows as a low entropy. {_copied(rows)} {_precision(rows)} {note(4)}"
+        "repetition shows as a low entropy. Temperature: that at which the model has the teacher's entropy at the same number of "
+        f"steps (table frontier). {_copied(rows)} {_precision(rows)} {note(4)}"
     )
     return View("table05", "Table 5. Entropy", caption, columns, body)
+
+
+def equal_cells(rows: list[Row], target: str, pair: str, base: Row | None, ours: Row | None) -> list[Cell]:
+    """Gen-PPL of both models at an entropy, and their ratio, marked where its interval leaves out 1."""
+    found = [row and at(rows, target, row.model, row.steps) for row in (base, ours)]
+    ratio = at(rows, target, pair, base.steps, RATIO) if base and ours else None
+    return [*map(value_cell, found), value_cell(ratio, MARKS[decided(ratio)])]
 
 
 def quality(rows: list[Row]) -> View:
@@ -211,7 +234,7 @@ def models(rows: list[Row]) -> View:
     return View("models", "Judge and teacher", caption, ["Model", "Held-out perplexity", "Unigram perplexity", "Parameters"], body)
 
 
-def _judge(rows: list[Row]) -> str:
+def judge_words(rows: list[Row]) -> str:
     row = find(rows, table="models", model="judge", metric="held_out_perplexity")
     return f"the judge {row.setting!r} (own held-out perplexity {number(row.value, row.metric)})" if row else "the judge"
 
@@ -227,5 +250,5 @@ def _precision(rows: list[Row]) -> str:
 
 
 def views(rows: list[Row]) -> list[View]:
-    """Every table, in the order of the report."""
+    """Every table but those of views of their own, in the order of the report."""
     return [table04(rows), table05(rows), quality(rows), table01(rows), table02(rows), models(rows)]

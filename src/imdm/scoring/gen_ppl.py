@@ -66,6 +66,7 @@ def judge_texts(judge: Judge, texts: Texts, batch_size: int) -> Judged:
     Raises:
         UserError: a text is empty.
     """
+    torch.set_float32_matmul_precision("highest")  # no TF32: what is scored in float32 is so on every device
     device, rows = judge.model.device, texts.ids
     lengths = np.array([len(row) for row in rows])
     if lengths.min() == 0:

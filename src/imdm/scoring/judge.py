@@ -61,6 +61,10 @@ class Judge:
             "max_length": self.max_length,
         }
 
+    def named(self) -> dict[str, Any]:
+        """What results say of the judge that scored them."""
+        return {"name": self.name, "precision": self.precision, "held_out_perplexity": self.held_out_perplexity}
+
     def check_vocabulary(self, data: Dataset, retokenize: bool) -> None:
         """Refuse a judge to which the samples' ids would mean something else.
 
@@ -110,7 +114,7 @@ def open_trained(folder: Path, device: torch.device | str, precision: str = "flo
 
 
 def open_judge(source: str, device: torch.device | str, precision: str = "float32", revision: str | None = None) -> Judge:
-    """Load any causal LM of transformers, and turn TF32 off: what is scored in float32 is so on every device.
+    """Load any causal LM of transformers.
 
     Args:
         source: hub id or folder.
@@ -125,7 +129,6 @@ def open_judge(source: str, device: torch.device | str, precision: str = "float3
     from transformers.utils import logging
     from transformers.utils.hub import cached_file, extract_commit_hash
 
-    torch.set_float32_matmul_precision("highest")
     logging.set_verbosity_error()  # what it warns of is checked here
     logging.disable_progress_bar()
     try:

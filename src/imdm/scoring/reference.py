@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from imdm.artifact import sha256, verify, write_json
+from imdm.artifact import sha256, write_json
 from imdm.errors import UserError
 from imdm.scoring.diversity import entropy
+from imdm.scoring.reference_file import TENSORS, read_tensor
 from imdm.scoring.rows import judge_each, text_figures
 from imdm.scoring.window import window_of
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from imdm.scoring.gen_ppl import Judged
     from imdm.scoring.judge import Judge
 
-TENSORS = "reference.safetensors"
 Settings = dict[str, Any]
 
 
@@ -110,10 +109,4 @@ def load_features(path: str | Path, common: dict[str, Settings], settings: Setti
     for key, expected in (common | {"prompts": settings}).items():
         if found[key] != expected:
             raise UserError(f"{path} was made with {key} {json.dumps(found[key])}, not {json.dumps(expected)}; run reference again.")
-    tensors = path.with_name(TENSORS)
-    verify(tensors)
-    try:
-        with safe_open(tensors, framework="np") as file:
-            return file.get_tensor(f"{name}.features")
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{tensors} is truncated or foreign ({error}); run stage reference again.") from None
+    return read_tensor(path, f"{name}.features")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from imdm.scoring.mauve import mauve
 from imdm.scoring.texts import as_texts
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
     from tokenizers import Tokenizer
 
     from imdm.job import Job
@@ -44,6 +45,18 @@ def judge_each(
     ends = np.cumsum([len(rows) for rows in samples])[:-1]
     columns = {key: np.split(values.numpy(), ends) for key, values in found.items()}
     return [Judged(**dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)]
+
+
+def per_sample(tokens: np.ndarray, judged: Judged, **columns: Any) -> DataFrame:
+    """One line a sample: its number, nll (nats) and tokens of the judge, entropy (nats), and what `columns` adds, first.
+
+    Args:
+        tokens: the scored token ids [n, L].
+    """
+    import pandas as pd
+
+    found = {"sample": range(len(tokens)), "nll": judged.nll, "tokens": judged.tokens, "entropy": entropy(tokens)}
+    return pd.DataFrame(columns | found)
 
 
 def text_figures(tokens: np.ndarray, judged: Judged, resamples: int, seed: int, group: int = 1) -> Figures:
