@@ -67,7 +67,7 @@ def run(job: Job) -> None:
         per_sample = text_frame(sets, corpora, settings.n, device, bar.update)
 
     index = range(params.couplings.pairs, params.couplings.pairs + settings.pairs)
-    unseen = in_chunks(
+    unseen, _ = in_chunks(
         job,
         index,
         settings.batch_size,
