@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 run: .venv/.installed
 	@git rev-parse --git-dir > /dev/null 2>&1 || git init --quiet  # an unpacked archive: DVC wants a repository
-	$(BIN)/dvc repro
+	$(BIN)/snakemake --profile workflow/profiles/local register  # all, two and more jobs at once; then DVC knows of it
 	@PYTHONPATH=src $(BIN)/python -m imdm.report.show results/$(RUN)/tables/tables.csv
 
 test: .venv/.installed
