@@ -75,7 +75,8 @@ def test_an_experiment_runs_only_the_infinite_masks(by_dvc):
     imdm |= {f"{stage}@imdm-sdtt1-redi" for stage in ("sample", "score", "frontier", "factorization")} | {"audit_redi_student@imdm-sdtt1"}
     assert imdm <= ran <= imdm | {"adopt@mdlm", "tabulate", "plot", "report"}
     after = pd.read_csv(by_dvc / "results/micro/tables/tables.csv")
-    kept = ~before["model"].str.contains("imdm")
+    # The audit looks for copies of IMDM's couplings in the samples of the teacher and in real text too.
+    kept = ~(before["model"].str.contains("imdm") | before["setting"].str.contains("imdm", na=False))
     pd.testing.assert_frame_equal(before[kept], after[kept])
     assert not before.equals(after)
     assert "wide" in run(by_dvc, "dvc", "exp", "show", "--csv")
