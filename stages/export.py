@@ -1,10 +1,12 @@
-"""Export a checkpoint in the layout of the public ones, to publish it or to use it in the authors' code.
+"""Export a checkpoint as a folder to publish, which transformers loads without this project.
 
-Writes model.safetensors (one set of weights), config.json, tokenizer.json and README.md, a model card that lacks only the
-licence. `load_public` and `load_mdlm` read the folder, here or on the hub.
+Writes model.safetensors (one set of weights), config.json, tokenizer.json, tokenizer_config.json, modeling_imdm.py (network
+and sampler, for `AutoModel.from_pretrained(FOLDER, trust_remote_code=True)`) and README.md, a model card. `load_public`,
+`load_mdlm` and stages/say.py read the folder too, here or on the hub, and run none of its code.
 
 Example: python stages/export.py --data data/pydocs-carry-32/dataset.json
-    --model results/tiny/models/imdm/redi/model.safetensors --out results/tiny/export/imdm-redi
+    --model results/tiny/models/imdm/redi/model.safetensors --scores results/tiny/scores/imdm/redi/scores.json
+    --license mit --out results/tiny/export/imdm-redi
 """
 
 import sys
@@ -16,6 +18,8 @@ from imdm.job import Job, StageParser, run_stage
 def arguments(parser: StageParser) -> None:
     parser.input("--data", help="dataset.json of tokenize_pack: tokenizer and corpus of the model")
     parser.input("--model", help="model.safetensors of any stage")
+    parser.input("--scores", help="scores.json of score, for the model card", required=False)
+    parser.add_argument("--license", metavar="ID", help="licence for the model card, for example mit (default: a line to fill in)")
     parser.add_argument("--weights", choices=("ema", "online"), default="ema", help="which weights (default: ema)")
     parser.add_argument("--layout", choices=("backbone", "bare"), default="backbone", help="prefix of the names (default: backbone)")
 
@@ -25,7 +29,8 @@ def run(job: Job) -> None:
     from imdm.models.export import export_model
 
     args = job.args
-    public = export_model(args.model, Dataset.open(args.data), job.dir, args.weights, args.layout)
+    data = Dataset.open(args.data)
+    public = export_model(args.model, data, job.dir, args.weights, args.layout, args.scores, args.license)
     job.metrics |= {"network": public.kind, "weights": public.used}
 
 

@@ -1,7 +1,8 @@
-"""Writes one of our checkpoints as the folder that the public ones are: the inverse of `load_public`."""
+"""Writes one of our checkpoints as a folder to publish: read by `load_public`, and by transformers without this project."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,23 +12,36 @@ from safetensors.torch import save_file
 
 from imdm.artifact import read_meta, write_json
 from imdm.data.blocks import Dataset
+from imdm.errors import UserError
 from imdm.models.public import FINITE, TABLE, PublicModel, load_public
 from imdm.models.stated import OURS
 
 PREFIXES = {"backbone": "backbone.", "bare": ""}
+CODE = Path(__file__).with_name("modeling_imdm.py")  # never imported here
+_SHOWN = ("gen_ppl", "entropy", "mauve")  # of the scores, in the card
 
 
-def export_model(model: str | Path, data: Dataset, folder: Path, weights: str = "ema", layout: str = "backbone") -> PublicModel:
-    """Write model.safetensors, config.json, tokenizer.json and README.md.
+def export_model(
+    model: str | Path,
+    data: Dataset,
+    folder: Path,
+    weights: str = "ema",
+    layout: str = "backbone",
+    scores: str | Path | None = None,
+    licence: str | None = None,
+) -> PublicModel:
+    """Write model.safetensors, config.json, tokenizer.json, tokenizer_config.json, modeling_imdm.py and README.md.
 
     Args:
         model: model.safetensors of any stage.
         data: the corpus that it was trained on.
         weights: "ema" or "online"; the folder holds one set.
         layout: "backbone" as in kuleshov-group/mdlm-owt, or "bare" names.
+        scores: its scores.json, for the card.
+        licence: identifier for the card; None leaves the line to be filled in.
 
     Raises:
-        UserError: the model is damaged or of another corpus.
+        UserError: the model is damaged or of another corpus, or the scores are none.
     """
     public = load_public(str(model), weights, data)
     network = public.network()
@@ -37,10 +51,12 @@ def export_model(model: str | Path, data: Dataset, folder: Path, weights: str = 
     named = {f"{PREFIXES[layout]}{name}": tensor.contiguous() for name, tensor in tensors.items()}
     save_file(named, folder / "model.safetensors", metadata={"format": "pt"})
     write_json(folder / "config.json", _config(public))
-    data.tokenizer()  # refuses a file that isn't the one of the corpus
+    write_json(folder / "tokenizer_config.json", _tokenizer_config(data))
     shutil.copyfile(data.path.with_name("tokenizer.json"), folder / "tokenizer.json")
+    shutil.copyfile(CODE, folder / CODE.name)
     count = sum(parameter.numel() for parameter in network.parameters())
-    (folder / "README.md").write_text(_card(public, data, count, history(model)), encoding="utf-8")
+    card = _card(public, data, count, history(model), _scores(scores) if scores else None, licence)
+    (folder / "README.md").write_text(card, encoding="utf-8")
     return public
 
 
@@ -58,7 +74,9 @@ def _config(public: PublicModel) -> dict[str, Any]:
     """Under the names of kuleshov-group/mdlm-owt, and whole under our own key."""
     config = public.config
     return {
-        "model_type": "mdlm",
+        "model_type": "imdm",
+        "architectures": ["ImdmModel"],
+        "auto_map": {"AutoConfig": f"{CODE.stem}.ImdmConfig", "AutoModel": f"{CODE.stem}.ImdmModel"},
         "vocab_size": config.vocab_size,
         "model_length": config.seq_len,
         "hidden_dim": config.hidden_size,
@@ -72,7 +90,37 @@ def _config(public: PublicModel) -> dict[str, Any]:
     }
 
 
-def _card(public: PublicModel, data: Dataset, count: int, steps: list[dict[str, Any]]) -> str:
+def _tokenizer_config(data: Dataset) -> dict[str, Any]:
+    """What transformers wants beside tokenizer.json."""
+    tokenizer = data.tokenizer()  # refuses a file that isn't the one of the corpus
+    names = {"bos_token": data.bos_id, "eos_token": data.eos_id, "mask_token": data.mask_id}
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": data.seq_len, "clean_up_tokenization_spaces": False}
+    return settings | {name: tokenizer.id_to_token(index) for name, index in names.items()}
+
+
+def _scores(path: str | Path) -> dict[str, Any]:
+    """A scores.json of stages/score.py. Raises UserError: it is none."""
+    try:
+        scores = json.loads(Path(path).read_text(encoding="utf-8"))
+        return {key: scores[key] for key in ("task", "model", "judge", "metrics")}
+    except (OSError, ValueError, TypeError, KeyError):
+        raise UserError(f"{path} is no scores.json of stages/score.py; correct --scores.") from None
+
+
+def _table(scores: dict[str, Any]) -> str:
+    """Rows of metrics, columns of step counts."""
+    metrics, judge = scores["metrics"], scores["judge"]
+    steps = list(metrics["gen_ppl"])
+    lines = [f"| steps | {' | '.join(steps)} |", "|" + "---|" * (1 + len(steps))]
+    lines += [f"| {name} | {' | '.join(f'{metrics[name][n]:.4g}' for n in steps)} |" for name in _SHOWN if name in metrics]
+    perplexity = judge["held_out_perplexity"]
+    about = f"{judge['name']}, whose perplexity on held-out text is {perplexity:.4g}" if perplexity else judge["name"]
+    return "\n".join([*lines, "", f"Of {scores['model']}, {scores['task']} samples; gen_ppl by {about}; entropy in nats."])
+
+
+def _card(
+    public: PublicModel, data: Dataset, count: int, steps: list[dict[str, Any]], scores: dict[str, Any] | None, licence: str | None
+) -> str:
     config, train = public.config, data.splits["train"]
     masks = {
         "single": "one mask state",
@@ -80,12 +128,15 @@ def _card(public: PublicModel, data: Dataset, count: int, steps: list[dict[str, 
         "finite": f"{config.finite_masks} mask embeddings",
     }
     sizes = f"width {config.hidden_size}, {config.blocks} blocks, {config.heads} heads, {count:,} parameters"
+    seeds = {
+        f"{key.removeprefix('seeds.')} {value}": None for step in steps for key, value in step["parameters"].items() if "seeds." in key
+    }
     trained = "\n".join(f"## {step['stage']}\n\n```yaml\n{yaml.safe_dump(step, sort_keys=False)}```\n" for step in steps)
     return f"""---
-library_name: imdm
+library_name: transformers
 pipeline_tag: text-generation
-tags: [masked-diffusion, {public.kind.lower().replace(" ", "-")}]
-license: # fill in before you publish
+tags: [custom_code, masked-diffusion, {public.kind.lower().replace(" ", "-")}]
+license: {licence or "# fill in before you publish"}
 ---
 # {public.kind}, masked diffusion language model
 
@@ -95,16 +146,33 @@ Written by the workflow for "Infinite Mask Diffusion for Few-Step Distillation" 
 |---|---|
 | network | {sizes} |
 | mask | {masks[config.mask]}; mask token {config.mask_id} of {config.vocab_size} |
-| length | {config.seq_len} tokens |
+| length | {config.seq_len} tokens: a block begins and ends with token {data.bos_id} |
 | training data | {data.corpus}: {train["blocks"]:,} blocks, {train["tokens"]:,} tokens |
+| seeds | {", ".join(seeds) or "not recorded"} |
 | weights | {public.used} |
-| licence | fill in before you publish |
+| licence | {licence or "fill in before you publish"} |
 
-Load it, from this folder or from the hub:
+# How to load it
 
-    from imdm.models.public import load_public; network = load_public("FOLDER or ORG/NAME").network()
+With torch and transformers; `modeling_imdm.py`, 250 lines, is the code that `trust_remote_code` lets run:
 
-`model.safetensors` has the parameter names of the public MDLM and IMDM checkpoints. `tokenizer.json` is for the tokenizers library.
+```python
+from transformers import AutoModel, PreTrainedTokenizerFast
+
+model = AutoModel.from_pretrained("FOLDER or ORG/NAME", trust_remote_code=True)
+tokenizer = PreTrainedTokenizerFast.from_pretrained("FOLDER or ORG/NAME")
+print(tokenizer.batch_decode(model.generate(steps=8, count=4, seed=0)))
+ids = tokenizer("The beginning", add_special_tokens=False).input_ids
+prompt = [{data.bos_id}, *ids, *[{config.mask_id}] * 5]  # {config.mask_id}, the mask token, is a gap; what follows is filled in too
+print(tokenizer.batch_decode(model.generate(prompt, steps=8)))
+```
+
+With the workflow, which runs no code of this folder: `load_public("FOLDER or ORG/NAME").network()` of `imdm.models.public`.
+`model.safetensors` has the parameter names of the public MDLM and IMDM checkpoints.
+
+# Scores
+
+{_table(scores) if scores else "None were given to the export."}
 
 # Training
 

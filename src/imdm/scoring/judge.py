@@ -116,6 +116,8 @@ def open_trained(folder: Path, device: torch.device | str, precision: str = "flo
 def open_judge(source: str, device: torch.device | str, precision: str = "float32", revision: str | None = None) -> Judge:
     """Load any causal LM of transformers.
 
+    Code that lies beside the weights never runs, nor is the user asked whether it may.
+
     Args:
         source: hub id or folder.
         precision: float32 or bfloat16.
@@ -132,7 +134,9 @@ def open_judge(source: str, device: torch.device | str, precision: str = "float3
     logging.set_verbosity_error()  # what it warns of is checked here
     logging.disable_progress_bar()
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(source, revision=revision or "main", output_loading_info=True)
+        model, info = AutoModelForCausalLM.from_pretrained(
+            source, revision=revision or "main", output_loading_info=True, trust_remote_code=False
+        )
         tokenizer = _tokenizer(source, revision)
         commit = extract_commit_hash(cached_file(source, "config.json", revision=revision or "main"), None)
     except Exception as error:  # transformers and the Rust libraries raise all kinds, bare Exception too, for what they can't read
@@ -169,7 +173,7 @@ def _tokenizer(source: str, revision: str | None) -> Tokenizer:
     else:
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision or "main").backend_tokenizer
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision or "main", trust_remote_code=False).backend_tokenizer
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
