@@ -44,7 +44,7 @@ PAPER |= {"exhibit_table": 10, "exhibit_figure": 2, "exhibit_page": 9, "paper_re
 
 # Stages of what DVC leaves to Snakemake: further models and the paper's exhibits.
 SNAKEMAKE_ONLY = {"complete", "match", "di4c", "finetune", "merge", "exhibit"}
-BY_HAND = {"export", "preflight"}
+BY_HAND = {"export", "preflight", "say"}
 CHOSEN = {"judge": ("train_judge", "load_judge"), "teacher": ("pretrain", "load_mdlm")}  # by judge.stage and teacher.stage
 
 

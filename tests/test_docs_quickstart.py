@@ -59,10 +59,19 @@ def test_snakemakes_report_reads_like_an_appendix(project):
         assert words in page, words
 
 
-def test_one_model_is_sampled_scored_and_exported(project):
+def test_one_model_is_sampled_and_scored(project):
     scores = json.loads((project / "results/mine/more/scores/scores.json").read_text())
     assert scores["model"] == "imdm/sdtt1-redi" and list(scores["metrics"]["gen_ppl"]) == ["1", "3"]
-    assert (project / "results/mine/exported/README.md").is_file()
+
+
+def test_the_model_writes(project):
+    said = log(project, "Let it write")
+    assert said.startswith("--- 1 of 2\n") and "\nthe list" in said and said.endswith(" of\n") and "\x1b" not in said
+
+
+def test_the_model_is_exported_with_its_scores(project):
+    card = (project / "results/mine/exported/README.md").read_text()
+    assert "license: mit" in card and "| gen_ppl |" in card and (project / "results/mine/exported/modeling_imdm.py").is_file()
 
 
 def test_dvc_shows_metrics_and_plots_and_has_nothing_to_do(project):

@@ -180,7 +180,7 @@ def test_a_folders_code_never_runs_unless_asked_for(tmp_path, data, monkeypatch)
 def test_the_stage_and_its_card(tmp_path, data):
     network = small_network(vocab_size=VOCAB, mask_id=MASK, seq_len=LENGTH, tokenizer_sha256=data.tokenizer_sha256)
     save_network(tmp_path / "model.safetensors", network)
-    metrics = {"gen_ppl": {"1": 1607.22, "4": 434.1}, "entropy": {"1": 3.198, "4": 3.2}, "calls": {"1": 1.0, "4": 4.0}}
+    metrics = {"gen_ppl": {"1": 1607.22, "16": 308.4, "4": 434.1}, "entropy": {"1": 3.198, "16": 3.24, "4": 3.2}, "calls": {}}
     judge = {"name": "trained judge", "precision": "float32", "held_out_perplexity": 20.957}
     scores = tmp_path / "scores.json"
     scores.write_text(json.dumps({"task": "unconditional", "model": "imdm/redi", "judge": judge, "metrics": metrics, "rows": []}))
@@ -190,7 +190,12 @@ def test_the_stage_and_its_card(tmp_path, data):
     card = (tmp_path / "out/README.md").read_text()
     head = yaml.safe_load(card.split("---")[1])
     assert (head["license"], head["library_name"]) == ("cc-by-4.0", "transformers") and "fill in" not in card
-    assert "| steps | 1 | 4 |" in card and "| gen_ppl | 1607 | 434.1 |" in card and "is 20.96" in card and "trust_remote_code=True" in card
+    assert (
+        "| steps | 1 | 4 | 16 |" in card
+        and "| gen_ppl | 1607 | 434.1 | 308.4 |" in card
+        and "is 20.96" in card
+        and "trust_remote_code=True" in card
+    )
     code = card.split("```python\n")[1].split("```")[0].replace("FOLDER or ORG/NAME", str(tmp_path / "out"))
     scope: dict = {}
     exec(code.replace("The beginning", "w1"), scope)  # as a reader of the card would

@@ -110,7 +110,7 @@ def _scores(path: str | Path) -> dict[str, Any]:
 def _table(scores: dict[str, Any]) -> str:
     """Rows of metrics, columns of step counts."""
     metrics, judge = scores["metrics"], scores["judge"]
-    steps = list(metrics["gen_ppl"])
+    steps = sorted(metrics["gen_ppl"], key=int)
     lines = [f"| steps | {' | '.join(steps)} |", "|" + "---|" * (1 + len(steps))]
     lines += [f"| {name} | {' | '.join(f'{metrics[name][n]:.4g}' for n in steps)} |" for name in _SHOWN if name in metrics]
     perplexity = judge["held_out_perplexity"]
@@ -154,7 +154,7 @@ Written by the workflow for "Infinite Mask Diffusion for Few-Step Distillation" 
 
 # How to load it
 
-With torch and transformers; `modeling_imdm.py`, 250 lines, is the code that `trust_remote_code` lets run:
+With torch and transformers; `modeling_imdm.py`, short and without other imports, is the code that `trust_remote_code` lets run:
 
 ```python
 from transformers import AutoModel, PreTrainedTokenizerFast
