@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks import ROOT
 
-STARTUP = "startup"
+STARTUP, PACKING, SCORING = "startup", "packing", "scoring"
 
 
 def arguments(words: list[str]) -> argparse.Namespace:
@@ -25,7 +25,9 @@ def arguments(words: list[str]) -> argparse.Namespace:
 
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", choices=SCALES, default="quick", help="sizes; toy is for tests (default: quick)")
-    parser.add_argument("--case", action="append", choices=[*CASES, STARTUP], help="only this one; may be repeated (default: all)")
+    parser.add_argument(
+        "--case", action="append", choices=[*CASES, PACKING, SCORING, STARTUP], help="only this one; may be repeated (default: all)"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="how often each side is run (default: 3); startup once, unless it is named")
     parser.add_argument("--threads", type=int, default=0, help="of each process (default: 0, torch's own choice)")
     parser.add_argument("--whole", action="store_true", help="run all steps of the predecessors' samplers, at quick and small for hours")
@@ -48,17 +50,30 @@ def main(words: list[str]) -> None:
     if args.page:
         write_page(ROOT / "docs" / "performance.md", [json.loads(path.read_text(encoding="utf-8")) for path in args.page])
         return
+    from benchmarks import packing, scoring
     from benchmarks.cases import CASES
     from benchmarks.measure import machine, measure
     from benchmarks.scales import SCALES
     from benchmarks.startup import measure_startup
 
-    start, names = time.monotonic(), args.case or [*CASES, STARTUP]
+    start, names = time.monotonic(), args.case or [*CASES, PACKING, SCORING, STARTUP]
     command = shlex.join(["python", "-m", "benchmarks", *words])
-    result = {"scale": args.scale, "rounds": args.rounds, "command": command, "machine": machine(args.threads), "cases": {}, "startup": []}
+    result = {
+        "scale": args.scale,
+        "rounds": args.rounds,
+        "command": command,
+        "machine": machine(args.threads),
+        "cases": {},
+        "text": [],
+        "startup": [],
+    }
     for name in names:
         if name == STARTUP:
             result["startup"] = measure_startup(args.rounds if args.case else 1, say)
+        elif name == PACKING:
+            result["text"] += packing.measure(rounds=args.rounds)
+        elif name == SCORING:
+            result["text"] += scoring.measure(args.scale, rounds=args.rounds)
         else:
             case = CASES[name]
             sides = measure(name, list(case.sides), args.scale, args.rounds, args.whole, args.threads, say)

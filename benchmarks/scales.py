@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -72,3 +72,4 @@ SCALES = {
         measured=2,
     ),
 }
+SCALES["small64"] = replace(SCALES["small"], steps=64)  # for the cases that sample

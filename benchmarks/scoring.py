@@ -24,7 +24,8 @@ from imdm.scoring.gen_ppl import judge_texts
 from imdm.scoring.texts import Texts
 
 _END = 50_256
-SCALES = {"toy": (16, 2, 16, 4), "quick": (256, 4, 128, 16), "small": (768, 12, 128, 16)}  # width, blocks, length, texts a step count
+# Width, blocks, length, texts a step count.
+SCALES = {"toy": (16, 2, 16, 4), "quick": (256, 4, 128, 16), "small": (768, 12, 128, 16), "small64": (768, 12, 128, 16)}
 
 
 def measure(scale: str = "quick", step_counts: int = 4, rounds: int = 3) -> list[dict[str, Any]]:

@@ -34,6 +34,8 @@ def sections(result: dict[str, Any]) -> str:
         made += [markdown(view(result)) for view in (_comparison, _floor)]
     if {"noise", "pretrain-noise"} <= result["cases"].keys():
         made.append(_noise(result))
+    if result["text"]:
+        made.append(markdown(_text(result)))
     if result["startup"]:
         made.append(markdown(_startup(result)))
     return "\n".join(made)
@@ -97,6 +99,17 @@ def _noise(result: dict[str, Any]) -> str:
         alone, step = (median(result["cases"][name]["sides"][label]["seconds"]) for name in ("noise", "pretrain-noise"))
         shares.append(f"{alone / step:.1%} ({label})")
     return f"Noise and its MLP as a share of a pretraining step with infinite masks: {', '.join(shares)}.\n"
+
+
+def _text(result: dict[str, Any]) -> View:
+    rows = []
+    for row in result["text"]:
+        ratio = f"{row['ratio']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+        words = [row["name"], _seconds(row["ours_s"]), _seconds(row["peers_s"]), ratio, f"{row['tokens'] / row['ours_s']:,.0f}"]
+        rows.append([Cell(word) for word in words])
+    caption = f"CPU seconds of one thread, median of {result['rounds']} rounds in turn; packing of Python's documentation with a trained "
+    caption += "vocabulary, from an empty memo and when all pieces are known; Gen-PPL of four step counts by a random GPT-2."
+    return View("text", "Packing and scoring", caption, ["Case", "Ours, s", "Peers, s", "Ratio", "Tokens/s"], rows)
 
 
 def _startup(result: dict[str, Any]) -> View:
