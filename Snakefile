@@ -40,13 +40,13 @@ localrules:
 
 
 wildcard_constraints:
-    variant=alternatives(PARAMS.variants),
+    variant=VARIANT,
     recipe=RECIPES,
     name=alternatives(PARAMS.public),
     round=r"[1-9]\d*",
     shard=r"[1-9]\d*",
-    teacher=rf"{TEACHER}|({alternatives(PARAMS.variants)})/sdtt[1-9]\d*",
-    model=rf"{TEACHER}|({alternatives([*PARAMS.variants, PUBLIC])})/({RECIPES}|{alternatives(PARAMS.public)})",
+    teacher=rf"{TEACHER}|({VARIANT})/sdtt[1-9]\d*",
+    model=rf"{TEACHER}|({VARIANT}|{PUBLIC})/({RECIPES}|{alternatives(PARAMS.public)})",
 
 
 # The tables hold every model of compare.recipes and compare.also, so this samples and scores them all.

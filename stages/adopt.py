@@ -1,7 +1,8 @@
 """Put the teacher's weights into a variant's network (paper, "Implementation of IMDM").
 
 What the variant adds to a mask state's embedding starts at zero, so the network computes the same function to
-the bit. This is the only stage that reads the mask settings; all later ones find them in the checkpoint.
+the bit. This is the only stage that reads the mask settings; all later ones find them, and which
+training seed is theirs, in the checkpoint.
 
 Example: python stages/adopt.py --teacher results/tiny/teacher/model.safetensors --variant imdm --out results/tiny/models/imdm/teacher
 """
@@ -14,23 +15,24 @@ from imdm.job import Job, StageParser, run_stage
 
 def arguments(parser: StageParser) -> None:
     parser.input("--teacher", help="model.safetensors of pretrain")
-    parser.add_argument("--variant", required=True, help="name of a variant in params.yaml")
+    parser.add_argument("--variant", required=True, help="name of a variant in params.yaml, or NAME-seedN for its training seed N")
 
 
 def run(job: Job) -> None:
     import torch
 
-    from imdm.diffusion.counter import root_seed
+    from imdm.diffusion.counter import root_seed, training_seed
     from imdm.models.checkpoint import adopt_weights, read_config, save_network
     from imdm.models.config import NetworkConfig
     from imdm.models.dit import Network
-    from imdm.params import MaskSettings
+    from imdm.params import MaskSettings, parse_variant
 
     mask = job.params.mask_settings(job.args.variant)
     if mask.mask == "single":
         mask = MaskSettings(mask="single")  # an MDLM's file does not depend on the noise settings
-    config = read_config(job.args.teacher).model_dump() | mask.model_dump()
-    torch.manual_seed(root_seed(job.params.seeds.train, "adopt"))
+    _, replicate = parse_variant(job.args.variant)
+    config = read_config(job.args.teacher).model_dump() | mask.model_dump() | {"replicate": replicate}
+    torch.manual_seed(root_seed(training_seed(job.params.seeds.train, replicate), "adopt"))
     network = Network(NetworkConfig(**config))
     adopt_weights(network, job.args.teacher)
     save_network(job.dir / "model.safetensors", network)

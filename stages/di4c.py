@@ -22,12 +22,13 @@ def arguments(parser: StageParser) -> None:
 
 def run(job: Job) -> None:
     from imdm.data.blocks import Dataset
+    from imdm.diffusion.counter import training_seed
     from imdm.errors import UserError
     from imdm.models.checkpoint import load_network, save_network
     from imdm.training.di4c import Di4cTraining, mixture_student
     from imdm.training.loop import fit
 
-    settings, seed, number = job.params.di4c, job.params.seeds.train, job.args.round
+    settings, number = job.params.di4c, job.args.round
     if not 1 <= number <= settings.rounds:
         raise UserError(f"--round {number} must be between 1 and {settings.rounds}, the rounds that di4c.rounds gives.")
     data = Dataset.open(job.args.data)
@@ -36,6 +37,7 @@ def run(job: Job) -> None:
     if (number == 1) != (teacher.config.latent_hidden is None):
         wanted = "an MDM, without a latent" if number == 1 else f"the Di4C student of round {number - 1}"
         raise UserError(f"--teacher {job.args.teacher} does not fit --round {number}; give {wanted}.")
+    seed = training_seed(job.params.seeds.train, teacher.config.replicate)
     student = mixture_student(teacher, settings.latent_hidden, seed)
     training = Di4cTraining(student, teacher, settings, number, seed, data.split("train"))
     fit(job, training, settings.batch_size * data.seq_len)

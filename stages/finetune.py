@@ -20,15 +20,17 @@ def arguments(parser: StageParser) -> None:
 def run(job: Job) -> None:
     from imdm.artifact import write_json
     from imdm.data.blocks import Dataset
+    from imdm.diffusion.counter import training_seed
     from imdm.models.checkpoint import load_network, save_network
     from imdm.runtime import prepare
     from imdm.training.loop import fit
     from imdm.training.pretrain import Pretraining, validate
 
-    params, settings, seed = job.params, job.params.finetune, job.params.seeds.train
+    params, settings = job.params, job.params.finetune
     data = Dataset.open(job.args.data)
     network = load_network(job.args.init, "ema")
     data.check_vocabulary(network.config, job.args.init)
+    seed = training_seed(params.seeds.train, network.config.replicate)
     training = Pretraining(network, settings, seed, data.split("train"))
     fit(job, training, settings.batch_size * data.seq_len)
     path = job.dir / "model.safetensors"

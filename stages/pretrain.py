@@ -23,16 +23,18 @@ def run(job: Job) -> None:
 
     from imdm.artifact import write_json
     from imdm.data.blocks import Dataset
-    from imdm.diffusion.counter import root_seed
+    from imdm.diffusion.counter import root_seed, training_seed
     from imdm.models.checkpoint import load_network, save_network
     from imdm.models.config import NetworkConfig
     from imdm.models.dit import Network
-    from imdm.params import MaskSettings
+    from imdm.params import MaskSettings, parse_variant
     from imdm.runtime import prepare
     from imdm.training.loop import fit
     from imdm.training.pretrain import Pretraining, validate
 
-    params, settings, seed = job.params, job.params.pretrain, job.params.seeds.train
+    params, settings = job.params, job.params.pretrain
+    _, replicate = parse_variant(job.args.variant or "")
+    seed = training_seed(params.seeds.train, replicate)
     data = Dataset.open(job.args.data)
     mask = params.mask_settings(job.args.variant) if job.args.variant else MaskSettings(mask="single")
     config = NetworkConfig(
@@ -42,6 +44,7 @@ def run(job: Job) -> None:
         mask_id=data.mask_id,
         seq_len=data.seq_len,
         tokenizer_sha256=data.tokenizer_sha256,
+        replicate=replicate,
     )
     torch.manual_seed(root_seed(seed, "weights"))
     training = Pretraining(Network(config), settings, seed, data.split("train"))

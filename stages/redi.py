@@ -16,6 +16,7 @@ def arguments(parser: StageParser) -> None:
 
 
 def run(job: Job) -> None:
+    from imdm.diffusion.counter import training_seed
     from imdm.distill.couplings import load_couplings
     from imdm.models.checkpoint import load_network, save_network
     from imdm.training.loop import fit
@@ -24,7 +25,8 @@ def run(job: Job) -> None:
     settings = job.params.redi
     student = load_network(job.args.init, "ema")
     couplings = load_couplings(job.args.couplings, student.config)
-    training = RediTraining(student, settings, job.params.seeds.train, couplings)
+    seed = training_seed(job.params.seeds.train, student.config.replicate)
+    training = RediTraining(student, settings, seed, couplings)
     fit(job, training, settings.batch_size * student.config.seq_len)
     save_network(job.dir / "model.safetensors", training.network, training.ema)
     job.metrics["epochs"] = round(settings.steps * settings.batch_size / len(couplings), 2)

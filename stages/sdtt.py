@@ -21,6 +21,7 @@ def arguments(parser: StageParser) -> None:
 
 def run(job: Job) -> None:
     from imdm.data.blocks import Dataset
+    from imdm.diffusion.counter import training_seed
     from imdm.errors import UserError
     from imdm.models.checkpoint import load_network, save_network
     from imdm.training.loop import fit
@@ -32,7 +33,8 @@ def run(job: Job) -> None:
     data = Dataset.open(job.args.data)
     teacher, student = (load_network(job.args.teacher, "online") for _ in range(2))
     data.check_vocabulary(student.config, job.args.teacher)
-    training = SdttTraining(student, teacher, settings, number, job.params.seeds.train, data.split("train"))
+    seed = training_seed(job.params.seeds.train, student.config.replicate)
+    training = SdttTraining(student, teacher, settings, number, seed, data.split("train"))
     fit(job, training, settings.batch_size * data.seq_len)
     save_network(job.dir / "model.safetensors", training.network, training.ema)
 

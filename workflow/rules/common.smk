@@ -16,7 +16,7 @@ from imdm.errors import UserError
 from imdm.exhibits.plan import PAGES, TEACHER, needs, target
 from imdm.exhibits.tables import describe
 from imdm.job import LIBRARIES, code_digest, library_version, resolve
-from imdm.params import PUBLIC, RECIPES, UNRECTIFIED, load_params, parse_recipe
+from imdm.params import PUBLIC, RECIPES, REPLICATE, UNRECTIFIED, load_params, parse_recipe
 from imdm.report.names import MAIN
 
 
@@ -127,6 +127,10 @@ def content(stage, outside=None):
 def alternatives(names):
     """A wildcard constraint: one of `names`."""
     return "|".join(map(re.escape, names)) or "(?!)"
+
+
+# A variant, or its replicate with another training seed.
+VARIANT = rf"({alternatives(PARAMS.variants)})({REPLICATE})?"
 
 
 def model_file(model):

@@ -9,7 +9,7 @@ rule sample:
     benchmark:
         "<benchmarks>/sample<samples_shard>/{variant}/{recipe}.tsv"
     wildcard_constraints:
-        variant=alternatives([*PARAMS.variants, PUBLIC]),
+        variant=f"{VARIANT}|{PUBLIC}",
         recipe=f"{RECIPES}|{alternatives(PARAMS.public)}",
     conda:
         "../../environment.yml"
@@ -49,7 +49,7 @@ rule complete:
     benchmark:
         "<benchmarks>/complete<samples_shard>/{variant}/{recipe}.tsv"
     wildcard_constraints:
-        variant=alternatives([*PARAMS.variants, PUBLIC]),
+        variant=f"{VARIANT}|{PUBLIC}",
         recipe=f"{RECIPES}|{alternatives(PARAMS.public)}",
     conda:
         "../../environment.yml"
@@ -90,7 +90,7 @@ rule match:
     benchmark:
         "<benchmarks>/match/{variant}/{recipe}.tsv"
     wildcard_constraints:
-        variant=alternatives([*PARAMS.variants, PUBLIC]),
+        variant=f"{VARIANT}|{PUBLIC}",
         recipe=f"{RECIPES}|{alternatives(PARAMS.public)}",
     conda:
         "../../environment.yml"

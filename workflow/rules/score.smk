@@ -13,7 +13,7 @@ rule score:
     benchmark:
         "<benchmarks>/score/{variant}/{recipe}.tsv"
     wildcard_constraints:
-        variant=alternatives([*PARAMS.variants, PUBLIC]),
+        variant=f"{VARIANT}|{PUBLIC}",
         recipe=f"{RECIPES}|{alternatives(PARAMS.public)}",
     conda:
         "../../environment.yml"
@@ -107,7 +107,7 @@ rule frontier:
     benchmark:
         "<benchmarks>/frontier/{variant}/{recipe}.tsv"
     wildcard_constraints:
-        variant=alternatives([*PARAMS.variants, PUBLIC]),
+        variant=f"{VARIANT}|{PUBLIC}",
         recipe=f"{RECIPES}|{alternatives(PARAMS.public)}",
     conda:
         "../../environment.yml"
@@ -152,7 +152,7 @@ rule factorization:
     benchmark:
         "<benchmarks>/factorization/{variant}/{recipe}.tsv"
     wildcard_constraints:
-        variant=alternatives([*PARAMS.variants, PUBLIC]),
+        variant=f"{VARIANT}|{PUBLIC}",
         recipe=f"{RECIPES}|{alternatives(PARAMS.public)}",
     conda:
         "../../environment.yml"
@@ -217,7 +217,7 @@ rule audit:
     benchmark:
         "<benchmarks>/audit/{variant}/{recipe}.tsv"
     wildcard_constraints:
-        variant=alternatives([*PARAMS.variants, PUBLIC]),
+        variant=f"{VARIANT}|{PUBLIC}",
         recipe=f"{UNRECTIFIED}|{alternatives(PARAMS.public)}",
     conda:
         "../../environment.yml"

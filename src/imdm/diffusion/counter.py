@@ -77,6 +77,11 @@ def root_seed(seed: int, purpose: str) -> int:
     return int.from_bytes(digest[:8], "little", signed=True)
 
 
+def training_seed(seed: int, replicate: int) -> int:
+    """The experiment's seeds.train for the first training seed (0), else one derived from it."""
+    return root_seed(seed, f"replicate:{replicate}") if replicate else seed
+
+
 def row_seeds(seed: int, first: int, count: int, device: torch.device | str = "cpu") -> Tensor:
     """Seeds of the sequences first .. first+count-1, int64 [count]; independent of any batching."""
     index = torch.arange(first, first + count, device=device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from imdm.params import MaskSettings, Network, Positive
+from imdm.params import MaskSettings, Network, NonNegative, Positive
 
 
 class NetworkConfig(Network, MaskSettings):
@@ -15,3 +15,6 @@ class NetworkConfig(Network, MaskSettings):
     seq_len: Positive = Field(description="L, longest sequence it was built for")
     latent_hidden: Positive | None = Field(None, description="hidden width of Di4C's latent token; null: a network without a latent")
     tokenizer_sha256: str = Field("", description="digest of the vocabulary's file, to refuse a foreign one")
+    replicate: NonNegative = Field(
+        0, exclude_if=lambda number: number == 0, description="training seed of what is trained from it; 0, the first, is not written"
+    )

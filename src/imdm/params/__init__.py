@@ -13,10 +13,12 @@ from imdm.params.scoring import Audit, Conditional, Factorization, Frontier, Mat
 from imdm.params.source import Corpus, Network, PublicCheckpoint, Teacher
 from imdm.params.synthetic import Dictionary, DictionaryCell, Rectify, SmallNetwork, Synthetic
 from imdm.params.training import Couplings, Di4c, Finetune, Judge, Optimizer, Pretrain, Redi, Sdtt, SdttRound
+from imdm.params.variants import REPLICATE, parse_variant
 
 __all__ = [
     "PUBLIC",
     "RECIPES",
+    "REPLICATE",
     "UNRECTIFIED",
     "Audit",
     "Block",
@@ -58,4 +60,5 @@ __all__ = [
     "VariantOverride",
     "load_params",
     "parse_recipe",
+    "parse_variant",
 ]

@@ -13,6 +13,7 @@ from imdm.params.scoring import Audit, Conditional, Factorization, Frontier, Mat
 from imdm.params.source import Corpus, Network, PublicCheckpoint, Teacher
 from imdm.params.synthetic import Dictionary, Synthetic
 from imdm.params.training import Couplings, Di4c, Finetune, Judge, Pretrain, Redi, Sdtt
+from imdm.params.variants import parse_variant
 
 Exhibit = Literal[
     *(f"table{number:02}" for number in range(1, 15)),  # type: ignore[valid-type]
@@ -22,7 +23,10 @@ PUBLIC = "public"  # the "variant" of checkpoints that are loaded, not trained
 
 
 class Compare(Block):
-    variants: list[Name] = Field(min_length=1, description="variants of the main comparison")
+    variants: list[Name] = Field(
+        min_length=1,
+        description="variants of the main comparison; V-seedN (N from 1) is V with another training seed, for means over several",
+    )
     recipes: list[Name] = Field(min_length=1, description="recipes of the main comparison: sdttK, redi, sdttK-redi")
     distilled: list[Name] = Field([], description="the sdttK in recipes; this list and the next two are of dvc.yaml, which can't filter")
     redi: list[Name] = Field([], description="[redi] where it is in recipes, else []")
@@ -81,6 +85,12 @@ class Params(MaskSettings):
             found = parse_recipe(recipe)
             if found is None or found.di4c or not (found.rounds or found.redi):
                 raise ValueError(f"compare.recipes names {recipe!r}; a main comparison is of sdttK, redi and sdttK-redi")
+        for variant in self.variants:
+            if parse_variant(variant)[1]:
+                raise ValueError(f"variants declares {variant!r}; -seedN is for replicates in compare.variants, so name it otherwise")
+        for variant in self.compare.variants:
+            if parse_variant(variant)[0] not in self.compare.variants:
+                raise ValueError(f"compare.variants names {variant!r} without {parse_variant(variant)[0]!r}, which has the first seed")
         for where, model in self._named():
             self._check(where, model)
         recipes = set(self.compare.recipes)
@@ -129,7 +139,7 @@ class Params(MaskSettings):
                 raise ValueError(f"{where} names {model!r}, but public declares {', '.join(self.public) or 'nothing'}")
             return
         recipe = parse_recipe(name)
-        if variant not in self.variants:
+        if parse_variant(variant)[0] not in self.variants:
             raise ValueError(f"{where} names the variant {variant!r}, which variants does not declare")
         if recipe is None or recipe.rounds > len(self.sdtt.rounds) or recipe.di4c > self.di4c.rounds:
             bounds = f"with K up to {len(self.sdtt.rounds)} and R up to {self.di4c.rounds}"
@@ -138,7 +148,8 @@ class Params(MaskSettings):
             raise ValueError(f"{where} names {model!r}, but Di4C is for a variant with mask: single")
 
     def mask_settings(self, variant: str) -> MaskSettings:
-        """The mask settings of `variant`: the top-level ones with its overrides."""
+        """The mask settings of `variant`, or of the one that it replicates: the top-level ones with its overrides."""
+        variant, _ = parse_variant(variant)
         if variant not in self.variants:
             raise UserError(f"variants has no {variant!r}; it declares {', '.join(self.variants)}.")
         base = {name: getattr(self, name) for name in MaskSettings.model_fields}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imdm.errors import UserError
-from imdm.report.names import BASELINE, RATIO, TEACHER
+from imdm.report.names import RATIO, TEACHER, baseline_of
 from imdm.report.rows import Row, find
 from imdm.scoring.bootstrap import resamples
 from imdm.scoring.frontier import Frontier, at_entropy, end_of, interval, with_resamples
@@ -56,12 +56,11 @@ def frontier_rows(found: dict[str, dict[str, Any]], samples: dict[str, DataFrame
             rows.append(_row(model, target, steps, "gen_ppl", log_ppl[model], by_steps[steps]))
             rows.append(_row(model, target, steps, "temperature", log_temperature))
         for model in found:
-            variant, _, recipe = model.partition("/")
-            base = f"{BASELINE}/{recipe}"
-            if variant != BASELINE and base in log_ppl:
+            base = baseline_of(model)
+            if base in log_ppl:
                 with np.errstate(invalid="ignore"):  # inf - inf: both are out of reach, the ratio is not known
                     difference = log_ppl[model] - log_ppl[base]
-                rows.append(_row(f"{variant}:{base}", target, steps, RATIO, difference))
+                rows.append(_row(f"{model.partition('/')[0]}:{base}", target, steps, RATIO, difference))
     return rows
 
 

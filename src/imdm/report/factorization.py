@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from imdm.errors import UserError
 from imdm.params import Params
-from imdm.report.names import BASELINE, NAMES, TEACHER, setting_of
+from imdm.report.names import BASELINE, NAMES, TEACHER, baseline_of, setting_of
 from imdm.report.rows import Row, find, select
 from imdm.report.style import GREY, MARKERS, colour, curve, grid, legend, log_steps, save
 from imdm.report.tables import read_json, winner
@@ -50,12 +50,11 @@ def factorization_rows(folder: Path, params: Params) -> list[Row]:
     for model, about in found.items():
         setting = setting_of(model)
         rows += [Row(TABLE, model, setting, row["steps"], row["metric"], row["value"], row["low"], row["high"]) for row in about["rows"]]
-        variant, _, recipe = model.partition("/")
-        base = f"{BASELINE}/{recipe}"
-        if variant != BASELINE and base in found:
+        base = baseline_of(model)
+        if base in found:
             column, length = f"error_m{about['noise_draws'][-1]}", about["seq_len"]
             for steps, triple in paired_differences(frames[model], frames[base], column, length).items():
-                rows.append(Row(TABLE, f"{variant}:{base}", setting, steps, DIFFERENCE, *triple))
+                rows.append(Row(TABLE, f"{model.partition('/')[0]}:{base}", setting, steps, DIFFERENCE, *triple))
     return rows
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imdm.errors import UserError
+from imdm.params import parse_variant
 from imdm.report.equal_entropy import at
 from imdm.report.names import BASELINE, NAMES, recipe_label
 from imdm.report.paper import paper_steps, paper_value
 from imdm.report.rows import Row, find, select
+from imdm.report.seeds import first_seed
 from imdm.report.style import GREY, INK, MARKERS, colour, curve, grid, legend, log_steps, log_values, save, styled
 from imdm.report.tables import paper_name
 
@@ -159,7 +161,7 @@ def _targets(axes: Axes, rows: list[Row], steps: int) -> None:
 
 
 def draw_all(rows: list[Row], dictionary: Path, logs: dict[str, Path], folder: Path) -> None:
-    """Write figure02, frontier, factorization and dictionary, and training where there are logs, each as PNG and SVG.
+    """Write figure02, frontier, factorization and dictionary, and training where there are logs, each as PNG and SVG, of the first seed.
 
     Args:
         dictionary: dictionary.csv.
@@ -169,6 +171,8 @@ def draw_all(rows: list[Row], dictionary: Path, logs: dict[str, Path], folder: P
     from imdm.report.factorization import draw_factorization
     from imdm.report.training import training
 
+    rows = first_seed(rows)
+    logs = {model: log for model, log in logs.items() if not parse_variant(model.partition("/")[0])[1]}
     with styled():
         figure02(rows, folder / "figure02")
         frontier(rows, folder / "frontier")

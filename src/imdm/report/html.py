@@ -21,6 +21,7 @@ from imdm.report.provenance import commands, duration, machines, parameters, rea
 from imdm.report.render import parse_markdown
 from imdm.report.rows import Row, read_rows
 from imdm.report.samples import BREAK, read_samples
+from imdm.report.seeds import first_seed, seed_sentence
 from imdm.report.style import COLOURS, GREY, GRID, INK
 from imdm.report.summary import ratios, sentences
 from imdm.report.views import View, views
@@ -137,7 +138,8 @@ def render(data: Path, tables: Path, figures: Path, samples: Path, run: str, par
         UserError: an input is missing or not what its stage writes.
     """
     dataset = Dataset.open(data)
-    rows: list[Row] = read_rows(tables / "tables.csv")
+    found: list[Row] = read_rows(tables / "tables.csv")
+    rows, over_seeds = first_seed(found), seed_sentence(found)
     metas = read_metas(tables.parent, data.parent)
     shown = read_samples(samples, dataset)
     return (
@@ -146,7 +148,7 @@ def render(data: Path, tables: Path, figures: Path, samples: Path, run: str, par
         .render(
             run=run,
             dataset=dataset,
-            summary=sentences(rows),
+            summary=[*sentences(rows), *filter(None, [over_seeds])],
             ratios=ratios(rows),
             tables={view.name: view for view in [*views(rows), frontier(rows), audit(rows), agreement(rows)] if view.rows},
             dictionary=dictionary_view(rows),

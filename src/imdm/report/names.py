@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from imdm.params import PUBLIC, parse_recipe
+from imdm.params import PUBLIC, parse_recipe, parse_variant
 
 BASELINE = "mdlm"
 RATIO = "gen_ppl_ratio"
@@ -53,6 +53,13 @@ _NGRAMS = {"in_couplings": "couplings", "in_train": "training text", "shared": "
 def name_of(model: str) -> str:
     """A model's name for readers; names that aren't known are shown as they are."""
     return NAMES.get(model, model)
+
+
+def baseline_of(model: str) -> str | None:
+    """MDLM with the recipe and the training seed of VARIANT/RECIPE; None for MDLM itself and for a model without a recipe."""
+    variant, _, recipe = model.partition("/")
+    declared, _ = parse_variant(variant)
+    return f"{BASELINE}{variant.removeprefix(declared)}/{recipe}" if recipe and declared != BASELINE else None
 
 
 def metric_name(metric: str) -> str:

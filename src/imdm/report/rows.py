@@ -21,7 +21,8 @@ class Row:
         setting: the recipe in words, the seed, the noise of Table 2, the column of Tables 3 and 6 to 14, or where on the frontier.
         steps: sampling steps, None where there are none.
         value: None where the paper alone has the number, or an entropy is out of reach.
-        low, high: 95% interval of one model's value, least and largest of a mean over seeds; None where there is none. Without a
+        low, high: 95% interval of one model's value, least and largest of a mean over seeds of the small tasks, one standard deviation
+            to either side of a mean over training seeds (METRIC_seeds); None where there is none. Without a
             value one of them is what the model has at the nearest entropy that it reaches.
         paper: the paper's number, None where it gives none.
     """

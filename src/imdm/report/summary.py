@@ -6,8 +6,9 @@ from imdm.report.equal_entropy import at, decided
 from imdm.report.memorization import memorization
 from imdm.report.names import BASELINE, RATIO
 from imdm.report.rows import Row, find, select
+from imdm.report.seeds import seeds_in
 from imdm.report.tables import winner
-from imdm.report.views import MARKS, NONE, Cell, View, challenges, number, value_cell
+from imdm.report.views import MARKS, NONE, Cell, View, challenges, number, seeds_cell, value_cell
 
 _WORDS = {"ours": "better", "base": "worse", "tie": "tied"}
 _AT_EQUAL_ENTROPY = {"ours": "IMDM beats MDLM", "base": "MDLM beats IMDM", "tie": "undecided", "": "out of reach"}
@@ -49,7 +50,7 @@ def sentences(rows: list[Row]) -> list[str]:
 def ratios(rows: list[Row]) -> View:
     """Gen-PPL of IMDM over that of MDLM: a line a recipe, a column a step count, below each at equal entropy and the paper's."""
     found = select(rows, table="4", metric=RATIO)
-    steps = sorted({row.steps for row in found})
+    steps, seeds = sorted({row.steps for row in found}), seeds_in(rows)
     body = []
     for variant, recipe, label in challenges(rows):
         results = outcomes(rows, variant, recipe)
@@ -57,6 +58,9 @@ def ratios(rows: list[Row]) -> View:
         if any(line):
             cells = [Cell(f"{row.value:.2f}", row.value, MARKS[results.get(row.steps, "")]) if row else Cell(NONE) for row in line]
             body.append([Cell(label), *cells])
+        cells = [seeds_cell(rows, "4", RATIO, f"{variant}:{BASELINE}/{recipe}", n) for n in steps]
+        if any(cell.sort for cell in cells):
+            body.append([Cell(f"{seeds} training seeds"), *cells])
         equal = [at(rows, "teacher", f"{variant}:{BASELINE}/{recipe}", n, RATIO) for n in steps]
         if any(equal):
             cells = [Cell(f"{row.value:.2f}", row.value, MARKS[decided(row)]) if row and row.value else Cell(NONE) for row in equal]
@@ -64,10 +68,12 @@ def ratios(rows: list[Row]) -> View:
         if any(row and row.paper for row in line):
             theirs = [Cell(f"{row.paper:.2f}", row.paper, "paper") if row and row.paper else Cell(NONE, None, "paper") for row in line]
             body.append([Cell("paper", None, "paper"), *theirs])
+    spread = "Training seeds: mean ± standard deviation. " if seeds else ""
     caption = (
         "Gen-PPL of IMDM divided by that of MDLM; below 1 IMDM is better. Filled cells are decided (the two 95% intervals do not "
         "overlap), the others are ties. At equal entropy: both at the teacher's entropy at the same number of steps, filled where the "
-        "ratio's own interval leaves out 1. Lines marked paper: the same ratio from the paper's Table 4."
+        f"ratio's own interval leaves out 1. {spread}Lines marked paper: the same ratio from "
+        "the paper's Table 4."
     )
     return View("ratios", "IMDM / MDLM by sampling steps", caption, ["Recipe", *(f"{n} step{'s' if n > 1 else ''}" for n in steps)], body)
 

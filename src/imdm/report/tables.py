@@ -11,9 +11,10 @@ from imdm.errors import UserError
 from imdm.params import Params, parse_recipe
 from imdm.report.audit_rows import audit_rows
 from imdm.report.equal_entropy import frontier_rows
-from imdm.report.names import BASELINE, RATIO, setting_of
+from imdm.report.names import RATIO, baseline_of, setting_of
 from imdm.report.paper import paper_value
-from imdm.report.rows import Row, find
+from imdm.report.rows import Row, find, select
+from imdm.report.seeds import seed_rows
 from imdm.scoring.reference_file import read_tensor
 
 if TYPE_CHECKING:
@@ -107,13 +108,13 @@ def paper_name(model: str) -> dict[str, str] | None:
 
 
 def _ratio_rows(rows: list[Row], samples: dict[str, DataFrame]) -> list[Row]:
-    """Gen-PPL of each variant over that of MDLM with the same recipe and steps, with a paired bootstrap interval."""
+    """Gen-PPL of each variant over that of MDLM with the same recipe, training seed and steps, with a paired bootstrap interval."""
     found = []
-    for row in [row for row in rows if row.metric == "gen_ppl" and "/" in row.model]:
-        variant, recipe = row.model.split("/")
-        base = find(rows, metric="gen_ppl", model=f"{BASELINE}/{recipe}", steps=row.steps)
-        if variant == BASELINE or base is None:
+    for row in select(rows, metric="gen_ppl"):
+        base = find(rows, metric="gen_ppl", model=baseline_of(row.model), steps=row.steps)
+        if base is None:
             continue
+        variant = row.model.partition("/")[0]
         low, high = paired_interval(*(_of_steps(samples[model], row.steps) for model in (row.model, base.model)))
         paper = row.paper / base.paper if row.paper and base.paper else None
         found.append(Row("4", f"{variant}:{base.model}", row.setting, row.steps, RATIO, row.value / base.value, low, high, paper))
@@ -231,4 +232,4 @@ def build_rows(
     rows += frontier_rows(frontiers, drawn, read_tensor(reference, "unconditional.entropy"))
     rows += read_audits(audits, scores) + model_rows(scores, judged, real, taught)
     order = ("1", "2", "4", "5", "frontier", "quality", "audit", "agreement", "models")
-    return sorted(rows, key=lambda row: order.index(row.table))
+    return sorted(rows + seed_rows(rows), key=lambda row: order.index(row.table))

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 
 from imdm.params import PUBLIC
 from imdm.report.audit_rows import audited, copied, ngram_sizes
-from imdm.report.equal_entropy import at, decided
+from imdm.report.equal_entropy import AT, at, decided
 from imdm.report.names import BASELINE, METRICS, RATIO, metric_name, name_of
 from imdm.report.paper import note
 from imdm.report.rows import Row, find, select
+from imdm.report.seeds import OVER_SEEDS, seeds_in
 from imdm.report.tables import winner
 
 NONE = "–"
 DAGGER = "†"
 _COPIES = ("copied MDLM (%)", "copied IMDM (%)")
+_SEEDS = [f"{name}, seeds" for name in ("MDLM", "IMDM", "ratio", "ratio at equal entropy")]
 _GAPS = ("noise_gap_seen", "pair_gap")
 MARKS = {"ours": "win", "base": "lose", "tie": "tie", "": ""}  # of `winner` and `decided`
 _ALONE = (BASELINE, PUBLIC)  # models that stand under MDLM
@@ -47,6 +49,7 @@ class View:
 
 def number(value: float, metric: str) -> str:
     """A value with as many digits as its metric deserves."""
+    metric = metric.removesuffix(OVER_SEEDS)
     if metric == "parameters" or abs(value) >= 1000:
         return f"{value:,.0f}"
     if "perplexity" in metric or metric == "val_ppl" or metric.startswith("gen_ppl") and metric != RATIO:
@@ -64,6 +67,15 @@ def value_cell(row: Row | None, mark: str = "") -> Cell:
         return Cell(f"< {ends[1]}" if row.low is None else f"> {ends[0]}")
     text = number(row.value, row.metric)
     return Cell(text if set(ends) in ({text}, {NONE}) else f"{text} [{ends[0]}, {ends[1]}]", row.value, mark)
+
+
+def seeds_cell(rows: list[Row], table: str, metric: str, model: str, steps: int | None, setting: str = "") -> Cell:
+    """`mean ± sd` over training seeds."""
+    metric = f"{metric}{OVER_SEEDS}"
+    found = [row for row in select(rows, table=table, model=model, metric=metric, steps=steps) if row.setting.startswith(setting)]
+    if not found:
+        return Cell(NONE)
+    return Cell(f"{number(found[0].value, metric)} ± {number(found[0].high - found[0].value, metric)}", found[0].value)
 
 
 def paper_cell(row: Row | None) -> Cell:
@@ -166,21 +178,35 @@ def table04(rows: list[Row]) -> View:
         "Better",
         *(f"{name}, equal entropy" for name in ("MDLM", "IMDM", "ratio")),
     ]
+    seeds = seeds_in(rows)
+    columns += _SEEDS if seeds else []
     columns += [*_COPIES, "paper MDLM", "paper IMDM", "paper ratio"]
     body = _references(rows, "4", len(columns))
     for label, pair, steps, base, ours in pairs(rows, "4", "gen_ppl"):
         ratio, better = find(rows, table="4", model=pair, metric=RATIO, steps=steps), winner(ours, base)
         word = {"ours": "IMDM", "base": "MDLM", "tie": "tie", "": NONE}[better]
         line = [Cell(label), Cell(str(steps), steps), value_cell(base), value_cell(ours), value_cell(ratio)]
-        line += [Cell(word, None, MARKS[better]), *equal_cells(rows, "teacher", pair, base, ours), *_copies(rows, pair, steps)]
-        body.append(line + [paper_cell(base), paper_cell(ours), paper_cell(ratio)])
+        line += [Cell(word, None, MARKS[better]), *equal_cells(rows, "teacher", pair, base, ours)]
+        line += _over_seeds(rows, pair, base, ours, steps) if seeds else []
+        body.append(line + [*_copies(rows, pair, steps), paper_cell(base), paper_cell(ours), paper_cell(ratio)])
     caption = (
         f"Generative perplexity under {judge_words(rows)}, lower is better, with bootstrap 95% intervals. The teacher and the real text "
         "stand under MDLM. Better: the model whose interval lies wholly below the other's, else tie. The interval of the ratio is paired "
         "(both models draw with the same random numbers), so it is narrower. Equal entropy: both at the teacher's entropy at the same "
-        f"number of steps, by temperature (table frontier). {_copied(rows)} {_precision(rows)} {note(4)}"
+        f"number of steps, by temperature (table frontier). {_seeds_note(seeds)}{_copied(rows)} {_precision(rows)} {note(4)}"
     )
     return View("table04", "Table 4. Gen-PPL", caption, columns, body)
+
+
+def _over_seeds(rows: list[Row], pair: str, base: Row | None, ours: Row | None, steps: int) -> list[Cell]:
+    cells = [seeds_cell(rows, "4", "gen_ppl", row.model, steps) if row else Cell(NONE) for row in (base, ours)]
+    cells.append(seeds_cell(rows, "4", RATIO, pair, steps))
+    return [*cells, seeds_cell(rows, "frontier", RATIO, pair, steps, AT["teacher"])]
+
+
+def _seeds_note(seeds: str) -> str:
+    """What the columns over training seeds are, where there are any."""
+    return f"Seeds: mean ± standard deviation over {seeds} training seeds; all other columns are of the first. " if seeds else ""
 
 
 def table05(rows: list[Row]) -> View:
