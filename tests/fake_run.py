@@ -245,7 +245,7 @@ def validation(folder: Path, perplexity: float) -> None:
     write(folder / "validation.json", found | {"unigram_perplexity": 180.4, "parameters": 1_200_000})
 
 
-def build(root: Path, recipes: tuple[str, ...] = RECIPES) -> Path:
+def build(root: Path, recipes: tuple[str, ...] = RECIPES, seeds: int = 1) -> Path:
     """Write ROOT/data/pydocs-carry-32 and ROOT/results/tiny, all that tabulate, plot and report read; the run's folder."""
     results = root / "results" / "tiny"
     tokenizer, digest = data(root / "data" / DATA)
@@ -264,7 +264,8 @@ def build(root: Path, recipes: tuple[str, ...] = RECIPES) -> Path:
     frontier(results / "frontier" / "teacher", "teacher", LEVEL["teacher"], 2.9)
     samples(results / "samples" / "teacher", "teacher", tokenizer, digest)
     audit(results / "audit" / "teacher", "teacher")
-    for variant, gain in (("mdlm", 0.0), ("imdm", 0.35)):
+    for seed, (name, gain) in itertools.product(range(seeds), (("mdlm", 0.0), ("imdm", 0.35))):
+        variant, gain = name + (f"-seed{seed}" if seed else ""), gain * (1 + 0.2 * seed)
         for number in (1, 2, 3):
             log(results / "models" / variant / f"sdtt{number}", "sdtt", 0.5, 0.12 + 0.05 * number - 0.1 * gain)
         for recipe in recipes:
@@ -275,7 +276,7 @@ def build(root: Path, recipes: tuple[str, ...] = RECIPES) -> Path:
             scores(results / "scores" / variant / recipe, f"{variant}/{recipe}", LEVEL[recipe] + shift, 2.85 - 0.1 * gain)
             frontier(results / "frontier" / variant / recipe, f"{variant}/{recipe}", LEVEL[recipe] + shift, 2.85 - 0.1 * gain)
             samples(results / "samples" / variant / recipe, f"{variant}/{recipe}", tokenizer, digest)
-            factorization(results / "factorization" / variant / recipe, f"{variant}/{recipe}", 2.0 - shift, variant == "imdm")
+            factorization(results / "factorization" / variant / recipe, f"{variant}/{recipe}", 2.0 - shift, name == "imdm")
             made_by = {"redi": "teacher", "sdtt3-redi": f"{variant}/sdtt3"}.get(recipe)
             audit(results / "audit" / variant / recipe, f"{variant}/{recipe}", made_by)
     factorization(results / "factorization" / "teacher", "teacher", 1.0, False)
@@ -326,14 +327,22 @@ def stage(name: str, *argv: str) -> int:
         return run_stage(str(script), module.__doc__, module.arguments, module.run, list(argv))
 
 
-def tabulate(run: Path) -> int:
+def tabulate(run: Path, *options: str) -> int:
     """The tabulate stage on a fake run."""
     models = ["--judge", f"{run}/judge/judge.json", "--validation", f"{run}/teacher/validation.json"]
     scored = ["--scores", f"{run}/scores", "--frontier", f"{run}/frontier", "--audits", f"{run}/audit"]
     scored += ["--reference", f"{run}/reference/reference.json"]
     beyond = ["--dictionary", f"{run}/dictionary/dictionary.csv", "--factorization", f"{run}/factorization"]
     return stage(
-        "tabulate", *scored, *models, "--synthetic", f"{run}/synthetic/synthetic.json", *beyond, "--out", f"{run}/tables/tables.csv"
+        "tabulate",
+        *scored,
+        *models,
+        "--synthetic",
+        f"{run}/synthetic/synthetic.json",
+        *beyond,
+        *options,
+        "--out",
+        f"{run}/tables/tables.csv",
     )
 
 

@@ -25,7 +25,7 @@ PUBLIC = "public"  # the "variant" of checkpoints that are loaded, not trained
 class Compare(Block):
     variants: list[Name] = Field(
         min_length=1,
-        description="variants of the main comparison; V-seedN (N from 1) is V with another training seed, for means over several",
+        description="variants of the main comparison; V-seedN is V with training seed N = 1, 2, ...",
     )
     recipes: list[Name] = Field(min_length=1, description="recipes of the main comparison: sdttK, redi, sdttK-redi")
     distilled: list[Name] = Field([], description="the sdttK in recipes; this list and the next two are of dvc.yaml, which can't filter")

@@ -26,15 +26,15 @@ def first_seed(rows: Iterable[Row]) -> list[Row]:
 def by_seed(rows: Iterable[Row]) -> dict[tuple[str, str, str, int | None, str], list[float]]:
     """Values of all training seeds, the first one first, by table, model of the first seed, setting, steps and metric.
 
-    Only of what has several seeds: Gen-PPL, entropy and ratio of Tables 4 and 5, and at equal entropy.
+    Only of what has several seeds: Gen-PPL, entropy and ratio of Tables 4 and 5, and at equal entropy where every seed reaches it.
     """
-    found: dict[tuple[str, str, str, int | None, str], list[float]] = {}
+    found: dict[tuple[str, str, str, int | None, str], list[float | None]] = {}
     for row in rows:
         compared = row.table in ("4", "5") or row.table == FRONTIER and row.setting in AT.values()
-        if compared and row.metric in _METRICS and row.value is not None:
+        if compared and row.metric in _METRICS:
             key = (row.table, _REPLICATE.sub("", row.model), row.setting, row.steps, row.metric)
             found.setdefault(key, []).append(row.value)
-    return {key: values for key, values in found.items() if len(values) > 1}
+    return {key: values for key, values in found.items() if len(values) > 1 and None not in values}
 
 
 def seed_rows(rows: Iterable[Row]) -> list[Row]:
