@@ -17,6 +17,7 @@ from pathlib import Path
 from benchmarks import ROOT
 
 STARTUP, PACKING, SCORING = "startup", "packing", "scoring"
+OTHERS = (PACKING, SCORING, STARTUP)  # cases with tables of their own
 
 
 def arguments(words: list[str]) -> argparse.Namespace:
@@ -25,9 +26,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
 
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", choices=SCALES, default="quick", help="sizes; toy is for tests (default: quick)")
-    parser.add_argument(
-        "--case", action="append", choices=[*CASES, PACKING, SCORING, STARTUP], help="only this one; may be repeated (default: all)"
-    )
+    parser.add_argument("--case", action="append", choices=[*CASES, *OTHERS], help="only this one; may be repeated (default: all)")
     parser.add_argument("--rounds", type=int, default=3, help="how often each side is run (default: 3); startup once, unless it is named")
     parser.add_argument("--threads", type=int, default=0, help="of each process (default: 0, torch's own choice)")
     parser.add_argument("--whole", action="store_true", help="run all steps of the predecessors' samplers, at quick and small for hours")
@@ -56,7 +55,7 @@ def main(words: list[str]) -> None:
     from benchmarks.scales import SCALES
     from benchmarks.startup import measure_startup
 
-    start, names = time.monotonic(), args.case or [*CASES, PACKING, SCORING, STARTUP]
+    start, names = time.monotonic(), args.case or [*CASES, *OTHERS]
     command = shlex.join(["python", "-m", "benchmarks", *words])
     result = {
         "scale": args.scale,
