@@ -187,4 +187,4 @@ if not OPTIONS:
         conda:
             "../../environment.yml"
         shell:
-            "dvc commit --force > {log} 2>&1"
+            "python workflow/register.py data results/{PARAMS.run} > {log} 2>&1"
