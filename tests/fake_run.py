@@ -333,17 +333,8 @@ def tabulate(run: Path, *options: str) -> int:
     scored = ["--scores", f"{run}/scores", "--frontier", f"{run}/frontier", "--audits", f"{run}/audit"]
     scored += ["--reference", f"{run}/reference/reference.json"]
     beyond = ["--dictionary", f"{run}/dictionary/dictionary.csv", "--factorization", f"{run}/factorization"]
-    return stage(
-        "tabulate",
-        *scored,
-        *models,
-        "--synthetic",
-        f"{run}/synthetic/synthetic.json",
-        *beyond,
-        *options,
-        "--out",
-        f"{run}/tables/tables.csv",
-    )
+    scored += ["--synthetic", f"{run}/synthetic/synthetic.json"]
+    return stage("tabulate", *scored, *models, *beyond, *options, "--out", f"{run}/tables/tables.csv")
 
 
 def plot(run: Path) -> int:

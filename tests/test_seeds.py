@@ -197,11 +197,12 @@ def test_without_replicates_the_tables_are_as_they_were(one_seed, three_seeds, t
     """What replicates add is apart: taken away, every file has the bytes of a run without them."""
     rows = [one for one in first_seed(read_rows(three_seeds / "tables/tables.csv")) if not one.metric.endswith(OVER_SEEDS)]
     single = read_rows(one_seed / "tables/tables.csv")
-    counted = [one for one in single if one.metric != "models_sampled"]
-    assert [one for one in rows if one.metric != "models_sampled"] == counted
-    (tmp_path / "a").mkdir()
-    write_tables(tmp_path / "a", [one if one.metric != "models_sampled" else find(single, metric="models_sampled") for one in rows])
-    files = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert files == sorted(path.name for path in (one_seed / "tables").iterdir() if path.name != "tables.meta.json")
-    assert all((tmp_path / "a" / name).read_bytes() == (one_seed / "tables" / name).read_bytes() for name in files)
+    sampled = find(single, metric="models_sampled")  # counts the replicates too
+    for name, found in (("of one", single), ("of three", [sampled if one.metric == sampled.metric else one for one in rows])):
+        (tmp_path / name).mkdir()
+        write_tables(tmp_path / name, found)
+    files = sorted(path.name for path in (tmp_path / "of one").iterdir())
+    assert files == sorted(path.name for path in (tmp_path / "of three").iterdir()) and "tables.csv" in files
+    assert all((tmp_path / "of one" / name).read_bytes() == (tmp_path / "of three" / name).read_bytes() for name in files)
+    assert (tmp_path / "of three/tables.csv").read_bytes() == (one_seed / "tables/tables.csv").read_bytes()
     assert not any("seeds" in column for column in table04(single).columns) and "±" not in main_table_text(single)
