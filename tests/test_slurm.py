@@ -37,6 +37,10 @@ RULES = {
     "dictionary",
     "factorization",
     "factorization_teacher",
+    "frontier",
+    "frontier_teacher",
+    "audit",
+    "audit_teacher",
 }
 ON_GPU = RULES - {"tokenize_pack", "adopt", "synthetic", "dictionary"}
 
