@@ -14,15 +14,15 @@ if _fault.exists():
 SLOW = """
 import time
 
-_slow, _step = Path("faults") / f"slow-{Path(sys.argv[0]).stem}", Training.training_step
+_slow, _step = Path("faults") / f"slow-{Path(sys.argv[0]).stem}", Training.forward
 
 
-def _slow_step(self, *batch):
+def _slow_step(self, step):
     time.sleep(1 if _slow.exists() else 0)
-    return _step(self, *batch)
+    return _step(self, step)
 
 
-Training.training_step = _slow_step
+Training.forward = _slow_step
 """
 
 
