@@ -13,6 +13,7 @@ if _fault.exists():
 """
 SLOW = """
 import time
+from pathlib import Path
 
 _slow, _step = Path("faults") / f"slow-{Path(sys.argv[0]).stem}", Training.forward
 
