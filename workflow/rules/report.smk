@@ -186,5 +186,7 @@ if not OPTIONS:
         localrule: True
         conda:
             "../../environment.yml"
+        params:
+            folders=f"data results/{PARAMS.run}",
         shell:
-            "python workflow/register.py data results/{PARAMS.run} > {log} 2>&1"
+            "python workflow/register.py {params.folders} > {log} 2>&1"
