@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -127,20 +128,35 @@ def test_a_checkpoint_of_an_older_layout_is_put_aside(data, undisturbed, tmp_pat
     assert (out / "model.safetensors").read_bytes() == (undisturbed / "model.safetensors").read_bytes()
 
 
-def test_tensorboard_shows_the_rows_of_the_log(data, tmp_path, monkeypatch):
+def logged(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """(step, value) of each value that TensorBoard and DVCLive hold, by logger and name."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    monkeypatch.chdir(tmp_path)
-    done = run(
-        "pretrain", "--data", data, "--out", "teacher", sets=["pretrain.steps=3", "pretrain.warm_start=1", "runtime.tensorboard=true"]
-    )
-    assert done.returncode == 0, done.stderr
-    (folder,) = (tmp_path / "logs" / "tensorboard").iterdir()
-    board = EventAccumulator(str(folder)).Reload()
-    rows = list(csv.DictReader((tmp_path / "teacher" / "train_log.csv").open()))
-    assert [event.step for event in board.Scalars("loss")] == [int(row["step"]) for row in rows] == [1, 2, 3]
+    (events,), (live,) = ((folder / "logs" / name).iterdir() for name in ("tensorboard", "dvclive"))
+    board, found = EventAccumulator(str(events)).Reload(), {}
     for name in ("loss", "lr"):
-        assert [event.value for event in board.Scalars(name)] == pytest.approx([float(row[name]) for row in rows], rel=1e-3)
+        found[f"tensorboard {name}"] = [(event.step, event.value) for event in board.Scalars(name)]
+        rows = csv.DictReader((live / "plots" / "metrics" / f"{name}.tsv").open(), delimiter="\t")
+        found[f"dvclive {name}"] = [(int(row["step"]), float(row[name])) for row in rows]
+    return found
+
+
+def test_loggers_show_the_rows_of_the_log_after_a_kill_too(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = command("pretrain", "--data", data, "--out", "teacher", sets=[*SETS, "runtime.loggers=[tensorboard,dvclive]"])
+    process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+    checkpoint = tmp_path / "teacher.partial" / ".resume" / "last.ckpt"
+    while not checkpoint.exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "dvc.yaml").exists()
+    rows = list(csv.DictReader((tmp_path / "teacher" / "train_log.csv").open()))
+    for name, values in logged(tmp_path).items():
+        assert [step for step, _ in values] == [int(row["step"]) for row in rows], name
+        assert [value for _, value in values] == pytest.approx([float(row[name.split()[1]]) for row in rows], rel=1e-3)
 
 
 def test_one_device_needs_neither_lightning_nor_transformers():

@@ -69,7 +69,7 @@ class Runtime(Block):
     cuda_graphs: bool = Field(False, description="record the compiled blocks of sampling and couplings as CUDA graphs; no effect on cpu")
     deterministic: bool = Field(False, description="torch.use_deterministic_algorithms")
     checkpoint_seconds: PositiveFloat = Field(60.0, description="time between the checkpoints of a training")
-    tensorboard: bool = Field(False, description="log to TensorBoard besides CSV")
+    loggers: list[Literal["tensorboard", "dvclive"]] = Field([], description="where trainings log besides CSV, below logs/")
 
 
 class Shards(Block):

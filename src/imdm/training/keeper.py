@@ -9,7 +9,6 @@ import pickle
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import Any, Self
 
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor
 from imdm.errors import UserError
 from imdm.job import Job
 from imdm.training.devices import OneDevice
+from imdm.training.loggers import Logger, open_loggers
 
 LOG_COLUMNS = ("step", "loss", "lr", "tokens_per_second", "seconds")  # of train_log.csv
 _LOG_ROWS = 200  # rows that a training aims at
@@ -45,7 +45,7 @@ class Keeper:
         self.every, self.stop = max(1, steps // _LOG_ROWS), False
         self.first, self.total, self.count, self.seconds_before = 0, torch.zeros((), device=devices.device), 0, 0.0
         self.metrics: dict[str, float] = {}
-        self.board: Any = None
+        self.loggers: list[Logger] = []
 
     def __enter__(self) -> Self:
         self.before = signal.signal(signal.SIGTERM, self._on_sigterm)
@@ -59,19 +59,17 @@ class Keeper:
                 writer = csv.writer(file)
                 writer.writerow(LOG_COLUMNS)
                 writer.writerows(row for row in rows[1:] if int(row[0]) <= self.first)
-            if self.job.params.runtime.tensorboard:
-                from torch.utils.tensorboard import SummaryWriter
-
-                name = f"{self.job.params.run}-{self.job.args.out.replace('/', '-')}"
-                self.board = SummaryWriter(Path("logs") / "tensorboard" / name, purge_step=self.first + 1)
+            done = [(int(row[0]), dict(zip(LOG_COLUMNS[1:4], map(float, row[1:4])))) for row in rows[1:] if int(row[0]) <= self.first]
+            name = f"{self.job.params.run}-{self.job.args.out.replace('/', '-')}"
+            self.loggers = open_loggers(self.job.params.runtime.loggers, name, done)
         self.bar = self.job.progress(self.steps, "step", initial=self.first)
         return self
 
     def __exit__(self, *_: Any) -> None:
         signal.signal(signal.SIGTERM, self.before)
         self.bar.close()
-        if self.board:
-            self.board.close()
+        for logger in self.loggers:
+            logger.close()
 
     def _on_sigterm(self, *_: Any) -> None:
         self.stop = True
@@ -134,6 +132,5 @@ class Keeper:
         with self.table.open("a", newline="") as file:
             csv.writer(file).writerow([step, f"{loss:.6g}", f"{lr:.4g}", f"{rate:.0f}", f"{self._seconds():.1f}"])
         self.bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
-        if self.board:
-            for name, value in {"loss": loss, "lr": lr, "tokens_per_second": rate}.items():
-                self.board.add_scalar(name, value, step)
+        for logger in self.loggers:
+            logger.add(step, {"loss": loss, "lr": lr, "tokens_per_second": rate})
