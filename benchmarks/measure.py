@@ -84,7 +84,7 @@ def machine(threads: int) -> dict[str, Any]:
 
     from benchmarks.floor import machine_rates
     from benchmarks.inputs import body_dtype, device
-    from imdm.preflight.machines import recognise
+    from imdm.gpus import recognise
     from imdm.runtime import precision_name
 
     if threads:

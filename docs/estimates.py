@@ -13,9 +13,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
+from imdm.gpus import find_gpu  # noqa: E402
 from imdm.params import load_params  # noqa: E402
 from imdm.preflight.estimate import estimate  # noqa: E402
-from imdm.preflight.machines import Machine, find_gpu  # noqa: E402
+from imdm.preflight.machines import Machine  # noqa: E402
 from imdm.preflight.scaling import plans  # noqa: E402
 from imdm.preflight.table import scaling_table, table  # noqa: E402
 

@@ -30,7 +30,7 @@ def run(job: Job) -> None:
     from imdm.chunks import in_chunks
     from imdm.data.blocks import Dataset, batch_indices
     from imdm.diffusion.counter import root_seed, row_seeds
-    from imdm.factorization.estimate import check_teacher, noisy, path_errors
+    from imdm.factorization.estimate import check_density, check_teacher, noisy, path_errors
     from imdm.factorization.rows import error_rows, sequence_frame
     from imdm.models.checkpoint import load_network
     from imdm.runtime import precision_name, prepare, setup
@@ -43,6 +43,7 @@ def run(job: Job) -> None:
     for network, origin in ((teacher, job.args.teacher), (model, job.args.model)):
         data.check_vocabulary(network.config, origin)
     check_teacher(teacher.config, job.args.teacher)
+    check_density(model.config, job.args.model)
     blocks, root = data.split(settings.split), root_seed(seed, "factorization")
 
     def make(first: int, count: int) -> dict[str, torch.Tensor]:

@@ -18,7 +18,8 @@ from imdm.errors import UserError
 
 
 def main(argv: list[str] | None = None) -> int:
-    from imdm.preflight.machines import GPUS, SUSTAINED
+    from imdm.gpus import GPUS
+    from imdm.preflight.machines import SUSTAINED
 
     parser = argparse.ArgumentParser(prog="stages/preflight.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--params", default="params.yaml", help="parameter file (default: params.yaml)")
@@ -40,10 +41,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def report(args: argparse.Namespace) -> int:
     """Print the estimate and what is missing; the exit code."""
+    from imdm.gpus import find_gpu
     from imdm.params import load_params
     from imdm.preflight import ready
     from imdm.preflight.estimate import estimate
-    from imdm.preflight.machines import Machine, find_gpu
+    from imdm.preflight.machines import Machine
     from imdm.preflight.scaling import plans
     from imdm.preflight.stages import gpus_of_a_training
     from imdm.preflight.table import missing_table, scaling_table, table

@@ -16,7 +16,7 @@ from benchmarks.trace import Trace
 from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.noise import noise
 from imdm.diffusion.states import is_masked, key_of
-from imdm.preflight.shape import Shape
+from imdm.models.shape import Shape
 from imdm.sampling.sampler import sample
 from networks import small_network
 from stage import ROOT

@@ -33,7 +33,8 @@ JOBS |= {
     "plot": 1,
 }
 JOBS |= {"report": 1, "factorization_teacher": 1, "factorization": 6}
-JOBS |= {"audit_teacher": 1, "audit": 2, "audit_redi": 2, "audit_redi_student": 2}
+JOBS |= {"keyed": 1, "adopt": 3, "sample": 7, "score": 7, "frontier": 7}
+JOBS |= {"audit_teacher": 1, "audit": 3, "audit_redi": 2, "audit_redi_student": 2}
 
 # What the paper's exhibits add: five ablations and the finite mask, each with three SDTT rounds, couplings, rectification, samples
 # and scores; two rounds of Di4C; a network from scratch and two fine-tuned ones, of which Table 12 samples one; prompts completed
@@ -111,7 +112,11 @@ def test_job_counts_of_the_paper(project):
 def test_an_exhibit_needs_its_own_models_alone(project, exhibit):
     jobs = snakemake_jobs(project, f"results/tiny/{exhibit}")
     models = {"/".join(path.split("/")[3:5]) for job in jobs.values() for path in job["outputs"] if "/models/" in path}
-    trained = {"tables/table14.csv": {"imdm", "imdm-d64"}, "figures/figure10.html": {"mdlm"}}.get(exhibit, {"mdlm", "imdm"})
+    trained = {
+        "tables/table14.csv": {"imdm", "imdm-d64"},
+        "figures/figure10.html": {"mdlm"},
+        "tables/table01.md": {"mdlm", "imdm", "imdm-signs"},
+    }.get(exhibit, {"mdlm", "imdm"})
     assert {model.split("/")[0] for model in models} == trained
 
 

@@ -11,10 +11,11 @@ from types import SimpleNamespace
 import pytest
 
 import preflight as script
+from imdm.gpus import find_gpu, recognise
 from imdm.params import load_params
 from imdm.preflight import ready
 from imdm.preflight.estimate import estimate
-from imdm.preflight.machines import Machine, find_gpu, recognise
+from imdm.preflight.machines import Machine
 from stage import MICRO, ROOT
 
 # What is missing

@@ -15,16 +15,16 @@ from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.nelbo import forward_process
 from imdm.diffusion.states import is_masked
 from imdm.distill.sdtt import sdtt_loss
+from imdm.gpus import find_gpu
 from imdm.models import head_loss
 from imdm.models.config import NetworkConfig
 from imdm.models.dit import Network
 from imdm.models.head_loss import nelbo
+from imdm.models.shape import Pass, Shape, noised
 from imdm.params import Judge, Sdtt
-from imdm.preflight.cost import CHUNK, DRAW_CHUNK, generation, half_masked, micro_batch, training
+from imdm.preflight.cost import CHUNK, DRAW_CHUNK, generation, micro_batch, training
 from imdm.preflight.events import expected_calls, expected_embedded, perturbed
 from imdm.preflight.judge import judge_shape
-from imdm.preflight.machines import find_gpu
-from imdm.preflight.shape import Pass, Shape
 from imdm.sampling import categorical
 from imdm.sampling.sampler import sample
 from networks import small_network
@@ -212,4 +212,4 @@ def test_accumulated_passes_save_memory_and_no_operations():
 
 def test_half_of_the_positions_are_masked():
     shape = Shape(NetworkConfig(**SIZES))
-    assert half_masked(shape, 2, 0) == 2 * shape.row_flops + 24 * (shape.head_flops + shape.mask_flops)
+    assert noised(shape, 2, 0) == 2 * shape.row_flops + 24 * (shape.head_flops + shape.mask_flops)

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checkout import ROOT
+from imdm.gpus import find_gpu
 from imdm.params import load_params
 from imdm.preflight.estimate import estimate
 from imdm.preflight.jobs import Job
-from imdm.preflight.machines import Machine, find_gpu
+from imdm.preflight.machines import Machine
 from imdm.preflight.scaling import plans
 from imdm.preflight.schedule import critical_path, makespan
 

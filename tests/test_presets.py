@@ -13,11 +13,12 @@ import pytest
 import yaml
 
 from checkout import ROOT, clone, run
+from imdm.gpus import find_gpu
 from imdm.params import load_params
 from imdm.preflight.cost import Cost
 from imdm.preflight.estimate import estimate
 from imdm.preflight.jobs import jobs
-from imdm.preflight.machines import Machine, find_gpu
+from imdm.preflight.machines import Machine
 from imdm.preflight.scaling import plans
 from imdm.preflight.table import scaling_table, table
 

@@ -8,12 +8,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from imdm.models.checkpoint import read_config
+from imdm.models.shape import Shape, next_token_step, training_step
+from imdm.runtime import bfloat16_peak
 from stage import ROOT, command, run
 
 
@@ -175,6 +179,20 @@ def test_what_a_training_writes(undisturbed):
     assert 1 < teacher["low"] < teacher["valid_perplexity"] < teacher["high"]
     rows = list(csv.DictReader((undisturbed / "train_log.csv").open()))
     assert int(rows[-1]["step"]) == 60 and float(rows[-1]["loss"]) < float(rows[0]["loss"])
+    # Operations and tokens are counted over the same time: 10 of 60 steps have logits at all positions, 50 at half of them.
+    shape = Shape(read_config(undisturbed / "model.safetensors"))
+    a_row = (10 * next_token_step(shape, 8) + 50 * training_step(shape, 8)) / (60 * 8)
+    measured = meta["metrics"]["gflops_per_second"] * 1e9 / meta["metrics"]["tokens_per_second"] * shape.config.seq_len
+    assert measured == pytest.approx(a_row, rel=0.01) and "mfu" not in meta["metrics"]
+
+
+def test_the_peak_is_that_of_the_gpu_by_name(monkeypatch):
+    assert bfloat16_peak(torch.device("cpu")) is None
+    found = SimpleNamespace(name="NVIDIA A100-SXM4-80GB", total_memory=85e9)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: found)
+    assert bfloat16_peak(torch.device("cuda")) == 312e12
+    found.name = "some other GPU"
+    assert bfloat16_peak(torch.device("cuda")) is None
 
 
 def test_a_changed_input_is_noticed(data, undisturbed, tmp_path):

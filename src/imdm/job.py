@@ -47,6 +47,7 @@ READS: dict[str, tuple[str, ...]] = {
     "merge": (),
     "sdtt": ("sdtt", "seeds.train"),
     "di4c": ("di4c", "seeds.train"),
+    "keyed": ("keyed", "seeds.train"),
     "redi": ("redi", "seeds.train"),
     "sample": ("sampling", "seeds.sampling"),
     "complete": ("sampling", "conditional", "seeds.sampling"),

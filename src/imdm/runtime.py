@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from imdm.errors import UserError
+from imdm.gpus import recognise
 from imdm.models.dit import Network
 from imdm.params import Runtime
 
@@ -36,6 +37,15 @@ def setup(runtime: Runtime) -> tuple[torch.device, torch.dtype | None]:
 def precision_name(body_dtype: torch.dtype | None) -> str:
     """For tables: precision of the network's body; draws are always float64."""
     return "float32" if body_dtype is None else str(body_dtype).removeprefix("torch.")
+
+
+def bfloat16_peak(device: torch.device) -> float | None:
+    """The data sheet's operations a second of a GPU's tensor cores; None for a CPU, and a GPU that `imdm.gpus` doesn't list."""
+    if device.type != "cuda":
+        return None
+    about = torch.cuda.get_device_properties(device)
+    gpu = recognise(about.name, about.total_memory / 1e9)
+    return gpu and gpu.bfloat16 * 1e12
 
 
 def prepare(network: Network, runtime: Runtime, device: torch.device | None = None, cuda_graphs: bool = False) -> Network:

@@ -149,6 +149,11 @@ def sdtt_teacher(wildcards):
     return model_file(f"{wildcards.variant}/{parse_recipe(f'sdtt{wildcards.round}').parent}")
 
 
+def keyed_teacher(wildcards):
+    """The model that teaches a keyed distillation: the adopted teacher, or the last SDTT student."""
+    return model_file(f"{wildcards.variant}/{parse_recipe(f'{wildcards.before}keyed').parent}")
+
+
 def di4c_teacher(wildcards):
     """The model that teaches a Di4C round: the recipe before it, then the mixture of the round before."""
     return model_file(f"{wildcards.variant}/{parse_recipe(f'{wildcards.before}di4c{wildcards.round}').parent}")
@@ -159,11 +164,17 @@ def all_models():
     return [TEACHER, *map("/".join, PARAMS.models())]
 
 
+def factorized_models():
+    """Those of `all_models` that have a factorization error."""
+    return [TEACHER, *map("/".join, PARAMS.factorized())]
+
+
 def dvc_models():
     """Every VARIANT/RECIPE that dvc.yaml trains, compared or not."""
     rounds = [f"sdtt{item.round}" for item in PARAMS.sdtt.rounds]
     recipes = [*rounds, "redi", *(f"{student}-redi" for student in PARAMS.compare.rectified)]
-    return [f"{variant}/{recipe}" for variant in PARAMS.compare.variants for recipe in recipes]
+    found = [f"{variant}/{recipe}" for variant in PARAMS.compare.variants for recipe in recipes]
+    return [*found, *(f"{variant}/keyed" for variant in PARAMS.compare.keyed)]
 
 
 def training_logs():

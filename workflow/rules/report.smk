@@ -8,7 +8,7 @@ rule tabulate:
         validation="<results>/teacher/validation.json",
         synthetic="<results>/synthetic/synthetic.json",
         dictionary="<results>/dictionary/dictionary.csv",
-        factorization=expand("<results>/factorization/{model}/factorization.json", model=all_models()),
+        factorization=expand("<results>/factorization/{model}/factorization.json", model=factorized_models()),
     output:
         expand("<results>/tables/{name}.{suffix}", name=TABLES, suffix=["md", "tex"]),
         [

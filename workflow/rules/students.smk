@@ -48,6 +48,32 @@ rule di4c:
         "python stages/di4c.py --data {input.data} --round {wildcards.round} --teacher {input.teacher} --out {params.out}{params.options} > {log} 2>&1"
 
 
+rule keyed:
+    input:
+        data="<data>/dataset.json",
+        teacher=keyed_teacher,
+    output:
+        "<results>/models/{variant}/{before}keyed/model.safetensors",
+        "<results>/models/{variant}/{before}keyed/train_log.csv",
+        "<results>/models/{variant}/{before}keyed/meta.json",
+    log:
+        "<logs>/keyed/{variant}/{before}keyed.log",
+    benchmark:
+        "<benchmarks>/keyed/{variant}/{before}keyed.tsv"
+    wildcard_constraints:
+        before=r"(sdtt[1-9]\d*-)?",
+    conda:
+        "../../environment.yml"
+    resources:
+        accelerator=1,
+    params:
+        out=subpath(output[0], parent=True),
+        reads=reads("keyed"),
+        options=options,
+    shell:
+        "python stages/keyed.py --data {input.data} --teacher {input.teacher} --out {params.out}{params.options} > {log} 2>&1"
+
+
 rule couple:
     input:
         data="<data>/dataset.json",

@@ -29,6 +29,7 @@ class Stream(IntEnum):
     SUBSTEP = 10  # draws within a step of distillation
     NOISE = 11  # coordinates of the noise vector
     LATENT = 12  # the latent of a sequence in one network call (Di4C)
+    CARRIED = 13  # lower bits of the uniforms that a key carries
 
 
 def _signed(value: int) -> int:

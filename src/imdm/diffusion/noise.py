@@ -8,7 +8,7 @@ from statistics import NormalDist
 import torch
 from torch import Tensor
 
-from imdm.diffusion.counter import Stream, bits
+from imdm.diffusion.counter import Stream, bits, uniform
 
 _BITS = 16  # of each coordinate; four coordinates come from one 64-bit hash
 
@@ -25,8 +25,16 @@ def _quantiles(device: str) -> Tensor:
     return torch.tensor(values, dtype=torch.float64).float().to(device)
 
 
+@lru_cache(maxsize=4)
+def _order(device: str) -> Tensor:
+    """Which bit of a word each sign is: the highest of its lowest quarter first, int64 [64]."""
+    return torch.tensor([quarter + bit for quarter in range(0, 64, _BITS) for bit in reversed(range(_BITS))], device=device)
+
+
 def noise(keys: Tensor, dim: int, dist: str = "uniform", scale: float = 1.0) -> Tensor:
-    """ε of Eq. 15 for each key: i.i.d. coordinates, uniform on (-1, 1) or standard Gaussian, times `scale`.
+    """ε of Eq. 15 for each key: i.i.d. coordinates times `scale`: uniform on (-1, 1), standard Gaussian, or -1 and 1 (Rademacher).
+
+    The first 32 Rademacher coordinates are the bits of `carried_uniforms`, the highest of each first.
 
     Args:
         keys: int64 [...].
@@ -35,7 +43,12 @@ def noise(keys: Tensor, dim: int, dist: str = "uniform", scale: float = 1.0) -> 
     Returns:
         float32 [..., dim]; identical to the bit on every device and for every batch shape.
     """
-    words = bits(keys[..., None], Stream.NOISE, torch.arange(-(-dim // 4), device=keys.device))
+    each = 64 if dist == "rademacher" else 4  # coordinates of a word
+    words = bits(keys[..., None], Stream.NOISE, torch.arange(-(-dim // each), device=keys.device))
+    if dist == "rademacher":
+        signs = (words[..., None] >> _order(str(keys.device))) & 1
+        values = (2 * signs.flatten(-2)[..., :dim] - 1).float()
+        return values if scale == 1 else values * scale
     codes = words.view(torch.int16)[..., :dim].int() & 0xFFFF  # each word's quarters, the lowest first
     if dist == "gaussian":
         values = _quantiles(str(keys.device)).index_select(0, codes.flatten()).view(codes.shape)
@@ -45,10 +58,12 @@ def noise(keys: Tensor, dim: int, dist: str = "uniform", scale: float = 1.0) -> 
 
 
 def carried_uniforms(keys: Tensor) -> tuple[Tensor, Tensor]:
-    """The two uniforms that a key carries, float64 (...), which are noise coordinates 0 and 1 mapped to (0, 1).
+    """The two uniforms that a key carries, float64 (...): when the position is unmasked, and which token it gets.
 
-    A teacher that draws with them (`couplings.draws: from_noise...`) makes its text a function of the noise
-    that the student sees: (unmasking order, token draw). 16 bits each.
+    A teacher that draws with them makes its text a function of the noise, of which the student sees 16 bits of each: as
+    coordinates 0 and 1 of uniform noise, or as the first 32 of Rademacher noise. Lower bits come from elsewhere, so that rare
+    tokens are as frequent as they should be.
     """
     word = bits(keys, Stream.NOISE, 0)
-    return tuple(((word >> shift & 0xFFFF).double() + 0.5) * 2.0**-_BITS for shift in (0, 16))
+    seen = [(word >> shift & 0xFFFF).double() for shift in (0, _BITS)]
+    return tuple((high + uniform(bits(keys, Stream.CARRIED, number))) * 2.0**-_BITS for number, high in enumerate(seen))

@@ -20,6 +20,7 @@ from torch import Tensor
 from imdm.data.blocks import batch_indices
 from imdm.diffusion.counter import Stream, bits, root_seed, row_seeds, uniform
 from imdm.diffusion.schedule import mask_probability
+from imdm.diffusion.states import keyed_masks
 from imdm.errors import UserError
 from imdm.models.config import NetworkConfig
 from imdm.models.dit import Network
@@ -55,7 +56,8 @@ class CouplingSet:
 def make_couplings(network: Network, blocks: np.ndarray, first: int, count: int, settings: Couplings, seed: int) -> dict[str, Tensor]:
     """Couplings first .. first+count-1; each depends on (seed, its index) alone.
 
-    perturbed: a real block, masked at level t ~ U(0, 1), completed by the teacher. full: all masked.
+    perturbed: a real block, masked at level t ~ U(0, 1), completed by the teacher. full: all masked. A student of keyed
+    distillation draws from its noise, whatever the settings say.
 
     Args:
         network: the teacher, in eval mode.
@@ -65,6 +67,7 @@ def make_couplings(network: Network, blocks: np.ndarray, first: int, count: int,
         x int32 [count, L], masked bool [count, L], t float64 [count], seed int64 [count], on the CPU.
     """
     device = network.vocab_embed.embedding.device
+    draws = settings.draws if network.config.draws == "independent" else network.config.draws
     seeds = row_seeds(root_seed(seed, "couplings"), first, count, device)
     if settings.start == "full":
         masked, t, visible = torch.ones(count, network.config.seq_len, dtype=torch.bool), torch.ones(count, dtype=torch.float64), None
@@ -72,9 +75,12 @@ def make_couplings(network: Network, blocks: np.ndarray, first: int, count: int,
         index = np.concatenate([batch_indices(len(blocks), i, 1, seed) for i in range(first, first + count)])
         real = torch.from_numpy(blocks[index].astype(np.int64)).to(device)
         t = uniform(bits(seeds, Stream.LEVEL))
-        masked = uniform(bits(seeds[:, None], Stream.MASK, torch.arange(real.shape[1], device=device))) < mask_probability(t)[:, None]
+        if draws == "from_noise":
+            masked = keyed_masks(seeds, t, real.shape[1])
+        else:
+            masked = uniform(bits(seeds[:, None], Stream.MASK, torch.arange(real.shape[1], device=device))) < mask_probability(t)[:, None]
         visible = ~masked, real
-    x = sample(network, seeds, settings.steps, start=t.to(device), visible=visible, draws=settings.draws).tokens
+    x = sample(network, seeds, settings.steps, start=t.to(device), visible=visible, draws=draws).tokens
     return {"x": x.int().cpu(), "masked": masked.cpu(), "t": t.cpu(), "seed": seeds.cpu()}
 
 

@@ -54,6 +54,16 @@ def check_teacher(config: NetworkConfig, origin: str) -> None:
         raise UserError(f"{origin} has noise or a latent, so its joint is no chain of its outputs; give a --teacher with a single mask.")
 
 
+def check_density(config: NetworkConfig, origin: str) -> None:
+    """Refuse a student of keyed distillation: its noise decides the text, which has no density given it.
+
+    Raises:
+        UserError: it is one.
+    """
+    if config.draws != "independent":
+        raise UserError(f"{origin} is sampled from its noise, so its step has no factorization error; give a --model of another recipe.")
+
+
 def _log_probabilities(logits: Tensor, tokens: Tensor) -> Tensor:
     return torch.log_softmax(logits.double(), -1).gather(1, tokens[:, None]).squeeze(1)
 

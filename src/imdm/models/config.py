@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from imdm.params import MaskSettings, Network, NonNegative, Positive
@@ -15,6 +17,11 @@ class NetworkConfig(Network, MaskSettings):
     seq_len: Positive = Field(description="L, longest sequence it was built for")
     latent_hidden: Positive | None = Field(None, description="hidden width of Di4C's latent token; null: a network without a latent")
     tokenizer_sha256: str = Field("", description="digest of the vocabulary's file, to refuse a foreign one")
+    draws: Literal["independent", "from_noise"] = Field(
+        "independent",
+        exclude_if=lambda draws: draws == "independent",
+        description="how it is sampled; from_noise: order and tokens are read from the mask keys (keyed distillation)",
+    )
     replicate: NonNegative = Field(
         0, exclude_if=lambda number: number == 0, description="training seed of what is trained from it; 0, the first, is not written"
     )

@@ -22,7 +22,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import MaskedLMOutput
 
 NEVER = -1e6  # logit of the mask token, which is never drawn
-KEY, UNMASK, TOKEN, REDRAW, FRESH, ROW, NOISE, LATENT = 1, 2, 3, 4, 5, 8, 11, 12  # what a random draw is for
+KEY, UNMASK, TOKEN, REDRAW, FRESH, ROW, NOISE, LATENT, CARRIED = 1, 2, 3, 4, 5, 8, 11, 12, 13  # what a random draw is for
 
 
 def mix(x):
@@ -50,11 +50,21 @@ def gaussian_values():
 
 
 def noise(keys, dim, dist, scale):
-    """Noise of each key, float32 [..., dim]: uniform on (-1, 1) or Gaussian, 16 bits a coordinate."""
+    """Noise of each key, float32 [..., dim]: uniform on (-1, 1) or Gaussian, 16 bits a coordinate, or Rademacher, one bit."""
+    if dist == "rademacher":
+        words = bits(keys[..., None], NOISE, torch.arange(-(-dim // 64), device=keys.device))
+        order = torch.tensor([quarter + bit for quarter in range(0, 64, 16) for bit in reversed(range(16))], device=keys.device)
+        return ((words[..., None] >> order) & 1).flatten(-2)[..., :dim].mul(2).sub(1).float() * scale
     words = bits(keys[..., None], NOISE, torch.arange(-(-dim // 4), device=keys.device))
     codes = words.view(torch.int16)[..., :dim].int() & 0xFFFF
     values = gaussian_values().to(keys.device)[codes] if dist == "gaussian" else (2 * codes + 1).float() * 2.0**-16 - 1
     return values * scale
+
+
+def carried_uniforms(keys):
+    """When each key's position is unmasked and which token it gets, float64: 16 bits of the noise, and lower ones."""
+    word = bits(keys, NOISE, 0)
+    return [((word >> 16 * n & 0xFFFF).double() + uniform(bits(keys, CARRIED, n))) * 2.0**-16 for n in range(2)]
 
 
 def draw(logits, u, temperature):
@@ -230,8 +240,9 @@ class ImdmModel(PreTrainedModel):
 
         masked = given == sizes.mask_id
         z = torch.where(masked, mask_states(KEY), given)
-        at = (uniform(bits(seeds, UNMASK, position)) * steps).long().clamp(max=steps - 1).where(masked, -1)
-        u, before = uniform(bits(seeds, TOKEN, position)), torch.zeros_like(seeds)
+        keyed = vars(sizes).get("draws") == "from_noise"
+        order, u = carried_uniforms(z - sizes.vocab_size) if keyed else (uniform(bits(seeds, of, position)) for of in (UNMASK, TOKEN))
+        at, before = (order * steps).long().clamp(max=steps - 1).where(masked, -1), torch.zeros_like(seeds)
         for step in range(steps):
             now = at == step  # what is unmasked
             rows = now.any(1)
@@ -239,7 +250,7 @@ class ImdmModel(PreTrainedModel):
                 continue
             # Eq. 13: what stays masked keeps its key with probability alpha_t / alpha_s, t and s the row's last step and this one
             alpha_t, alpha_s = (1 - 0.999 * (1 - n / steps) for n in (before.double(), step))
-            redraw = (z >= sizes.vocab_size) & (uniform(bits(seeds, REDRAW, step, position)) >= alpha_t / alpha_s)
+            redraw = (not keyed) & (z >= sizes.vocab_size) & (uniform(bits(seeds, REDRAW, step, position)) >= alpha_t / alpha_s)
             z = torch.where(rows[:, None] & redraw, mask_states(FRESH, step), z)
             latent = None if sizes.latent_hidden is None else uniform(bits(seeds[rows, 0], LATENT, step))
             h = self.backbone(z[rows], latent)[now[rows]]

@@ -13,7 +13,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._]*(-[a-z0-9._]+)*$")]
 
 MaskKind = Literal["single", "infinite", "finite"]
-NoiseDist = Literal["uniform", "gaussian"]
+CARRIED_BITS = 32  # of a key, which say when its position is unmasked and which token it gets: the first of Rademacher noise
+NoiseDist = Literal["uniform", "gaussian", "rademacher"]
 Precision = Literal["float32", "bfloat16"]
 Weights = Literal["ema", "online"]
 
@@ -37,7 +38,7 @@ class MaskSettings(Block):
 
     mask: MaskKind = Field("infinite", description="single: MDLM; infinite: IMDM; finite: a table of mask embeddings")
     noise_dim: Positive = Field(256, description="d_noise, length of the noise vector of a mask state")
-    noise_dist: NoiseDist = Field("uniform", description="uniform on (-1, 1), or standard Gaussian")
+    noise_dist: NoiseDist = Field("uniform", description="uniform on (-1, 1), standard Gaussian, or rademacher: -1 or 1")
     noise_scale: PositiveFloat = Field(1.0, description="factor on the noise")
     finite_masks: Positive = Field(6144, description="number of mask embeddings of mask: finite")
 

@@ -7,12 +7,12 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from imdm.errors import UserError
-from imdm.params.blocks import Block, MaskSettings, Name, Runtime, Seeds, Shards, VariantOverride
+from imdm.params.blocks import CARRIED_BITS, Block, MaskSettings, Name, Runtime, Seeds, Shards, VariantOverride
 from imdm.params.recipes import KNOWN, parse_recipe
 from imdm.params.scoring import Audit, Conditional, Factorization, Frontier, Matching, Sampling, Scoring
 from imdm.params.source import Corpus, Network, PublicCheckpoint, Teacher
 from imdm.params.synthetic import Dictionary, Synthetic
-from imdm.params.training import Couplings, Di4c, Finetune, Judge, Pretrain, Redi, Sdtt
+from imdm.params.training import Couplings, Di4c, Finetune, Judge, Keyed, Pretrain, Redi, Sdtt
 from imdm.params.variants import parse_variant
 
 Exhibit = Literal[
@@ -31,6 +31,7 @@ class Compare(Block):
     distilled: list[Name] = Field([], description="the sdttK in recipes; this list and the next two are of dvc.yaml, which can't filter")
     redi: list[Name] = Field([], description="[redi] where it is in recipes, else []")
     rectified: list[Name] = Field([], description="students that ReDi rectifies: the sdttK of every sdttK-redi in recipes")
+    keyed: list[Name] = Field([], description="variants with the recipe keyed, beside the main comparison")
     also: list[str] = Field([], description="further VARIANT/RECIPE that `snakemake all` builds besides")
 
 
@@ -65,6 +66,7 @@ class Params(MaskSettings):
     judge: Judge = Judge()
     sdtt: Sdtt
     di4c: Di4c = Di4c()
+    keyed: Keyed = Keyed()
     couplings: Couplings
     redi: Redi
     sampling: Sampling
@@ -83,7 +85,7 @@ class Params(MaskSettings):
     def _models(self) -> Params:
         for recipe in self.compare.recipes:
             found = parse_recipe(recipe)
-            if found is None or found.di4c or not (found.rounds or found.redi):
+            if found is None or found.di4c or found.keyed or not (found.rounds or found.redi):
                 raise ValueError(f"compare.recipes names {recipe!r}; a main comparison is of sdttK, redi and sdttK-redi")
         for variant in self.variants:
             if parse_variant(variant)[1]:
@@ -144,8 +146,16 @@ class Params(MaskSettings):
         if recipe is None or recipe.rounds > len(self.sdtt.rounds) or recipe.di4c > self.di4c.rounds:
             bounds = f"with K up to {len(self.sdtt.rounds)} and R up to {self.di4c.rounds}"
             raise ValueError(f"{where} names the recipe {name!r}; known are {KNOWN}, {bounds}")
+        if recipe.keyed:
+            self._check_keyed(where, model)
         if recipe.di4c and self.mask_settings(variant).mask != "single":
             raise ValueError(f"{where} names {model!r}, but Di4C is for a variant with mask: single")
+
+    def _check_keyed(self, where: str, model: str) -> None:
+        masks = self.mask_settings(model.partition("/")[0])
+        if masks.mask != "infinite" or masks.noise_dist != "rademacher" or masks.noise_dim < CARRIED_BITS:
+            wanted = f"mask: infinite, noise_dist: rademacher and noise_dim of at least {CARRIED_BITS}"
+            raise ValueError(f"{where} names {model!r}, but keyed is for a variant with {wanted}, whose noise shows the teacher's draws")
 
     def mask_settings(self, variant: str) -> MaskSettings:
         """The mask settings of `variant`, or of the one that it replicates: the top-level ones with its overrides."""
@@ -159,8 +169,13 @@ class Params(MaskSettings):
         """Every temperature of the frontier, ascending; sampling.temperature is always one, so that it has the usual samples."""
         return sorted({*self.frontier.temperatures, self.sampling.temperature})
 
+    def factorized(self) -> list[tuple[str, str]]:
+        """Those of `models` whose step has a factorization error: given its noise, a keyed student's text has no density."""
+        return [(variant, name) for variant, name in self.models() if not ((recipe := parse_recipe(name)) and recipe.keyed)]
+
     def models(self) -> list[tuple[str, str]]:
         """Every (variant, recipe) of the comparison, the main one first."""
         pairs = [(v, r) for r in self.compare.recipes for v in self.compare.variants]
+        pairs += [(variant, "keyed") for variant in self.compare.keyed]
         pairs += [tuple(model.split("/", 1)) if "/" in model else (model, "") for model in self.compare.also]
         return list(dict.fromkeys(pairs))

@@ -71,6 +71,16 @@ class Sdtt(Optimizer):
         return self
 
 
+class Keyed(Optimizer):
+    """Keyed distillation, this project's own: the teacher's order and draws are read from the mask keys, which the student sees."""
+
+    steps: Positive = Field(10_000, description="optimizer steps")
+    batch_size: Positive = Field(128, description="sequences a step, over all devices")
+    teacher_steps: Annotated[int, Field(ge=2)] = Field(8, description="steps of the teacher that the student learns in one")
+    from_start: Fraction = Field(0.5, description="share of sequences that are all masked; the others' times are uniform")
+    divergence: Literal["reverse_kl", "forward_kl"] = Field("reverse_kl", description="KL(student || target), or the other way")
+
+
 class Di4c(Optimizer):
     """Distillation to a mixture over a latent (Hayakawa et al.), the paper's baseline; defaults as its public code."""
 

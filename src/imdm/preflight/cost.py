@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from imdm.models.shape import JudgeShape, Pass, Shape, next_token_step, noised, training_step
 from imdm.params import Optimizer, Scoring
 from imdm.preflight.events import expected_calls, expected_embedded, perturbed
-from imdm.preflight.judge import JudgeShape
-from imdm.preflight.shape import Pass, Shape
 
 # Bytes a parameter. Training: weight, gradient, two Adam moments and moving average in float32, a copy in bfloat16.
 TRAINING, INFERENCE = 22, 6
@@ -56,12 +55,6 @@ def chunk_memory(shape: Shape, rows: int, logit: int) -> float:
     return logit * min(CHUNK, rows * shape.config.seq_len / 2 * shape.config.vocab_size)
 
 
-def half_masked(shape: Shape, rows: float, calls: float) -> float:
-    """Forward operations of `rows` sequences whose noise levels are uniform, so that half of the positions are masked."""
-    masked = rows * shape.config.seq_len / 2
-    return shape.forward(Pass(rows, masked, masked, calls))
-
-
 def training(
     shape: Shape,
     settings: Optimizer,
@@ -71,6 +64,7 @@ def training(
     kept: int = 0,
     causal: int = 0,
     gpus: int = 1,
+    masked: float = 0.5,
 ) -> Cost:
     """A training on noised blocks: forward and backward take 3 forward passes.
 
@@ -82,16 +76,15 @@ def training(
         logit: bytes a logit of a chunk.
         kept: bytes a logit, where the loss holds them all.
         causal: leading steps of next-token prediction, which has logits at all positions and no masks.
+        masked: share of the positions that are masked.
     """
     size = max(1, settings.batch_size // gpus)
     rows = micro_batch(size, most)
-    passes, masked = size // rows, size * shape.config.seq_len / 2
-    noised = 3 * half_masked(shape, size, passes)
-    if teacher_passes:
-        noised += shape.forward(Pass(teacher_passes * size, masked, teacher_passes * masked, teacher_passes * passes))
+    passes = size // rows
+    step = training_step(shape, size, passes, teacher_passes, masked)
     return Cost(
-        tokens=gpus * settings.steps * 2 * masked,
-        flops=gpus * ((settings.steps - causal) * noised + causal * 3 * shape.forward(Pass(size, 2 * masked, 0, passes))),
+        tokens=gpus * settings.steps * size * shape.config.seq_len,
+        flops=gpus * ((settings.steps - causal) * step + causal * next_token_step(shape, size, passes)),
         blocks=settings.steps * passes * shape.config.blocks * (3 + teacher_passes),
         memory=shape.parameters * (TRAINING + INFERENCE * (teacher_passes > 0))
         + rows * shape.saved_bytes(kept)
@@ -132,7 +125,7 @@ def evaluation(shape: Shape, batches: int, batch_size: int) -> Cost:
     states = batch_size * shape.config.seq_len
     return Cost(
         tokens=batches * batch_size * shape.config.seq_len,
-        flops=half_masked(shape, batches * batch_size, batches),
+        flops=noised(shape, batches * batch_size, batches),
         blocks=batches * shape.config.blocks,
         memory=shape.parameters * INFERENCE + states * shape.config.hidden_size * ACTIVATION + chunk_memory(shape, batch_size, NLL_LOGIT),
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from imdm.errors import UserError
 from imdm.params import Corpus
-from imdm.preflight.shape import VOCABULARIES
+from imdm.preflight.network import VOCABULARIES
 
 # Training and held-out tokens: LM1B with bert-base-uncased (0.77 B words), OpenWebText with GPT-2 (nanoGPT: 9.04 B).
 _TOKENS = {"lm1b": 0.9e9, "openwebtext": 9.04e9, "pydocs": 0.7e6}

@@ -77,7 +77,7 @@ class Graph:
             return self._add("finetune", out, self.data(), self.model(parent), model=name)
         if recipe.redi:
             return self._add("redi", out, self.couplings(parent), self.model(parent), model=name)
-        return self._add("di4c" if recipe.di4c else "sdtt", out, self.data(), self.model(parent), model=name)
+        return self._add("keyed" if recipe.keyed else "di4c" if recipe.di4c else "sdtt", out, self.data(), self.model(parent), model=name)
 
     def couplings(self, teacher: str) -> str:
         """Of a student, or of the common teacher: a network just adopted from it computes the same."""
@@ -116,7 +116,8 @@ class Graph:
 
     def tables(self) -> str:
         scores = [self.scores(model) for model in self._main()]
-        beside = [found for model in self._main() for found in (self.frontier(model), self.audit(model), self.factorization(model))]
+        beside = [found for model in self._main() for found in (self.frontier(model), self.audit(model))]
+        beside += [self.factorization(model) for model in (TEACHER, *map("/".join, self.params.factorized()))]
         alone = [self._add(name, name) for name in ("synthetic", "dictionary")]
         return self._add("tabulate", "tables", *scores, *beside, self.judge(), self.reference(), *alone)
 

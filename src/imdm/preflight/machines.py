@@ -1,61 +1,16 @@
-"""GPUs, and how long work takes on them."""
+"""How long work takes on a GPU."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from imdm.errors import UserError
+from imdm.gpus import Gpu
 
 # Share of the peak that lasts. Published: 26% for a 12x768 DiT at L = 1024 on H100 (flow_matching, 288k tokens/s),
 # 40 to 46% for nanochat. Between them, since the head runs on masked positions only.
 SUSTAINED = 0.3
 # A transformer block takes this long however small its batch is: some 40 kernels to launch. Backward counts twice.
 BLOCK_SECONDS = 3e-4
-
-
-@dataclass(frozen=True)
-class Gpu:
-    """Peak rates without sparsity from the vendor's data sheet, TFLOP/s, and memory in GB.
-
-    Attributes:
-        bfloat16: tensor cores.
-        float32: the judge's; full float32, no TF32.
-    """
-
-    name: str
-    bfloat16: float
-    float32: float
-    memory: float
-
-
-GPUS = {
-    "rtx-3090": Gpu("rtx-3090", 71, 36, 24),
-    "rtx-4090": Gpu("rtx-4090", 165, 83, 24),
-    "l40s": Gpu("l40s", 362, 92, 48),
-    "a100-40": Gpu("a100-40", 312, 19.5, 40),
-    "a100-80": Gpu("a100-80", 312, 19.5, 80),
-    "h100": Gpu("h100", 989, 67, 80),
-    "h200": Gpu("h200", 989, 67, 141),
-    "b200": Gpu("b200", 2250, 75, 180),
-}
-
-
-def find_gpu(name: str) -> Gpu:
-    """A GPU by its name here.
-
-    Raises:
-        UserError: there is none of that name.
-    """
-    if name not in GPUS:
-        raise UserError(f"--gpu {name} is not known; known are {', '.join(GPUS)}, and for another one give the nearest and --tflops.")
-    return GPUS[name]
-
-
-def recognise(description: str, memory: float) -> Gpu | None:
-    """The GPU that nvidia-smi describes, such as `NVIDIA A100-SXM4-80GB` with 80 GB; None where it is unknown."""
-    text = description.lower().replace(" ", "-")
-    fits = [gpu for gpu in GPUS.values() if gpu.name.removesuffix("-40").removesuffix("-80") in text]
-    return min(fits, key=lambda gpu: abs(gpu.memory - memory), default=None)
 
 
 @dataclass(frozen=True)

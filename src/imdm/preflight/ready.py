@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
 
+from imdm.gpus import Gpu, recognise
 from imdm.params import PUBLIC, Params
 from imdm.preflight.cost import LOADED_FILE
 from imdm.preflight.data import DOWNLOAD_BYTES, folder
 from imdm.preflight.estimate import Estimate
 from imdm.preflight.judge import judge_shape
-from imdm.preflight.machines import Gpu, recognise
 
 _HUB = ("huggingface.co", 443)
 _MEMORY_SHARE = 0.92  # of a GPU's memory: the rest is the CUDA context's and fragmentation's

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from imdm.exhibits.plan import TEACHER
+from imdm.models.shape import Pass, Shape
 from imdm.params import PUBLIC, Params, parse_recipe
 from imdm.preflight.cost import (
     KL_LOGIT,
@@ -24,7 +25,7 @@ from imdm.preflight.cost import (
 from imdm.preflight.data import Packed
 from imdm.preflight.jobs import Job
 from imdm.preflight.judge import judge_shape
-from imdm.preflight.shape import Pass, Shape, network_config
+from imdm.preflight.network import network_config
 
 MATCH_TRIALS = 7  # temperatures that match tries at each number of steps before it samples
 HELD_OUT_TOKENS = 2**20  # for the perplexity of the judge itself
@@ -61,6 +62,13 @@ class StageCosts:
             "adopt": self._copy,
             "sdtt": lambda job: self._train(self.shape(job), params.sdtt, teacher_passes=2, logit=KL_LOGIT),
             "di4c": self._di4c,
+            "keyed": lambda job: self._train(
+                self.shape(job),
+                params.keyed,
+                teacher_passes=params.keyed.teacher_steps,
+                logit=KL_LOGIT,
+                masked=(1 + params.keyed.from_start) / 2,
+            ),
             "couple": self._couple,
             "redi": lambda job: self._train(self.shape(job), params.redi),
             "sample": lambda job: self._sampling(job, params.sampling.count, self.length),

@@ -14,6 +14,7 @@ NAMES = {
     "mdm": "MDM",
     "mdlm": "MDLM",
     "imdm": "IMDM",
+    "imdm-signs": "IMDM, Rademacher noise",
     "imdm-driven": "IMDM, noise-driven couplings",
     "imdm-driven-any-order": "IMDM, noise-driven in any order",
     "random": "Random sequence",
@@ -75,7 +76,7 @@ def recipe_label(recipe: str) -> str:
     if parts is None or recipe in plain:
         return plain.get(recipe, recipe)
     words = [f"{name} ({n} round{'s' if n > 1 else ''})" for name, n in (("SDTT", parts.rounds), ("Di4C", parts.di4c)) if n]
-    return " + ".join(words + ["ReDi"] * parts.redi)
+    return " + ".join(words + ["ReDi"] * parts.redi + ["keyed distillation"] * parts.keyed)
 
 
 def setting_of(model: str) -> str:

@@ -102,7 +102,7 @@ def paper_name(model: str) -> dict[str, str] | None:
     """method and variant of a model in Tables 4 and 5, None where the paper has none like it; it ran 7 rounds of SDTT."""
     variant, _, name = model.partition("/")
     recipe = parse_recipe(name)
-    if variant not in _VARIANTS or recipe is None or recipe.di4c or not (recipe.rounds or recipe.redi):
+    if variant not in _VARIANTS or recipe is None or recipe.di4c or recipe.keyed or not (recipe.rounds or recipe.redi):
         return None
     return {"variant": _VARIANTS[variant], "method": _METHODS[recipe.rounds > 0, recipe.redi]}
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Log = tuple[list[int], list[float]]  # steps and losses
-_PANELS = ("Pretraining", "SDTT", "Di4C", "ReDi")
-_STYLES = {"redi": "-", "finetune": "-."}  # by recipe; from scratch, and ReDi after SDTT, are dashed
+_PANELS = ("Pretraining", "SDTT", "Di4C", "ReDi", "Keyed")
+_STYLES = {"redi": "-", "keyed": "-", "finetune": "-."}  # by recipe; from scratch, and ReDi after SDTT, are dashed
 _COLUMNS = {"step", "loss", "lr", "tokens_per_second", "seconds"}
 
 
@@ -69,7 +69,7 @@ def smooth(values: list[float], width: int) -> list[float]:
 
 
 def training(logs: dict[str, Path], stem: Path) -> None:
-    """Draw a panel for each kind of training that left a log: pretraining, SDTT, Di4C, ReDi."""
+    """Draw a panel for each kind of training that left a log: pretraining, SDTT, Di4C, ReDi, keyed distillation."""
     from matplotlib import pyplot
 
     curves = {name: log for name, log in ((name, read_log(path)) for name, path in logs.items()) if log[0]}  # loaded models have none
@@ -94,7 +94,7 @@ def _kind(name: str) -> str:
     recipe = parse_recipe(name.partition("/")[2])
     if recipe is None:
         return _PANELS[0]
-    return "ReDi" if recipe.redi else "Di4C" if recipe.di4c else "SDTT" if recipe.rounds else _PANELS[0]
+    return "Keyed" if recipe.keyed else "ReDi" if recipe.redi else "Di4C" if recipe.di4c else "SDTT" if recipe.rounds else _PANELS[0]
 
 
 def _line(axes: Axes, steps: list[int], losses: list[float], tint: str, label: str | None, linestyle: str = "-") -> None:

@@ -46,11 +46,11 @@ class Samples:
 
 
 def unmasking_steps(u: Tensor, steps: int) -> Tensor:
-    """The step in which each position is unmasked, from uniforms (...): int64, uniform on 0..N-1.
+    """The step in which each position is unmasked, from uniforms (...): int64, on 0..N-1, of equal probability.
 
     With equal steps that is the sampler's law, since P(unmask in a step | masked) = 1 - s/t.
     """
-    return (u * steps).long().clamp(max=steps - 1)
+    return (u * steps).long().clamp(0, steps - 1)
 
 
 @torch.inference_mode()
@@ -62,7 +62,7 @@ def sample(
     visible: tuple[Tensor, Tensor] | None = None,
     temperature: float = 1.0,
     mask_redraw: str = "posterior",
-    draws: str = "independent",
+    draws: str | None = None,
 ) -> Samples:
     """Sample one sequence a seed.
 
@@ -75,9 +75,12 @@ def sample(
         temperature: of the token draw.
         mask_redraw: "posterior" (Eq. 13) or "keep" (keys stay for the whole trajectory).
         draws: "independent"; "from_noise": order and tokens are read from the initial keys, so that the text is a
-            function of the noise; "from_noise_in_order": the tokens alone, the order is left to right.
+            function of the noise; "from_noise_in_order": the tokens alone, the order is left to right; None: as the
+            network's config says.
     """
     config, device = network.config, seeds.device
+    draws = draws or config.draws
+    times = time_grid(steps, torch.ones(len(seeds), dtype=torch.float64, device=device) if start is None else start)
     length, vocab = config.seq_len, config.vocab_size
     if visible is None:
         z = initial_masks(seeds, length, vocab)
@@ -92,8 +95,9 @@ def sample(
         order_u, token_u = carried_uniforms(key_of(z, vocab))
         if draws == "from_noise_in_order":
             order_u = ((positions + 0.5) / z.shape[1]).expand_as(token_u)
+        elif visible is not None:  # what is still masked at time t has an order of 1 - t or more
+            order_u = 1 - (1 - order_u) / times[:, :1]
     unmasked_at = torch.where(masked, unmasking_steps(order_u, steps), -1)
-    times = time_grid(steps, torch.ones(len(seeds), dtype=torch.float64, device=device) if start is None else start)
 
     redraw = mask_redraw == "posterior" and draws == "independent" and config.mask != "single"
     alike = config.mask == "single" and config.latent_hidden is None and visible is None

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from transformers.models.gpt2 import GPT2Config, GPT2LMHeadModel
 
 from imdm import params
+from imdm.models.shape import JudgeShape
 from imdm.params import Runtime
 from imdm.runtime import send, setup
 from imdm.training.pretrain import BlockTraining
@@ -40,6 +41,11 @@ class JudgeTraining(BlockTraining):
         self.device, self.body_dtype = device, setup(runtime)[1]
         self.network.to(device).train()
         self.ema.to(device)
+
+    def flops(self, step: int) -> float:
+        about, length = self.network.config, self.blocks.shape[1]
+        judge = JudgeShape(about.n_embd, about.n_layer, about.vocab_size, about.n_positions)
+        return 3 * self.settings.batch_size * length * judge.token_flops(length)
 
     def loss(self, step: int) -> Tensor:
         x = send(self.rows(step)[0], self.device)

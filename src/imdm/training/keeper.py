@@ -16,6 +16,7 @@ from torch import Tensor
 
 from imdm.errors import UserError
 from imdm.job import Job
+from imdm.runtime import bfloat16_peak
 from imdm.training.devices import OneDevice
 from imdm.training.loggers import Logger, open_loggers
 
@@ -36,7 +37,8 @@ class Keeper:
 
     Attributes:
         first: the step to go on with.
-        metrics: of the last row, for meta.json.
+        metrics: of the last row, for meta.json: loss, tokens and operations a second (of one device), and on a GPU that is
+            known by name the share of its bfloat16 peak (model FLOPs utilization).
     """
 
     def __init__(self, job: Job, devices: OneDevice, parts: dict[str, Any], steps: int, tokens_per_step: int):
@@ -46,6 +48,7 @@ class Keeper:
         self.first, self.total, self.count, self.seconds_before = 0, torch.zeros((), device=devices.device), 0, 0.0
         self.metrics: dict[str, float] = {}
         self.loggers: list[Logger] = []
+        self.flops, self.peak = 0.0, bfloat16_peak(devices.device)
 
     def __enter__(self) -> Self:
         self.before = signal.signal(signal.SIGTERM, self._on_sigterm)
@@ -99,14 +102,16 @@ class Keeper:
         self.total += log["total"]
         self.count, self.seconds_before, self.metrics = log["count"], log["seconds"], log["metrics"]
 
-    def after_step(self, step: int, loss: Tensor, lr: float) -> None:
+    def after_step(self, step: int, loss: Tensor, lr: float, flops: float) -> None:
         """Log, save and stop where due.
 
         Args:
             step: number of steps done.
             loss: of the last one, on this device.
             lr: learning rate of the next one.
+            flops: operations of the last one, on all devices.
         """
+        self.flops += flops
         self.total, self.count = self.total + loss, self.count + 1
         self.bar.update()
         if step % self.every == 0 or step == self.steps:
@@ -126,7 +131,11 @@ class Keeper:
             raise UserError(f"the loss is {loss} at step {step}; lower the learning rate of {self.job.stage} or its clip.")
         self.total, self.count = torch.zeros_like(self.total), 0
         rate = (step - self.first) * self.tokens_per_step / (time.monotonic() - self.started)
+        sustained = self.flops / (time.monotonic() - self.started) / self.devices.world
         self.metrics = {"loss": loss, "tokens_per_second": round(rate), "train_seconds": round(self._seconds(), 1)}
+        self.metrics |= {"gflops_per_second": round(sustained / 1e9, 1)}
+        if self.peak:
+            self.metrics["mfu"] = round(sustained / self.peak, 4)
         if self.devices.rank:
             return
         with self.table.open("a", newline="") as file:

@@ -48,6 +48,10 @@ class Training(nn.Module):
     def loss(self, step: int) -> Tensor:
         """Mean loss over `part` of the global batch of step `step`."""
 
+    @abstractmethod
+    def flops(self, step: int) -> float:
+        """Counted operations of step `step` on the global batch: matrices and attention, forward and backward."""
+
     def forward(self, step: int) -> Tensor:
         return self.loss(step)
 
@@ -93,7 +97,7 @@ def fit(job: Job, training: Training, tokens_per_step: int) -> None:
                 nn.utils.clip_grad_norm_(training.network.parameters(), settings.clip)
                 optimizer.step()
                 training.ema.update(training.network)
-                keeper.after_step(step + 1, loss, learning_rate(settings, step + 1))
+                keeper.after_step(step + 1, loss, learning_rate(settings, step + 1), training.flops(step))
     job.metrics |= {"precision": precision_name(body_dtype), "devices": devices.world} | keeper.metrics
     if devices.rank:
         sys.exit(0)  # the first process writes the artifact

@@ -13,6 +13,7 @@ from imdm.diffusion.counter import Stream, bits, root_seed, row_seeds, uniform
 from imdm.diffusion.nelbo import forward_process
 from imdm.models.dit import Network
 from imdm.models.head_loss import cross_entropy, head_loss, nelbo
+from imdm.models.shape import Shape, next_token_step, training_step
 from imdm.params import Finetune, Optimizer, Pretrain
 from imdm.runtime import send
 from imdm.training.loop import Training
@@ -47,6 +48,10 @@ class Pretraining(BlockTraining):
         # On the CPU, since the number of masked positions would else have to come back from the device.
         batch = forward_process(x, self.draws, step, first, self.settings.batch_size, self.network.config.vocab_size)
         return nelbo(self.network, batch.map(partial(send, device=self.device)))
+
+    def flops(self, step: int) -> float:
+        shape, rows = Shape(self.network.config), self.settings.batch_size
+        return next_token_step(shape, rows) if step < self.warm_start else training_step(shape, rows)
 
     def next_token_loss(self, x: Tensor) -> Tensor:
         """Cross-entropy of the next token under causal attention, nats a token.

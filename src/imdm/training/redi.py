@@ -15,6 +15,7 @@ from imdm.diffusion.states import mask_where
 from imdm.distill.couplings import CouplingSet
 from imdm.models.dit import Network
 from imdm.models.head_loss import nelbo
+from imdm.models.shape import Shape, training_step
 from imdm.params import Redi
 from imdm.runtime import send
 from imdm.training.loop import Training
@@ -47,6 +48,9 @@ class RediTraining(Training):
             masked = u < mask_probability(t)[:, None]
         z = mask_where(x, masked, keys, vocab)
         return Noised(z, x, masked.flatten().nonzero().squeeze(1), t).map(partial(send, device=self.device))
+
+    def flops(self, step: int) -> float:
+        return training_step(Shape(self.network.config), self.settings.batch_size)
 
     def loss(self, step: int) -> Tensor:
         return nelbo(self.network, self.batch(step))

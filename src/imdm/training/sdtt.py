@@ -11,6 +11,7 @@ from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.nelbo import forward_process
 from imdm.distill.sdtt import sdtt_loss, teacher_step
 from imdm.models.dit import Network
+from imdm.models.shape import Shape, training_step
 from imdm.params import Sdtt
 from imdm.runtime import send
 from imdm.training.distillation import DistillTraining
@@ -22,6 +23,9 @@ class SdttTraining(DistillTraining):
     def __init__(self, student: Network, teacher: Network, settings: Sdtt, round_number: int, seed: int, blocks: np.ndarray):
         super().__init__(student, teacher, settings, f"sdtt:{round_number}", seed, blocks)
         self.dt = teacher_step(settings.base_steps, round_number)
+
+    def flops(self, step: int) -> float:
+        return training_step(Shape(self.network.config), self.settings.batch_size, teacher_passes=2)
 
     def loss(self, step: int) -> Tensor:
         x, first = self.rows(step)

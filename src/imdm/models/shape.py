@@ -9,17 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imdm.models.config import NetworkConfig
-from imdm.params import Params
 
 _FREQUENCIES = 256  # of the time embedding
-# Known before the tokenizer is there: BERT has a mask token of its own, GPT-2 gets one more row.
-VOCABULARIES = {"bert-base-uncased": 30_522, "gpt2": 50_258}
-
-
-def network_config(params: Params, variant: str | None, vocab_size: int) -> NetworkConfig:
-    """The network of a variant; of the teacher (single mask) where `variant` is None."""
-    masks = params.mask_settings(variant).model_dump() if variant else {"mask": "single"}
-    return NetworkConfig(**params.network.model_dump(), **masks, vocab_size=vocab_size, mask_id=0, seq_len=params.corpus.seq_len)
 
 
 @dataclass(frozen=True)
@@ -103,3 +94,59 @@ class Shape:
         scores = 4 * config.heads * config.seq_len if config.softcap else 0
         body = config.blocks * (66.4 * config.hidden_size + scores)
         return config.seq_len * (body + 0.5 * config.vocab_size * logit_bytes)
+
+
+@dataclass(frozen=True)
+class JudgeShape:
+    """Counts for a judge, a GPT-2: width, blocks and vocabulary, learned positions and a head tied to the embedding."""
+
+    width: int
+    blocks: int
+    vocab_size: int
+    positions: int
+
+    @property
+    def parameters(self) -> int:
+        d = self.width
+        return (self.vocab_size + self.positions) * d + self.blocks * (12 * d * d + 13 * d) + 2 * d
+
+    def token_flops(self, length: int) -> float:
+        """Forward operations a token; the causal attention is counted in full, as it is computed or masked by the kernel."""
+        d = self.width
+        return self.blocks * (24 * d * d + 4 * length * d) + 2 * d * self.vocab_size
+
+    @property
+    def held_bytes(self) -> float:
+        """Bytes a token of a float32 forward pass: logits, their log-softmax and a copy, and a block's activations."""
+        return 12 * self.vocab_size + 60 * self.width
+
+    @property
+    def saved_bytes(self) -> float:
+        """Bytes a token of a training pass in bfloat16."""
+        return self.blocks * 66.4 * self.width + 14 * self.vocab_size
+
+
+def training_step(shape: Shape, rows: float, passes: float = 1, teacher_passes: float = 0, masked: float = 0.5) -> float:
+    """Operations of a step on `rows` sequences: forward and backward take 3 forward passes.
+
+    Args:
+        passes: parts in which the rows go through the network.
+        teacher_passes: forward passes of a frozen teacher a row; together they compute each masked position's logits once.
+        masked: share of the positions that are masked; a half where noise levels are uniform.
+    """
+    found = 3 * noised(shape, rows, passes, masked)
+    if teacher_passes:
+        heads = rows * shape.config.seq_len * masked
+        found += shape.forward(Pass(teacher_passes * rows, heads, teacher_passes * heads, teacher_passes * passes))
+    return found
+
+
+def noised(shape: Shape, rows: float, calls: float, masked: float = 0.5) -> float:
+    """Forward operations of `rows` sequences of whose positions a share is masked."""
+    heads = rows * shape.config.seq_len * masked
+    return shape.forward(Pass(rows, heads, heads, calls))
+
+
+def next_token_step(shape: Shape, rows: float, passes: float = 1) -> float:
+    """Operations of a step of the warm start, which has logits at all positions and no masks."""
+    return 3 * shape.forward(Pass(rows, rows * shape.config.seq_len, 0, passes))

@@ -1,0 +1,68 @@
+"""Keyed distillation: N teacher steps become one student step, because the student sees what the teacher draws with.
+
+This project's own. Order and tokens of a trajectory are read from its mask keys (`carried_uniforms`), so that the teacher's
+sampler is a deterministic map from noise to text, as DDIM is for continuous diffusion. What a position's distribution is in its
+own step then follows from the keys of all masked positions, and the student, which sees them as noise, learns it in one step.
+
+The target is the distribution before the position's own draw. It depends on the others' uniforms alone, and the student's
+sampler draws from it with the position's own uniform: what the student can't tell yet stays in the draw, in the teacher's
+proportions, and with no use of the noise at all the student is its teacher. Keys are fresh in every step of training, so there
+is no list of pairs that could be learnt by heart.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from imdm.diffusion.nelbo import Noised
+from imdm.diffusion.noise import carried_uniforms
+from imdm.diffusion.states import key_of
+from imdm.distill.sdtt import divergence
+from imdm.models.dit import Network
+from imdm.models.head_loss import head_loss
+from imdm.sampling.categorical import draw_tokens
+from imdm.sampling.sampler import unmasking_steps
+
+
+@torch.no_grad()
+def keyed_rows(teacher: Network, batch: Noised, steps: int) -> Tensor:
+    """The teacher's body output at each masked position in the step that unmasks it, of a trajectory read from the keys.
+
+    Args:
+        teacher: in eval mode.
+        batch: z_t of `keyed_masks`.
+        steps: N, in equal parts from t to 0.
+
+    Returns:
+        [n, d] in the order of `batch.masked`.
+    """
+    z, length = batch.z.clone(), batch.z.shape[1]
+    states = z.view(-1)
+    order, u = carried_uniforms(key_of(states[batch.masked], teacher.config.vocab_size))
+    at = unmasking_steps(1 - (1 - order) / batch.t[batch.masked // length], steps)
+    found: Tensor | None = None
+    for step in range(steps):
+        now, left = (at == step).nonzero().squeeze(1), batch.masked[at >= step]
+        rows = teacher.rows(z, batch.masked[now], masked=left)
+        found = rows.new_empty(len(batch.masked), rows.shape[1]) if found is None else found
+        found[now] = rows
+        if step < steps - 1:
+            states[batch.masked[now]] = draw_tokens(teacher, rows, u[now])
+    return found
+
+
+def keyed_loss(student: Network, teacher: Network, batch: Noised, steps: int, kind: str) -> Tensor:
+    """Mean over masked positions of the divergence between the student's one step and the teacher's N, in nats.
+
+    Args:
+        steps: as in `keyed_rows`.
+        kind: of `divergence`.
+    """
+    of_teacher = keyed_rows(teacher, batch, steps)
+
+    def term(logits: Tensor, part: slice) -> tuple[Tensor, Tensor]:
+        target = torch.log_softmax(teacher.subs(of_teacher[part]), dim=-1)
+        return divergence(logits, target, kind, 1 / max(1, len(batch.masked)))
+
+    return head_loss(student, student.rows(batch.z, batch.masked, masked=batch.masked), term)

@@ -1,0 +1,57 @@
+"""Keyed distillation as a training."""
+
+from __future__ import annotations
+
+import copy
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from imdm.diffusion.counter import Stream, bits, row_seeds, uniform
+from imdm.diffusion.nelbo import Noised
+from imdm.diffusion.schedule import stratified_times
+from imdm.diffusion.states import keyed_masks, mask_where
+from imdm.distill.keyed import keyed_loss
+from imdm.models.config import NetworkConfig
+from imdm.models.dit import Network
+from imdm.models.shape import Shape, training_step
+from imdm.params import Keyed
+from imdm.runtime import send
+from imdm.training.distillation import DistillTraining
+
+
+def keyed_student(teacher: Network) -> Network:
+    """A copy of the teacher that is sampled from its noise."""
+    student = copy.deepcopy(teacher).requires_grad_(True)
+    student.config = NetworkConfig(**teacher.config.model_dump() | {"draws": "from_noise"})
+    return student
+
+
+class KeyedTraining(DistillTraining):
+    """A student that starts as its teacher and learns, from the keys alone, what several of its steps make of a block."""
+
+    def __init__(self, student: Network, teacher: Network, settings: Keyed, seed: int, blocks: np.ndarray):
+        super().__init__(student, teacher, settings, "keyed", seed, blocks)
+
+    def batch(self, step: int) -> Noised:
+        """This device's part of a step's blocks; the first `from_start` of the global batch are all masked."""
+        x, first = self.rows(step)
+        count = self.settings.batch_size
+        whole = round(self.settings.from_start * count)
+        offset = uniform(bits(torch.tensor(self.draws), Stream.LEVEL, step))
+        t = torch.cat([torch.ones(whole, dtype=torch.float64), stratified_times(offset, count - whole)])[first : first + len(x)]
+        seeds = row_seeds(self.draws, step * count + first, len(x))
+        masked = keyed_masks(seeds, t, x.shape[1])
+        z = mask_where(x, masked, seeds, self.network.config.vocab_size)
+        return Noised(z, x, masked.flatten().nonzero().squeeze(1), t).map(partial(send, device=self.device))
+
+    def flops(self, step: int) -> float:
+        # More than half of the positions are masked, as from_start says.
+        masked = 0.5 + self.settings.from_start / 2
+        shape = Shape(self.network.config)
+        return training_step(shape, self.settings.batch_size, teacher_passes=self.settings.teacher_steps, masked=masked)
+
+    def loss(self, step: int) -> Tensor:
+        return keyed_loss(self.network, self.teacher, self.batch(step), self.settings.teacher_steps, self.settings.divergence)
