@@ -75,7 +75,7 @@ def test_an_experiment_runs_only_the_infinite_masks(by_dvc):
     ran = set(re.findall(r"Running stage '([^']+)'", text))
     imdm = {"adopt@imdm", "sdtt@imdm-round0", "couple_student@imdm-sdtt1", "redi@imdm", "redi_student@imdm-sdtt1"}
     imdm |= {f"{stage}@imdm-sdtt1-redi" for stage in ("sample", "score", "frontier", "factorization")} | {"audit_redi_student@imdm-sdtt1"}
-    assert imdm <= ran <= imdm | {"adopt@mdlm", "tabulate", "plot", "report"}
+    assert imdm <= ran <= imdm | {"adopt@mdlm", "adopt_keyed@imdm-signs", "tabulate", "plot", "report"}
     after = pd.read_csv(by_dvc / "results/micro/tables/tables.csv")
     # The audit looks for copies of IMDM's couplings in the samples of the teacher and in real text too.
     kept = ~(before["model"].str.contains("imdm") | before["setting"].str.contains("imdm", na=False))

@@ -12,8 +12,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from imdm.diffusion.counter import row_seeds
-from imdm.diffusion.nelbo import forward_process
-from imdm.diffusion.states import is_masked
+from imdm.diffusion.nelbo import Noised, forward_process
+from imdm.diffusion.states import initial_masks, is_masked
+from imdm.distill.keyed import keyed_loss
 from imdm.distill.sdtt import sdtt_loss
 from imdm.gpus import find_gpu
 from imdm.models import head_loss
@@ -21,7 +22,7 @@ from imdm.models.config import NetworkConfig
 from imdm.models.dit import Network
 from imdm.models.head_loss import nelbo
 from imdm.models.shape import Pass, Shape, noised
-from imdm.params import Judge, Sdtt
+from imdm.params import Judge, Keyed, Sdtt
 from imdm.preflight.cost import CHUNK, DRAW_CHUNK, generation, micro_batch, training
 from imdm.preflight.events import expected_calls, expected_embedded, perturbed
 from imdm.preflight.judge import judge_shape
@@ -104,6 +105,23 @@ def test_operations_of_an_sdtt_step():
 
     cost = training(Shape(student.config), Sdtt(steps=1, batch_size=size, rounds=[{"round": 1, "teacher": "teacher"}]), None, 2)
     assert cost.flops == pytest.approx(counted(step), rel=0.05)
+
+
+def test_operations_of_a_keyed_step():
+    """All masked, four teacher steps."""
+    torch.manual_seed(0)
+    config = NetworkConfig(**SIZES | {"noise_dist": "rademacher"})
+    teacher, student = Network(config).eval(), Network(config)
+    seeds, size = row_seeds(1, 0, 32), 32
+
+    def step() -> None:
+        z = initial_masks(seeds, 24, 50)
+        batch = Noised(z, z, torch.arange(z.numel()), torch.ones(size, dtype=torch.float64))
+        keyed_loss(student, teacher, batch, 4, "reverse_kl").backward()
+
+    cost = training(Shape(config), Keyed(steps=1, batch_size=size), None, 4, masked=1)
+    # Too high by the mask embeddings of what the teacher has unmasked, too low by the logits of its draws.
+    assert cost.flops == pytest.approx(counted(step), rel=0.15)
 
 
 def test_operations_agree_with_a_published_throughput():

@@ -41,6 +41,7 @@ def test_names_of_replicates(name, parts):
 
 def test_the_baseline_has_the_same_recipe_and_seed():
     assert baseline_of("imdm-d64-seed2/sdtt3-redi") == "mdlm-seed2/sdtt3-redi" and baseline_of("imdm/redi") == "mdlm/redi"
+    assert baseline_of("imdm-signs/keyed") == "teacher" and baseline_of("imdm-signs-seed2/sdtt3-keyed") == "mdlm-seed2/sdtt3"
     assert [baseline_of(model) for model in ("mdlm/redi", "mdlm-seed1/redi", "teacher")] == [None] * 3
 
 
@@ -83,7 +84,7 @@ def test_the_graphs_train_every_student_once_a_seed(project):
     snakemake, dvc = snakemake_jobs(project), dvc_stages(project)
     assert set(snakemake) == set(dvc)
     assert {job["name"] for job in snakemake.values()} > {"sdtt", "couple_student"}
-    expected = {"adopt": 6, "sdtt": 18, "couple": 1, "couple_student": 6, "redi": 6, "redi_student": 6, "sample": 18, "score": 18}
+    expected = {"adopt": 7, "sdtt": 18, "couple": 1, "couple_student": 6, "redi": 6, "redi_student": 6, "sample": 19, "score": 19}
     expected |= {"teacher": 1, "judge": 1, "synthetic": 1, "tabulate": 1}
     counts = Counter(job["name"] for job in snakemake.values())
     assert {name: counts[name] for name in expected} == expected

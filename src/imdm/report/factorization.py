@@ -9,7 +9,7 @@ from imdm.errors import UserError
 from imdm.params import Params
 from imdm.report.names import BASELINE, NAMES, TEACHER, baseline_of, setting_of
 from imdm.report.rows import Row, find, select
-from imdm.report.style import GREY, MARKERS, colour, curve, grid, legend, log_steps, save
+from imdm.report.style import COLOURS, GREY, MARKERS, colour, curve, grid, legend, log_steps, save
 from imdm.report.tables import read_json, winner
 from imdm.report.views import NONE, Cell, View, value_cell
 
@@ -172,7 +172,7 @@ def draw_factorization(rows: list[Row], stem: Path) -> None:
     for model in dict.fromkeys(row.model for row in select(ours, metric=metric) if "/" in row.model):
         variant, _, recipe = model.partition("/")
         recipes.setdefault(recipe, []).append(variant)
-    others = sorted({name for variants in recipes.values() for name in variants} - set(NAMES))
+    others = sorted({name for variants in recipes.values() for name in variants} - set(COLOURS))
     figure, axes = pyplot.subplots(1, len(recipes), figsize=(max(2.45 * len(recipes), 3.6), 2.9), sharey=True, squeeze=False)
     for place, (recipe, variants) in zip(axes[0], recipes.items(), strict=True):
         curve(place, select(ours, model=TEACHER, metric=metric), GREY, linestyle="--", marker="", label="Teacher")

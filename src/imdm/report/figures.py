@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imdm.errors import UserError
-from imdm.params import parse_variant
+from imdm.params import parse_recipe, parse_variant
 from imdm.report.equal_entropy import at
 from imdm.report.names import BASELINE, NAMES, recipe_label
 from imdm.report.paper import paper_steps, paper_value
 from imdm.report.rows import Row, find, select
 from imdm.report.seeds import first_seed
-from imdm.report.style import GREY, INK, MARKERS, colour, curve, grid, legend, log_steps, log_values, save, styled
+from imdm.report.style import COLOURS, GREY, INK, MARKERS, colour, curve, grid, legend, log_steps, log_values, save, styled
 from imdm.report.tables import paper_name
 
 if TYPE_CHECKING:
@@ -41,18 +41,19 @@ CAPTIONS = {
 
 
 def recipes_of(rows: list[Row]) -> dict[str, list[str]]:
-    """The variants of each recipe that several have (or of all, where none is shared), MDLM first, in the order of the tables."""
+    """The variants of each recipe that is keyed or that several have (or of all, where none is), MDLM first, in the tables' order."""
     found: dict[str, list[str]] = {}
     for row in select(rows, table="4", metric="gen_ppl"):
         variant, _, recipe = row.model.partition("/")
         if recipe and variant not in found.setdefault(recipe, []):
             found[recipe].append(variant)
-    shared = {recipe: variants for recipe, variants in found.items() if len(variants) > 1} or found
-    return {recipe: sorted(variants, key=lambda name: (name != BASELINE, variants.index(name))) for recipe, variants in shared.items()}
+    keyed = {recipe for recipe in found if (parts := parse_recipe(recipe)) and parts.keyed}
+    shown = {recipe: variants for recipe, variants in found.items() if len(variants) > 1 or recipe in keyed} or found
+    return {recipe: sorted(variants, key=lambda name: (name != BASELINE, variants.index(name))) for recipe, variants in shown.items()}
 
 
 def _others(recipes: dict[str, list[str]]) -> list[str]:
-    return sorted({name for variants in recipes.values() for name in variants} - set(NAMES))
+    return sorted({name for variants in recipes.values() for name in variants} - set(COLOURS))
 
 
 def figure02(rows: list[Row], stem: Path) -> None:

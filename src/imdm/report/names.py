@@ -57,10 +57,24 @@ def name_of(model: str) -> str:
 
 
 def baseline_of(model: str) -> str | None:
-    """MDLM with the recipe and the training seed of VARIANT/RECIPE; None for MDLM itself and for a model without a recipe."""
+    """What VARIANT/RECIPE is compared with: MDLM with the same recipe and training seed.
+
+    One mask can't be keyed, so a keyed distillation is compared with what it began with: the teacher, or MDLM after as many
+    rounds of SDTT. None for MDLM itself and for a model without a recipe.
+    """
     variant, _, recipe = model.partition("/")
     declared, _ = parse_variant(variant)
+    parts = parse_recipe(recipe)
+    if parts and parts.keyed:
+        if not parts.rounds:
+            return TEACHER
+        recipe = parts.parent
     return f"{BASELINE}{variant.removeprefix(declared)}/{recipe}" if recipe and declared != BASELINE else None
+
+
+def versus(variant: str, recipe: str) -> str:
+    """The model of rows that compare VARIANT/RECIPE with its baseline: VARIANT:BASELINE."""
+    return f"{variant}:{baseline_of(f'{variant}/{recipe}')}"
 
 
 def metric_name(metric: str) -> str:

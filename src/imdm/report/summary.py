@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from imdm.report.equal_entropy import at, decided
 from imdm.report.memorization import memorization
-from imdm.report.names import BASELINE, RATIO
+from imdm.report.names import BASELINE, RATIO, TEACHER, baseline_of, versus
 from imdm.report.rows import Row, find, select
 from imdm.report.seeds import seeds_in
 from imdm.report.tables import winner
@@ -16,7 +16,7 @@ _AT_EQUAL_ENTROPY = {"ours": "IMDM beats MDLM", "base": "MDLM beats IMDM", "tie"
 
 def outcomes(rows: list[Row], variant: str, recipe: str) -> dict[int, str]:
     """winner() of VARIANT/RECIPE against MDLM at every step count that both were sampled at."""
-    base = {row.steps: row for row in select(rows, table="4", metric="gen_ppl", model=f"{BASELINE}/{recipe}")}
+    base = {row.steps: row for row in select(rows, table="4", metric="gen_ppl", model=baseline_of(f"{variant}/{recipe}"))}
     ours = {row.steps: row for row in select(rows, table="4", metric="gen_ppl", model=f"{variant}/{recipe}")}
     if variant == BASELINE:
         return {}
@@ -54,14 +54,14 @@ def ratios(rows: list[Row]) -> View:
     body = []
     for variant, recipe, label in challenges(rows):
         results = outcomes(rows, variant, recipe)
-        line = [find(found, model=f"{variant}:{BASELINE}/{recipe}", steps=n) for n in steps]
+        line = [find(found, model=versus(variant, recipe), steps=n) for n in steps]
         if any(line):
             cells = [Cell(f"{row.value:.2f}", row.value, MARKS[results.get(row.steps, "")]) if row else Cell(NONE) for row in line]
             body.append([Cell(label), *cells])
-        cells = [seeds_cell(rows, "4", RATIO, f"{variant}:{BASELINE}/{recipe}", n) for n in steps]
+        cells = [seeds_cell(rows, "4", RATIO, versus(variant, recipe), n) for n in steps]
         if any(cell.sort for cell in cells):
             body.append([Cell(f"{seeds} training seeds"), *cells])
-        equal = [at(rows, "teacher", f"{variant}:{BASELINE}/{recipe}", n, RATIO) for n in steps]
+        equal = [at(rows, "teacher", versus(variant, recipe), n, RATIO) for n in steps]
         if any(equal):
             cells = [Cell(f"{row.value:.2f}", row.value, MARKS[decided(row)]) if row and row.value else Cell(NONE) for row in equal]
             body.append([Cell("at equal entropy"), *cells])
@@ -70,7 +70,8 @@ def ratios(rows: list[Row]) -> View:
             body.append([Cell("paper", None, "paper"), *theirs])
     spread = "Training seeds: mean ± standard deviation. " if seeds else ""
     caption = (
-        "Gen-PPL of IMDM divided by that of MDLM; below 1 IMDM is better. Filled cells are decided (the two 95% intervals do not "
+        "Gen-PPL of IMDM divided by that of MDLM, and of a keyed distillation by that of its teacher; below 1 IMDM is better. "
+        "Filled cells are decided (the two 95% intervals do not "
         "overlap), the others are ties. At equal entropy: both at the teacher's entropy at the same number of steps, filled where the "
         f"ratio's own interval leaves out 1. {spread}Lines marked paper: the same ratio from "
         "the paper's Table 4."
@@ -80,7 +81,9 @@ def ratios(rows: list[Row]) -> View:
 
 def _recipe(rows: list[Row], variant: str, recipe: str, label: str, results: dict[int, str]) -> str:
     name = "IMDM" if variant == "imdm" else variant
-    ratios = {row.steps: row for row in select(rows, table="4", metric=RATIO, model=f"{variant}:{BASELINE}/{recipe}")}
+    base = baseline_of(f"{variant}/{recipe}")
+    whose = "the teacher's" if base == TEACHER else "MDLM's"
+    ratios = {row.steps: row for row in select(rows, table="4", metric=RATIO, model=versus(variant, recipe))}
     parts = []
     for kind, word in _WORDS.items():
         steps = [steps for steps, result in results.items() if result == kind]
@@ -88,7 +91,7 @@ def _recipe(rows: list[Row], variant: str, recipe: str, label: str, results: dic
             parts.append(f"{word} at {_list(steps)} ({', '.join(f'{ratios[n].value:.2f}' for n in steps)})")
     theirs = [f"{ratios[n].paper:.2f} at {n}" for n in results if ratios[n].paper is not None]
     paper = f" The paper's ratios: {', '.join(theirs)} steps." if theirs else ""
-    return f"{label}: {name} is {'; '.join(parts)}; in brackets its Gen-PPL over MDLM's.{paper}"
+    return f"{label}: {name} is {'; '.join(parts)}; in brackets its Gen-PPL over {whose}.{paper}"
 
 
 def _list(steps: list[int]) -> str:
@@ -116,7 +119,7 @@ def equal_entropy(rows: list[Row]) -> str:
     """Where IMDM's Gen-PPL is below MDLM's when both have the teacher's entropy, with the ratios' paired intervals."""
     found = []
     for variant, recipe, label in challenges(rows):
-        ratios = {steps: at(rows, "teacher", f"{variant}:{BASELINE}/{recipe}", steps, RATIO) for steps in outcomes(rows, variant, recipe)}
+        ratios = {steps: at(rows, "teacher", versus(variant, recipe), steps, RATIO) for steps in outcomes(rows, variant, recipe)}
         parts = []
         for kind, words in _AT_EQUAL_ENTROPY.items():
             steps = [n for n, row in ratios.items() if decided(row) == kind]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from imdm.artifact import verify
 from imdm.errors import UserError
 from imdm.params import parse_recipe
-from imdm.report.names import BASELINE, NAMES, TEACHER, name_of
-from imdm.report.style import GREY, INK, colour, grid, legend, log_values, save
+from imdm.report.names import BASELINE, TEACHER, name_of
+from imdm.report.style import COLOURS, GREY, INK, colour, grid, legend, log_values, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,7 +75,7 @@ def training(logs: dict[str, Path], stem: Path) -> None:
     curves = {name: log for name, log in ((name, read_log(path)) for name, path in logs.items()) if log[0]}  # loaded models have none
     kinds = {title: {name: log for name, log in curves.items() if _kind(name) == title} for title in _PANELS}
     kinds = {title: found for title, found in kinds.items() if found} or {"Nothing was trained": {}}
-    others = sorted({name.split("/")[0] for name in curves if "/" in name} - set(NAMES))
+    others = sorted({name.split("/")[0] for name in curves if "/" in name} - set(COLOURS))
     figure, grid_axes = pyplot.subplots(1, len(kinds), figsize=(max(2.6 * len(kinds), 3.6), 2.9), squeeze=False)
     for axes, (title, found) in zip(grid_axes[0], kinds.items(), strict=True):
         (_rounds if title in ("SDTT", "Di4C") else _single)(axes, found, others)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from imdm.params import PUBLIC
 from imdm.report.audit_rows import audited, copied, ngram_sizes
 from imdm.report.equal_entropy import AT, at, decided
-from imdm.report.names import BASELINE, METRICS, RATIO, metric_name, name_of
+from imdm.report.names import BASELINE, METRICS, RATIO, baseline_of, metric_name, name_of, versus
 from imdm.report.paper import note
 from imdm.report.rows import Row, find, select
 from imdm.report.seeds import OVER_SEEDS, seeds_in
@@ -143,14 +143,15 @@ def challenges(rows: list[Row]) -> list[tuple[str, str, str]]:
 
 
 def pairs(rows: list[Row], table: str, metric: str) -> list[tuple[str, str, int, Row | None, Row | None]]:
-    """(label, VARIANT:mdlm/RECIPE, steps, row of MDLM, row of the other variant) of each line of Tables 4 and 5."""
+    """(label, VARIANT:BASELINE, steps, row of MDLM, row of the other variant) of each line of Tables 4 and 5."""
     found = []
     for variant, recipe, label in challenges(rows):
-        alone = variant if variant in _ALONE else BASELINE
-        base = {row.steps: row for row in select(rows, table=table, metric=metric, model=f"{alone}/{recipe}")}
-        ours = {row.steps: row for row in select(rows, table=table, metric=metric, model=f"{variant}/{recipe}") if variant != alone}
+        model = f"{variant}/{recipe}"
+        alone = model if variant in _ALONE else baseline_of(model)
+        base = {row.steps: row for row in select(rows, table=table, metric=metric, model=alone)}
+        ours = {row.steps: row for row in select(rows, table=table, metric=metric, model=model) if model != alone}
         for steps in sorted(set(base) | set(ours)):
-            found.append((label, f"{variant}:{BASELINE}/{recipe}", steps, base.get(steps), ours.get(steps)))
+            found.append((label, versus(variant, recipe), steps, base.get(steps), ours.get(steps)))
     return found
 
 
@@ -161,10 +162,9 @@ def _references(rows: list[Row], table: str, width: int) -> list[list[Cell]]:
     return [line + [Cell(NONE)] * (width - len(line)) for line in lines]
 
 
-def _copies(rows: list[Row], pair: str, steps: int) -> list[Cell]:
-    """What MDLM and the other variant of VARIANT:mdlm/RECIPE have copied from their couplings."""
-    variant, base = pair.split(":")
-    return [value_cell(audited(rows, copied(rows), model, steps)) for model in (base, f"{variant}/{base.partition('/')[2]}")]
+def _copies(rows: list[Row], *compared: Row | None) -> list[Cell]:
+    """What MDLM and the other variant have copied from their couplings."""
+    return [value_cell(row and audited(rows, copied(rows), row.model, row.steps)) for row in compared]
 
 
 def table04(rows: list[Row]) -> View:
@@ -188,10 +188,11 @@ def table04(rows: list[Row]) -> View:
         line = [Cell(label), Cell(str(steps), steps), value_cell(base), value_cell(ours), value_cell(ratio)]
         line += [Cell(word, None, MARKS[better]), *equal_cells(rows, "teacher", pair, base, ours)]
         line += _over_seeds(rows, pair, base, ours, steps) if seeds else []
-        body.append(line + [*_copies(rows, pair, steps), paper_cell(base), paper_cell(ours), paper_cell(ratio)])
+        body.append(line + [*_copies(rows, base, ours), paper_cell(base), paper_cell(ours), paper_cell(ratio)])
     caption = (
         f"Generative perplexity under {judge_words(rows)}, lower is better, with bootstrap 95% intervals. The teacher and the real text "
-        "stand under MDLM. Better: the model whose interval lies wholly below the other's, else tie. The interval of the ratio is paired "
+        "stand under MDLM, and there stands the teacher beside its keyed distillation. "
+        "Better: the model whose interval lies wholly below the other's, else tie. The interval of the ratio is paired "
         "(both models draw with the same random numbers), so it is narrower. Equal entropy: both at the teacher's entropy at the same "
         f"number of steps, by temperature (table frontier). {_seeds_note(seeds)}{_copied(rows)} {_precision(rows)} {note(4)}"
     )
@@ -213,9 +214,9 @@ def table05(rows: list[Row]) -> View:
     """Table 5: entropy of the same samples."""
     columns = ["Recipe", "Steps", "MDLM", "IMDM", "MDLM, temperature", "IMDM, temperature", *_COPIES, "paper MDLM", "paper IMDM"]
     body = _references(rows, "5", len(columns))
-    for label, pair, steps, base, ours in pairs(rows, "5", "entropy"):
+    for label, _, steps, base, ours in pairs(rows, "5", "entropy"):
         heats = [value_cell(row and at(rows, "teacher", row.model, steps, "temperature")) for row in (base, ours)]
-        cells = [value_cell(base), value_cell(ours), *heats, *_copies(rows, pair, steps), paper_cell(base), paper_cell(ours)]
+        cells = [value_cell(base), value_cell(ours), *heats, *_copies(rows, base, ours), paper_cell(base), paper_cell(ours)]
         body.append([Cell(label), Cell(str(steps), steps), *cells])
     caption = (
         "Unigram entropy of each sample's tokens in nats, averaged over samples, with bootstrap 95% intervals; a Gen-PPL bought by "
