@@ -40,6 +40,9 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
         ("compare.variants=[imdn]", ["'imdn'", "does not declare"]),
         ("compare.recipes=[di4c1]", ["'di4c1'", "a main comparison is of"]),
         ("compare.also=[imdm/di4c1]", ["imdm/di4c1", "mask: single"]),
+        ("compare.keyed=[imdm]", ["imdm/keyed", "noise_dist: rademacher", "noise_dim of at least 32"]),
+        ("compare.recipes=[keyed]", ["'keyed'", "a main comparison is of"]),
+        ("keyed.teacher_steps=1", ["keyed.teacher_steps = 1 is wrong"]),
         ("compare.also=[public/mdlm]", ["public/mdlm", "public declares nothing"]),
         ("paper.scale=[imdm-s3]", ["paper.scale", "'imdm-s3'"]),
         ("paper.exhibits=[table15]", ["paper.exhibits.0 = 'table15' is wrong"]),
@@ -80,6 +83,8 @@ def test_parameter_files(tmp_path):
         ("sdtt1-di4c2", ["sdtt1", "sdtt1-di4c1", "sdtt1-di4c2"]),
         ("scratch", ["scratch"]),
         ("finetune", ["finetune"]),
+        ("keyed", ["keyed"]),
+        ("sdtt2-keyed", ["sdtt1", "sdtt2", "sdtt2-keyed"]),
     ],
 )
 def test_recipes(name, trained):
@@ -87,7 +92,7 @@ def test_recipes(name, trained):
     assert parse_recipe(name).parent == (trained[-2] if len(trained) > 1 else "teacher")
 
 
-@pytest.mark.parametrize("name", ["sdtt0", "sdtt", "redi2", "redi-sdtt1", "di4c", "sdtt1-redi-di4c1", "teacher", ""])
+@pytest.mark.parametrize("name", ["sdtt0", "sdtt", "redi2", "redi-sdtt1", "di4c", "sdtt1-redi-di4c1", "keyed2", "redi-keyed", "teacher", ""])
 def test_what_is_no_recipe(name):
     assert parse_recipe(name) is None
 
