@@ -21,8 +21,9 @@ def arguments(parser: StageParser) -> None:
 def run(job: Job) -> None:
     from imdm.data.blocks import Dataset
     from imdm.diffusion.counter import training_seed
+    from imdm.distill.keyed import keyed_student
     from imdm.models.checkpoint import load_network, save_network
-    from imdm.training.keyed import KeyedTraining, keyed_student
+    from imdm.training.keyed import KeyedTraining
     from imdm.training.loop import fit
 
     data = Dataset.open(job.args.data)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from imdm.errors import UserError
-from imdm.params import Dictionary, DictionaryCell, Rectify, load_params
+from imdm.params import Dictionary, DictionaryCell, KeyedWords, Rectify, load_params
 from imdm.synthetic.dictionary import cell_rows, data_rows
 from imdm.synthetic.measure import coverage, factorization_errors, kl_bias, validity, word_probabilities
 from imdm.synthetic.words import BINARY, draw_words
@@ -99,11 +99,13 @@ def test_noise_in_the_mask_writes_words_that_one_mask_cannot():
     how = dict(steps=300, batch_size=64, lr=3e-3, levels="all")
     random, driven = Rectify(pairs=64, noise_dim=64, **how), Rectify(pairs=1000, noise_dim=8, **how)
     cell = DictionaryCell(words=2, length=3)
-    rows = cell_rows(Dictionary(random=random, driven=driven, cells=[cell], **sizes), cell, 0)
+    keyed = KeyedWords(steps=300, batch_size=64, teacher_steps=4)
+    rows = cell_rows(Dictionary(random=random, driven=driven, keyed=keyed, cells=[cell], **sizes), cell, 0)
     valid = {row["model"]: row["value"] for row in rows if row["metric"] == "validity_pct"}
     error = {row["model"]: row["value"] for row in rows if row["metric"] == "error_kl_nats"}
     floor = next(row["value"] for row in rows if row["metric"] == "total_correlation_nats")
     assert error["mdm"] >= floor - 1e-6 and error["teacher"] >= floor - 1e-6  # Theorem 4.1
+    assert valid["keyed"] > 60 and "keyed" not in error
     assert valid["mdm"] < 40 and valid["imdm"] > 60 and valid["imdm-driven"] > 60
     assert error["imdm"] < floor / 2 and error["imdm-driven"] < floor / 2
 
@@ -128,4 +130,4 @@ def test_the_stage_gives_the_same_with_any_number_of_workers(tmp_path):
     texts = [(tmp_path / name / "dictionary.csv").read_text() for name in ("1", "2")]
     assert texts[0] == texts[1]
     frame = pd.read_csv(tmp_path / "1/dictionary.csv", keep_default_na=False)
-    assert set(frame["model"]) == {"data", "teacher", "mdm", "imdm", "imdm-driven"} and set(frame["varied"]) == {"", "pairs"}
+    assert set(frame["model"]) == {"data", "teacher", "mdm", "imdm", "imdm-driven", "keyed"} and set(frame["varied"]) == {"", "pairs"}

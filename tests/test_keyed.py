@@ -12,12 +12,11 @@ from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.nelbo import Noised
 from imdm.diffusion.noise import carried_uniforms, noise
 from imdm.diffusion.states import initial_masks, key_of, keyed_masks, mask_where
-from imdm.distill.keyed import keyed_loss, keyed_rows
+from imdm.distill.keyed import keyed_loss, keyed_rows, keyed_student
 from imdm.distill.sdtt import divergence
 from imdm.models.config import NetworkConfig
 from imdm.models.dit import Network
 from imdm.sampling.sampler import sample
-from imdm.training.keyed import keyed_student
 
 V, L, MASK = 7, 6, 6
 

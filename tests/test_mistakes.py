@@ -92,7 +92,9 @@ def test_recipes(name, trained):
     assert parse_recipe(name).parent == (trained[-2] if len(trained) > 1 else "teacher")
 
 
-@pytest.mark.parametrize("name", ["sdtt0", "sdtt", "redi2", "redi-sdtt1", "di4c", "sdtt1-redi-di4c1", "keyed2", "redi-keyed", "teacher", ""])
+@pytest.mark.parametrize(
+    "name", ["sdtt0", "sdtt", "redi2", "redi-sdtt1", "di4c", "sdtt1-redi-di4c1", "keyed2", "redi-keyed", "teacher", ""]
+)
 def test_what_is_no_recipe(name):
     assert parse_recipe(name) is None
 

@@ -12,6 +12,8 @@ is no list of pairs that could be learnt by heart.
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor
 
@@ -19,10 +21,18 @@ from imdm.diffusion.nelbo import Noised
 from imdm.diffusion.noise import carried_uniforms
 from imdm.diffusion.states import key_of
 from imdm.distill.sdtt import divergence
+from imdm.models.config import NetworkConfig
 from imdm.models.dit import Network
 from imdm.models.head_loss import head_loss
 from imdm.sampling.categorical import draw_tokens
 from imdm.sampling.sampler import unmasking_steps
+
+
+def keyed_student(teacher: Network) -> Network:
+    """A copy of the teacher that is sampled from its noise."""
+    student = copy.deepcopy(teacher).requires_grad_(True)
+    student.config = NetworkConfig(**teacher.config.model_dump() | {"draws": "from_noise"})
+    return student
 
 
 @torch.no_grad()

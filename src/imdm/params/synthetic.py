@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from imdm.params.blocks import Block, NonNegative, Positive, PositiveFloat
 
-DictionaryModel = Literal["mdm", "imdm", "imdm-driven", "imdm-driven-any-order"]
+DictionaryModel = Literal["mdm", "imdm", "imdm-driven", "imdm-driven-any-order", "keyed"]
 _RANDOM = {"pairs": 400, "steps": 600, "batch_size": 64, "lr": 1e-3, "noise_dim": 128, "levels": "all"}
 _DRIVEN = {"pairs": 5000, "steps": 600, "batch_size": 128, "lr": 3e-3, "noise_dim": 8, "levels": "all"}
 
@@ -36,6 +36,15 @@ class Rectify(Block):
     )
 
 
+class KeyedWords(Block):
+    """How a keyed student of the dictionary task is distilled; as `keyed`, with half of a batch all masked."""
+
+    steps: Positive = Field(800, description="optimizer steps")
+    batch_size: Positive = Field(128, description="words a step")
+    lr: PositiveFloat = Field(3e-3, description="peak learning rate, cosine to 0")
+    teacher_steps: Annotated[int, Field(ge=2)] = Field(8, description="steps of the teacher that the student learns in one")
+
+
 class Synthetic(SmallNetwork):
     seeds: list[NonNegative] = Field(min_length=1, description="one model of each kind a seed")
     random: Rectify = Field(description="rectification on randomly paired noise: few pairs, since they can only be memorised")
@@ -51,8 +60,8 @@ class DictionaryCell(Block):
     words: Annotated[int, Field(ge=2, description="K, number of words")]
     length: Annotated[int, Field(ge=2, le=10, description="L, letters of a word")]
     models: list[DictionaryModel] = Field(
-        ["mdm", "imdm", "imdm-driven"],
-        description="students: mdm and imdm on random pairs, imdm-driven on noise-driven ones (left to right, or in any order)",
+        ["mdm", "imdm", "imdm-driven", "keyed"],
+        description="students: mdm and imdm on random pairs, imdm-driven on noise-driven ones (left to right, or in any order), keyed",
     )
     pairs: Positive | None = Field(None, description="replaces random.pairs")
     noise_dim: Positive | None = Field(None, description="replaces random.noise_dim")
@@ -81,6 +90,7 @@ class Dictionary(SmallNetwork):
     teacher_steps: Positive = Field(400, description="optimizer steps of the teacher")
     random: Rectify = Field(Rectify(**_RANDOM), description="rectification on randomly paired noise")
     driven: Rectify = Field(Rectify(**_DRIVEN), description="rectification on noise-driven couplings")
+    keyed: KeyedWords = Field(KeyedWords(), description="keyed distillation")
     cells: list[DictionaryCell] = Field([DictionaryCell(words=2, length=2)], min_length=1, description="the grid and its ablations")
     steps: list[Positive] = Field([1, 4], min_length=1, description="sampling steps")
     samples: Positive = Field(2000, description="samples at each step count")

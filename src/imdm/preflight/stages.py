@@ -184,7 +184,11 @@ class StageCosts:
     def _dictionary(self, job: Job) -> Cost:
         """Teacher and students of every cell and seed; a noise-driven student counts the sampling of its many couplings too."""
         settings = self.params.dictionary
-        lengths = {"mdm": settings.random.steps, "imdm": settings.random.steps}
+        lengths = {
+            "mdm": settings.random.steps,
+            "imdm": settings.random.steps,
+            "keyed": settings.keyed.steps * settings.keyed.teacher_steps,
+        }
         steps = sum(
             settings.teacher_steps + sum(lengths.get(name, 2 * settings.driven.steps) for name in cell.models) for cell in settings.cells
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from imdm.errors import UserError
 from imdm.report.names import METRICS, name_of
 from imdm.report.rows import Row, find, select
-from imdm.report.style import GREY, INK, colour, grid, legend, log_steps, save
+from imdm.report.style import COLOURS, GREY, INK, colour, grid, legend, log_steps, save
 from imdm.report.views import Cell, View, value_cell
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ TABLE = "dictionary"
 _VARIED = {"pairs": "random pairs", "noise_dim": "noise dimension", "hidden_size": "width", "length": "letters a word"}
 _LINES = {"teacher": (GREY, "--", ""), "mdm": ("mdlm", "-", "o"), "imdm": ("imdm", "-", "s")}
 _LINES |= {"imdm-driven": ("imdm-driven", "-", "^"), "imdm-driven-any-order": ("imdm-driven-any-order", ":", "v")}
+_LINES |= {"keyed": ("keyed", "-", "D")}
 _KEY = ["words", "length", "varied", "hidden_size", "pairs", "noise_dim", "model", "steps", "metric"]
 
 
@@ -91,10 +92,10 @@ def dictionary_reading(rows: list[Row]) -> list[str]:
     for steps in dict.fromkeys(steps for _, _, steps in valid):
         parts = []
         for setting in main:
-            models = ("mdm", "imdm", "imdm-driven")
+            models = ("mdm", "imdm", "imdm-driven", "keyed")
             shares = [f"{valid[setting, model, steps]:.0f}" for model in models if (setting, model, steps) in valid]
             parts.append(f"{setting}: {' / '.join(shares)}")
-        found.append(f"Valid in {_steps(steps)}, percent, MDM / IMDM / IMDM on noise-driven pairs: {'; '.join(parts)}.")
+        found.append(f"Valid in {_steps(steps)}, percent, MDM / IMDM / IMDM on noise-driven pairs / keyed: {'; '.join(parts)}.")
     spans = {}
     for key, words in _VARIED.items():
         levels = _levels(valid, main, words) if key != "length" else _lengths(valid, main)
@@ -178,7 +179,7 @@ def draw_dictionary(path: Path, stem: Path) -> None:
 
 
 def _panel(axes, found: DataFrame, key: str) -> None:
-    others = [name for name in _LINES if name.startswith("imdm-")]
+    others = [tint for tint, _, _ in _LINES.values() if tint != GREY and tint not in COLOURS]
     for model, (tint, line, marker) in _LINES.items():
         curve = found[found["model"] == model].sort_values(key).drop_duplicates(key)
         if len(curve):

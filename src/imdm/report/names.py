@@ -17,6 +17,7 @@ NAMES = {
     "imdm-signs": "IMDM, Rademacher noise",
     "imdm-driven": "IMDM, noise-driven couplings",
     "imdm-driven-any-order": "IMDM, noise-driven in any order",
+    "keyed": "Keyed distillation",
     "random": "Random sequence",
     "teacher": "Teacher, not distilled",
     "test text": "Real text",
@@ -90,7 +91,8 @@ def recipe_label(recipe: str) -> str:
     if parts is None or recipe in plain:
         return plain.get(recipe, recipe)
     words = [f"{name} ({n} round{'s' if n > 1 else ''})" for name, n in (("SDTT", parts.rounds), ("Di4C", parts.di4c)) if n]
-    return " + ".join(words + ["ReDi"] * parts.redi + ["keyed distillation"] * parts.keyed)
+    label = " + ".join(words + ["ReDi"] * parts.redi + ["keyed distillation"] * parts.keyed)
+    return label[0].upper() + label[1:]
 
 
 def setting_of(model: str) -> str:

@@ -9,6 +9,7 @@ from imdm.factorization.exact import SubsetEntropies
 from imdm.models.dit import Network
 from imdm.params import Dictionary, DictionaryCell
 from imdm.sampling.sampler import sample
+from imdm.synthetic.keyed import keyed
 from imdm.synthetic.measure import Triple, coverage, factorization_errors, kl_bias, output_probabilities, validity, word_probabilities
 from imdm.synthetic.task import rectification, student, teacher
 from imdm.synthetic.words import Words, draw_words
@@ -29,6 +30,10 @@ def cell_rows(settings: Dictionary, cell: DictionaryCell, seed: int) -> list[dic
     rows = [about | none | {"model": "data"} | row for row in data_rows(words, settings.steps)]
     rows += [about | none | {"model": "teacher"} | row for row in network_rows(source, words, settings, seed)]
     for name in cell.models:
+        if name == "keyed":
+            found = network_rows(keyed(settings, words, settings.keyed, source, seed), words, settings, seed)
+            rows += [about | none | {"model": name} | row for row in found]
+            continue
         how = rectification(settings, name)
         found = network_rows(student(settings, words, name, how, source, seed), words, settings, seed)
         rows += [about | {"model": name, "pairs": how.pairs, "noise_dim": how.noise_dim} | row for row in found]
@@ -46,12 +51,19 @@ def data_rows(words: Words, steps: list[int]) -> list[dict]:
 
 
 def network_rows(network: Network, words: Words, settings: Dictionary, seed: int) -> list[dict]:
-    """Validity and coverage of samples at each step count, and both errors of one step."""
+    """Validity and coverage of samples at each step count, and both errors of one step, but of a keyed student: given its
+    noise, a word has no density."""
     found: dict[tuple[int, str], Triple] = {}
     for n in settings.steps:
         x = sample(network, row_seeds(root_seed(seed, "samples"), 0, settings.samples), n).tokens
         found |= {(n, "validity_pct"): validity(x, words), (n, "coverage_pct"): coverage(x, words)}
+    if network.config.draws == "independent":
+        found |= error_metrics(network, words, settings, seed)
+    return [{"steps": n, "metric": name, "value": v, "low": low, "high": high} for (n, name), (v, low, high) in found.items()]
+
+
+def error_metrics(network: Network, words: Words, settings: Dictionary, seed: int) -> dict[tuple[int, str], Triple]:
+    """Both errors of one step, and how much too high the second is."""
     valid = word_probabilities(output_probabilities(network, words, settings.noise_draws, seed), words)
     bias = kl_bias(valid)
-    found |= {(1, name): triple for name, triple in factorization_errors(valid).items()} | {(1, "kl_bias_nats"): (bias, bias, bias)}
-    return [{"steps": n, "metric": name, "value": v, "low": low, "high": high} for (n, name), (v, low, high) in found.items()]
+    return {(1, name): triple for name, triple in factorization_errors(valid).items()} | {(1, "kl_bias_nats"): (bias, bias, bias)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from functools import partial
 
 import numpy as np
@@ -14,19 +13,11 @@ from imdm.diffusion.nelbo import Noised
 from imdm.diffusion.schedule import stratified_times
 from imdm.diffusion.states import keyed_masks, mask_where
 from imdm.distill.keyed import keyed_loss
-from imdm.models.config import NetworkConfig
 from imdm.models.dit import Network
 from imdm.models.shape import Shape, training_step
 from imdm.params import Keyed
 from imdm.runtime import send
 from imdm.training.distillation import DistillTraining
-
-
-def keyed_student(teacher: Network) -> Network:
-    """A copy of the teacher that is sampled from its noise."""
-    student = copy.deepcopy(teacher).requires_grad_(True)
-    student.config = NetworkConfig(**teacher.config.model_dump() | {"draws": "from_noise"})
-    return student
 
 
 class KeyedTraining(DistillTraining):
