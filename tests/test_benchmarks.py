@@ -172,7 +172,7 @@ def test_both_sides_begin_with_the_same_weights_and_masks():
 def test_imports_of_a_stage_are_its_own_and_those_of_run(tmp_path):
     script = tmp_path / "stage.py"
     script.write_text("import sys\nfrom a import b  # noqa\n\ndef run(job):\n    import c\n    from d import e, f\n    print(c)\n")
-    assert stage_imports(script) == "import sys\nfrom a import b\nimport c\nfrom d import e, f"
+    assert stage_imports(script) == "import sys; sys.path.append('stages')\nimport sys\nfrom a import b\nimport c\nfrom d import e, f"
 
 
 def test_ratios_are_of_rounds():

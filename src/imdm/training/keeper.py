@@ -133,7 +133,7 @@ class Keeper:
         rate = (step - self.first) * self.tokens_per_step / (time.monotonic() - self.started)
         sustained = self.flops / (time.monotonic() - self.started) / self.devices.world
         self.metrics = {"loss": loss, "tokens_per_second": round(rate), "train_seconds": round(self._seconds(), 1)}
-        self.metrics |= {"gflops_per_second": round(sustained / 1e9, 1)}
+        self.metrics |= {"gflops_per_second": float(f"{sustained / 1e9:.4g}")}
         if self.peak:
             self.metrics["mfu"] = round(sustained / self.peak, 4)
         if self.devices.rank:
