@@ -47,6 +47,7 @@ def test_three_lines_of_the_parameters_change(project):
 
 def test_tables_are_of_the_text(project):
     dataset = json.loads((project / "data/files-carry-16/dataset.json").read_text())
+    assert dataset["packing"] == "carry"  # as the folder's name has it
     assert dataset["statistics"]["source"] == "8 files of texts/*.txt"
     rows = pd.read_csv(project / "results/mine/tables/tables.csv")
     assert {"teacher", "imdm/sdtt1-redi"} <= set(rows["model"])
