@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -72,6 +73,7 @@ def test_the_model_writes(project):
 
 def test_the_model_is_exported_with_its_scores(project):
     card = (project / "results/mine/exported/README.md").read_text()
+    assert re.search(r"\| seeds \| .*train 0", card) and "| training data | files: " in card
     assert "license: mit" in card and "| gen_ppl |" in card and (project / "results/mine/exported/modeling_imdm.py").is_file()
 
 
