@@ -70,5 +70,18 @@ def test_colours_are_seen_in_light_and_dark(code):
 
 
 def test_legend_takes_as_many_columns_as_fit():
-    assert style._letters(["a", "b", "c" * 20], 3) == 40
-    assert style._letters(["a", "b", "c" * 20], 2) == 33
+    """Measured, for names as they are in the figures: as wide as the figure allows, and no wider."""
+    from matplotlib import pyplot
+
+    names = ["Judge", "MDLM", "IMDM", "imdm-gaussian", "imdm-d64", "IMDM, Rademacher noise, keyed distillation", "multimask", "Teacher"]
+    for width, rows in ((2.6, 8), (7.8, 2), (10.4, 2), (26, 1)):
+        with style.styled():
+            figure, axes = pyplot.subplots(figsize=(width, 3))
+            for name in names:
+                axes.plot([0, 1], label=name)
+            style.legend(figure, [axes])
+            figure.canvas.draw()
+            box = figure.legends[0].get_window_extent()
+            pyplot.close(figure)
+        assert width < 5 or (box.x0 >= 0 and box.x1 <= figure.bbox.width), width
+        assert -(-len(names) // figure.legends[0]._ncols) == rows

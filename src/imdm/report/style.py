@@ -77,19 +77,19 @@ def legend(figure: Figure, panels: Iterable[Axes]) -> None:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
     order = sorted(handles, key=lambda label: label in ("Teacher", "Real text"))
-    columns = next((n for n in range(len(order), 1, -1) if _letters(order, n) <= figure.get_figwidth() * 13), 1)  # as many as fit
+    columns = next((n for n in range(len(order), 1, -1) if _letters(order, n) <= figure.get_figwidth() * 14), 1)  # as many as fit
     figure.legend([handles[label] for label in order], order, loc="outside lower center", ncols=columns, fontsize=8, handlelength=2.4)
 
 
 def _letters(labels: list[str], columns: int) -> int:
-    """The width of a legend in letters, filled as matplotlib does it: column by column, the first ones one longer."""
+    """The width of a legend in letters, line and gaps of a column as 9; filled as matplotlib does it: the first columns one longer."""
     short, longer = divmod(len(labels), columns)
     parts, rest = [], list(labels)
     for place in range(columns):
         size = short + (place < longer)
         parts.append(rest[:size])
         rest = rest[size:]
-    return sum(6 + max(map(len, part)) for part in parts)
+    return sum(9 + max(map(len, part)) for part in parts)
 
 
 def log_steps(axes: Axes, steps: list[int]) -> None:
