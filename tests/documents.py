@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from checkout import ROOT
 
-PAGES = ("README.md", "data/README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
+PAGES = ("README.md", "data/README.md", "results/README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
 COMMANDS = ("sh", "bash")
 OUTPUT = ("text", "mermaid", "diff", "yaml", "json", "python")  # a fence without a word shows a command (`$ `) and its output
 

@@ -120,6 +120,21 @@ def test_no_sideways_scrolling_on_a_phone(visit):
     assert page.evaluate("parseFloat(getComputedStyle(document.body).fontSize)") >= 15
 
 
+def test_a_wide_table_keeps_the_names_of_its_rows(visit):
+    page = visit(width=390)
+    place = "document.querySelector('#table04 tbody td').getBoundingClientRect().left"
+    before = page.evaluate(place)
+    moved = page.evaluate("(box => { box.scrollLeft = 300; return box.scrollLeft; })(document.querySelector('#table04 .scroll'))")
+    assert moved == 300 and page.evaluate(place) == before
+
+
+def test_words_stand_left_and_numbers_right(visit):
+    page = visit()
+    align = "[...document.querySelectorAll('#audit tbody tr:first-child td')].map(cell => getComputedStyle(cell).textAlign)"
+    assert page.evaluate(align)[:4] == ["left", "left", "right", "right"]
+    assert page.locator("#ratios tr.group").count() == 2  # between recipes, not between a recipe and its lines below
+
+
 def test_dark_mode_differs(visit):
     styles = "['body', '#figure02 text', '#table04 td'].map(name => getComputedStyle(document.querySelector(name)))"
     look = f"{styles}.map(style => [style.backgroundColor, style.color, style.fill])"

@@ -18,6 +18,8 @@ from imdm.params import Params
 
 RULES = [ROOT / "Snakefile", *sorted((ROOT / "workflow/rules").glob("*.smk"))]
 CACHED = {"tokenize_pack", "judge", "reference", "teacher", "couple", "synthetic"}  # Snakemake: no benchmark beside a cache
+CPU = {"tokenize_pack", "adopt", "synthetic", "dictionary", "merge_couplings", "merge_samples"}  # rules that want no GPU
+TRAININGS = {"teacher", "judge", "scratch", "finetune", "sdtt", "di4c", "keyed", "redi", "redi_student"}
 TARGETS = {"all", "paper", "register"}  # no work of their own
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 _RULE = re.compile(r"(?m)^( *)(?:use rule (\w+) as (\w+) with|rule (\w+)):\n((?:(?:\1 +\S.*)?\n)+)")
@@ -70,6 +72,15 @@ def test_what_the_report_shows_has_caption_category_and_labels():
     listed = {f"{name}.rst" for name in re.findall(r'(?m)^    "(\w+)": \{"file":', texts)}  # TABLES and FIGURES
     assert captions == named | listed
     assert all(len((ROOT / "workflow/report" / name).read_text()) > 40 for name in captions)
+
+
+def test_the_cluster_profile_gives_every_rule_what_it_needs():
+    profile = yaml.safe_load((ROOT / "workflow/profiles/slurm/config.yaml").read_text())
+    local = set(re.findall(r"\w+", (ROOT / "Snakefile").read_text().partition("localrules:")[2].partition("\n\n")[0])) | TARGETS
+    wanted = profile["set-resources"]
+    assert {name for name, asked in wanted.items() if "gres" in asked} == rules().keys() - local - CPU
+    assert {name for name, asked in wanted.items() if "slurm_extra" in asked} == TRAININGS  # those that save before their time is up
+    assert profile["set-threads"].keys() == TRAININGS | {"tokenize_pack"}
 
 
 def test_snakefmt_is_clean():

@@ -51,6 +51,21 @@ def test_named_tests_sources_and_stages_exist(page):
         assert (ROOT / f"stages/{stage}.py").is_file(), f"{page}: {stage}"
 
 
+def test_the_places_of_the_method_exist():
+    named = re.findall(r"`(\w+/(?:\w+\.py)?)(?:: ([\w, ]+))?`", documents.text_of("docs/method.md"))
+    assert len(named) > 25
+    for path, names in named:
+        place = ROOT / "src/imdm" / path
+        assert place.exists(), path
+        for name in filter(None, names.split(", ")):
+            assert re.search(rf"(?m)^ *(def|class) {name}\b", place.read_text()), f"{path}: {name}"
+
+
+def test_every_part_of_the_decisions_is_in_its_contents():
+    text = documents.text_of("docs/decisions.md")
+    assert sorted(re.findall(r"(?m)^## (.*)$", text)) == sorted(re.findall(r"\[([^]]+)\]\(#", text.partition("\n## ")[0]))
+
+
 def rows(page: str) -> list[list[str]]:
     """The rows of a page's tables, without their heads."""
     lines = [line for line in documents.text_of(page).splitlines() if line.startswith("|")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -47,6 +48,7 @@ def test_three_lines_of_the_parameters_change(project):
 
 def test_tables_are_of_the_text(project):
     dataset = json.loads((project / "data/files-carry-16/dataset.json").read_text())
+    assert dataset["packing"] == "carry"  # as the folder's name has it
     assert dataset["statistics"]["source"] == "8 files of texts/*.txt"
     rows = pd.read_csv(project / "results/mine/tables/tables.csv")
     assert {"teacher", "imdm/sdtt1-redi"} <= set(rows["model"])
@@ -71,6 +73,7 @@ def test_the_model_writes(project):
 
 def test_the_model_is_exported_with_its_scores(project):
     card = (project / "results/mine/exported/README.md").read_text()
+    assert re.search(r"\| seeds \| .*train 0", card) and "| training data | files: " in card
     assert "license: mit" in card and "| gen_ppl |" in card and (project / "results/mine/exported/modeling_imdm.py").is_file()
 
 

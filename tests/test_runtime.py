@@ -7,13 +7,27 @@ import pytest
 import torch
 
 from imdm.params import Di4c, Pretrain, Runtime
-from imdm.runtime import prepare
+from imdm.runtime import prepare, setup
 from imdm.training.di4c import Di4cTraining, mixture_student
 from imdm.training.pretrain import Pretraining
 from networks import small_network
 
 BLOCKS = np.random.default_rng(0).integers(0, 3, (30, 5)).astype(np.uint16)
 SETTINGS = Pretrain(steps=4, batch_size=16, warm_start=1)
+
+
+def test_the_determinism_switch_refuses_what_is_not():
+    """The float32 rest of a GPU's work is then exact too: no TF32."""
+    values = torch.zeros(3)
+    try:
+        setup(Runtime(device="cpu", deterministic=True))
+        assert torch.get_float32_matmul_precision() == "highest"
+        with pytest.raises(RuntimeError, match="does not have a deterministic implementation"):
+            values.put_(torch.tensor([0, 0]), torch.tensor([1.0, 2.0]))
+    finally:
+        setup(Runtime(device="cpu"))
+    values.put_(torch.tensor([0]), torch.tensor([1.0]))
+    assert torch.get_float32_matmul_precision() == "high" and values.tolist() == [1, 0, 0]
 
 
 def step(training, number: int, **runtime) -> tuple[float, dict[str, torch.Tensor]]:

@@ -175,6 +175,7 @@ def test_what_a_training_writes(undisturbed):
     assert set(meta["outputs"]) == {"model.safetensors", "validation.json", "train_log.csv"}
     assert meta["parameters"]["pretrain"]["steps"] == 60 and meta["parameters"]["seeds.train"] == 0
     assert meta["seconds"] > 0 and meta["peak_memory_mib"]["host"] > 0 and meta["libraries"]["torch"]
+    assert meta["metrics"]["precision"] == "float32" and meta["metrics"]["tokens_per_second"] > 0
     teacher = json.loads((undisturbed / "validation.json").read_text())
     assert 1 < teacher["low"] < teacher["valid_perplexity"] < teacher["high"]
     rows = list(csv.DictReader((undisturbed / "train_log.csv").open()))

@@ -183,8 +183,8 @@ def draw_factorization(rows: list[Row], stem: Path) -> None:
         place.set_title(found[0].setting)
         place.set_xlabel("sampling steps")
         log_steps(place, sorted({row.steps for row in select(ours, metric=metric)}))
-        place.set_ylim(bottom=0)
         grid(place)
+    axes[0][0].set_ylim(bottom=0)  # of all panels, and after all curves: a limit ends the search for the others
     axes[0][0].set_ylabel("factorization error (nats a token)")
     legend(figure, axes[0])
     save(figure, stem)

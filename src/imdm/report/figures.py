@@ -13,7 +13,7 @@ from imdm.report.names import BASELINE, NAMES, recipe_label
 from imdm.report.paper import paper_steps, paper_value
 from imdm.report.rows import Row, find, select
 from imdm.report.seeds import first_seed
-from imdm.report.style import COLOURS, GREY, INK, MARKERS, colour, curve, grid, legend, log_steps, log_values, save, styled
+from imdm.report.style import COLOURS, GREY, INK, MARKERS, colour, curve, grid, legend, log_steps, log_values, reference, save, styled
 from imdm.report.tables import paper_name
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ CAPTIONS = {
     "(LM1B, 170M parameters, GPT-2 Large), whose levels are not comparable with this run's.",
     "frontier": "Gen-PPL against entropy of the same samples, both with 95% intervals, a panel a step count: each line is one model "
     "over sampling temperatures, the lowest at its lower left end. Below and to the right is better; models compare fairly at one entropy "
-    "alone. Dashed: the teacher's entropy as it is sampled at these steps; dotted: that of real text, whose Gen-PPL is the cross.",
+    "alone. Dashed: the teacher's entropy as it is sampled at these steps; dotted: real text's entropy, and its Gen-PPL where it is near.",
     "figure03": "Figure 3. Quality over sampling steps of the teacher (MDLM), the baselines and IMDM, unconditional and conditional. "
     "Above: this run, with 95% intervals (MAUVE: one standard deviation over k-means seeds to either side); below: the paper's values "
     "(OpenWebText, 170M parameters, GPT-2 Large).",
@@ -77,8 +77,6 @@ def figure02(rows: list[Row], stem: Path) -> None:
     )
     for column, (recipe, variants) in enumerate(recipes.items()):
         top, bottom = grid_axes[:, column]
-        if real:
-            top.axhline(real.value, color=GREY, linewidth=0.8, linestyle=":", label="Real text")
         curve(top, teacher, GREY, linestyle="--", marker="", label="Teacher")
         for variant in variants:
             name = NAMES.get(variant, variant)
@@ -93,6 +91,7 @@ def figure02(rows: list[Row], stem: Path) -> None:
             bottom.text(0.5, 0.5, "not in the paper", transform=bottom.transAxes, ha="center", va="center", color=GREY)
         top.set_title(select(ours, model=f"{variants[0]}/{recipe}")[0].setting)
         bottom.set_xlabel("sampling steps")
+    reference(grid_axes[0], real, "Real text", (0.03, 0.03))
     _finish(grid_axes, sorted(set(steps) | set(paper_steps(4))))
     legend(figure, grid_axes[0])
     save(figure, stem)
@@ -156,9 +155,7 @@ def _targets(axes: Axes, rows: list[Row], steps: int) -> None:
         row = at(rows, target, model, at_steps, "entropy")
         if row:
             axes.axvline(row.value, color=INK, linewidth=0.7, linestyle=dashes)
-    real = [find(rows, table=table, model="test text", metric=metric) for table, metric in (("5", "entropy"), ("4", "gen_ppl"))]
-    if all(real):
-        axes.plot(real[0].value, real[1].value, color=INK, marker="x", markersize=6, linestyle="", label="Real text")
+    reference([axes], find(rows, table="4", model="test text", metric="gen_ppl"), "Real text", (0.03, 0.93))
 
 
 def draw_all(rows: list[Row], dictionary: Path, logs: dict[str, Path], folder: Path) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 INK, GRID, GREY = "#222222", "#dddddd", "#767676"  # the report's dark mode replaces these and COLOURS by its own
 COLOURS = {"mdlm": "#0072b2", "imdm": "#d55e00"}  # after Okabe and Ito, as are the others
-OTHERS = ("#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#882255", "#999933", "#332288")
+OTHERS = ("#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#b03a6e", "#8c8c2e", "#7b68c8", "#a0724a")  # seen on white and on black
 MARKERS = {"mdlm": "o", "imdm": "s"}
 
 _SETTINGS = {
@@ -77,8 +77,19 @@ def legend(figure: Figure, panels: Iterable[Axes]) -> None:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
     order = sorted(handles, key=lambda label: label in ("Teacher", "Real text"))
-    columns = max(1, int(figure.get_figwidth() * 13 / (max(map(len, order), default=1) + 6)))  # as many as fit
+    columns = next((n for n in range(len(order), 1, -1) if _letters(order, n) <= figure.get_figwidth() * 14), 1)  # as many as fit
     figure.legend([handles[label] for label in order], order, loc="outside lower center", ncols=columns, fontsize=8, handlelength=2.4)
+
+
+def _letters(labels: list[str], columns: int) -> int:
+    """The width of a legend in letters, line and gaps of a column as 9; filled as matplotlib does it: the first columns one longer."""
+    short, longer = divmod(len(labels), columns)
+    parts, rest = [], list(labels)
+    for place in range(columns):
+        size = short + (place < longer)
+        parts.append(rest[:size])
+        rest = rest[size:]
+    return sum(9 + max(map(len, part)) for part in parts)
 
 
 def log_steps(axes: Axes, steps: list[int]) -> None:
@@ -103,6 +114,22 @@ def log_values(axes: Axes, which: str = "y") -> None:
     axis.set_major_locator(LogLocator(base=10, subs=subs))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
+
+
+def reference(panels: Iterable[Axes], row: Row | None, name: str, words: tuple[float, float]) -> None:
+    """A dotted line across log panels that are drawn already, or words where it lies so far below that it would press them together.
+
+    Args:
+        words: where no curve runs, as shares of a panel's width and height.
+    """
+    for axes in panels if row else ():
+        axes.set_yscale("log")
+        low, high = axes.get_ylim()
+        if row.value * 2 > low:
+            axes.axhline(row.value, color=GREY, linewidth=0.8, linestyle=":", label=name)
+            axes.set_ylim(min(low, row.value / 1.1), high)
+        else:
+            axes.text(*words, f"\u2193 {name}: {row.value:.4g}", transform=axes.transAxes, color=GREY, fontsize=7)
 
 
 def curve(axes: Axes, rows: list[Row], tint: str, **style: object) -> None:

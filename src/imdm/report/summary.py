@@ -60,11 +60,11 @@ def ratios(rows: list[Row]) -> View:
             body.append([Cell(label), *cells])
         cells = [seeds_cell(rows, "4", RATIO, versus(variant, recipe), n) for n in steps]
         if any(cell.sort for cell in cells):
-            body.append([Cell(f"{seeds} training seeds"), *cells])
+            body.append([Cell(f"{seeds} training seeds", None, "below"), *cells])
         equal = [at(rows, "teacher", versus(variant, recipe), n, RATIO) for n in steps]
         if any(equal):
             cells = [Cell(f"{row.value:.2f}", row.value, MARKS[decided(row)]) if row and row.value else Cell(NONE) for row in equal]
-            body.append([Cell("at equal entropy"), *cells])
+            body.append([Cell("at equal entropy", None, "below"), *cells])
         if any(row and row.paper for row in line):
             theirs = [Cell(f"{row.paper:.2f}", row.paper, "paper") if row and row.paper else Cell(NONE, None, "paper") for row in line]
             body.append([Cell("paper", None, "paper"), *theirs])

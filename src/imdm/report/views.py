@@ -46,6 +46,12 @@ class View:
         """Whether several rows have the same name."""
         return len({row[0].text for row in self.rows}) < len(self.rows)
 
+    @property
+    def words(self) -> list[int]:
+        """The columns that hold words, which stand at the left, and no numbers."""
+        columns = ([row[place] for row in self.rows if row[place].text != NONE] for place in range(len(self.columns)))
+        return [place for place, cells in enumerate(columns) if cells and all(cell.sort is None for cell in cells)]
+
 
 def number(value: float, metric: str) -> str:
     """A value with as many digits as its metric deserves."""
