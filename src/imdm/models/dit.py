@@ -30,14 +30,18 @@ def at_least_float32(x: Tensor) -> Tensor:
 
 
 class LayerNorm(nn.Module):
-    """Layer norm in float32 with a weight and no bias."""
+    """Layer norm in float32 with a weight and no bias, modulated."""
 
     def __init__(self, width: int):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.layer_norm(at_least_float32(x), self.weight.shape) * self.weight
+    def forward(self, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        """norm(x) * weight * (1 + scale) + shift of [B, L, d]; scale and shift [1 or B, 1, d]."""
+        x, weight = at_least_float32(x), self.weight * (1 + scale)
+        if len(weight) == 1:  # one pass over x, which is also all that a backward pass needs
+            return F.layer_norm(x, self.weight.shape, weight.flatten().to(x.dtype), shift.flatten().to(x.dtype))
+        return F.layer_norm(x, self.weight.shape) * weight + shift
 
 
 class TimeEmbedding(nn.Module):
@@ -62,7 +66,7 @@ def latent_features(latent: Tensor) -> Tensor:
 
 
 class Rotary(nn.Module):
-    """cos and sin of the rotary embedding, [L, head_dim / 2] each."""
+    """What `rotate` multiplies a head and its swapped halves by, [L, head_dim] each: (cos, cos) and (-sin, sin)."""
 
     def __init__(self, head_dim: int):
         super().__init__()
@@ -70,14 +74,18 @@ class Rotary(nn.Module):
 
     def forward(self, length: int) -> tuple[Tensor, Tensor]:
         angles = torch.arange(length, device=self.inv_freq.device)[:, None] * self.inv_freq
-        return angles.cos(), angles.sin()
+        cos, sin = angles.cos(), angles.sin()
+        return torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate [..., L, head_dim] by position; the halves of the head pair up (GPT-NeoX layout)."""
-    first, second = x.chunk(2, dim=-1)
-    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+    """Rotate [B, L, 2, heads, head_dim] by position; the halves of the head pair up (GPT-NeoX layout).
+
+    Args:
+        cos, sin: of `Rotary`.
+    """
+    cos, sin = (table[:, None, None].to(x.dtype) for table in (cos, sin))
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
 
 
 def rows_to_power_of_two(x: Tensor) -> Tensor:
@@ -109,13 +117,14 @@ class Block(nn.Module):
     def forward(self, x: Tensor, condition: Tensor, cos: Tensor, sin: Tensor, causal: bool) -> Tensor:
         """[B, L, d] to [B, L, d]; condition [1 or B, cond_dim]."""
         shift1, scale1, gate1, shift2, scale2, gate2 = modulation(self.adaLN_modulation, condition, 6)
-        attended = self.attend(self.norm1(x) * (1 + scale1) + shift1, cos, sin, causal)
-        x = x + gate1 * F.dropout(self.attn_out(attended), self.dropout, self.training)
-        return x + gate2 * F.dropout(self.mlp(self.norm2(x) * (1 + scale2) + shift2), self.dropout, self.training)
+        attended = self.attend(self.norm1(x, scale1, shift1), cos, sin, causal)
+        x = torch.addcmul(x, gate1, F.dropout(self.attn_out(attended), self.dropout, self.training))
+        return torch.addcmul(x, gate2, F.dropout(self.mlp(self.norm2(x, scale2, shift2)), self.dropout, self.training))
 
     def attend(self, h: Tensor, cos: Tensor, sin: Tensor, causal: bool) -> Tensor:
-        q, k, v = self.attn_qkv(h).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        qkv = self.attn_qkv(h).unflatten(-1, (3, self.heads, -1))
+        q, k = rotate(qkv[:, :, :2], cos, sin).transpose(1, 3).unbind(2)
+        v = qkv[:, :, 2].transpose(1, 2)
         if self.softcap is None:
             out = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
         else:
@@ -140,7 +149,7 @@ class FinalLayer(nn.Module):
     def modulated(self, h: Tensor, condition: Tensor) -> Tensor:
         """What the projection takes, [B, L, d]."""
         shift, scale = modulation(self.adaLN_modulation, condition, 2)
-        return self.norm_final(h) * (1 + scale) + shift
+        return self.norm_final(h, scale, shift)
 
     def forward(self, h: Tensor, condition: Tensor) -> Tensor:
         return self.linear(self.modulated(h, condition))
