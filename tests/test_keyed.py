@@ -12,7 +12,7 @@ from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.nelbo import Noised
 from imdm.diffusion.noise import carried_uniforms, noise
 from imdm.diffusion.states import initial_masks, key_of, keyed_masks, mask_where
-from imdm.distill.keyed import keyed_loss, keyed_rows, keyed_student, trajectory_steps
+from imdm.distill.keyed import keyed_loss, keyed_rows, keyed_student
 from imdm.distill.sdtt import divergence
 from imdm.models.config import NetworkConfig
 from imdm.models.dit import Network
@@ -88,29 +88,6 @@ def test_targets_are_the_distributions_that_the_sampler_draws_from(t, steps):
     _, u = carried_uniforms(key_of(batch.z.flatten()[batch.masked], V))
     cumulative = torch.softmax(teacher.subs(rows).double(), -1).cumsum(-1)
     assert torch.equal((cumulative < u[:, None]).sum(-1), wanted.flatten()[batch.masked])
-
-
-@given(steps=st.integers(2, 6), levels=st.integers(1, 4))
-def test_each_further_level_divides_the_first_step_of_all(steps, levels):
-    u = (torch.arange(4 * steps**levels, dtype=torch.float64) + 0.5) / (4 * steps**levels)
-    at = trajectory_steps(u, steps, levels)
-    assert (at.diff() >= 0).all() and at[-1] == levels * (steps - 1)
-    parts = torch.bincount(at) / len(at)
-    assert parts[: steps].tolist() == pytest.approx([steps**-levels] * steps)  # the finest
-    if levels > 1:
-        coarser = trajectory_steps(u, steps, levels - 1)
-        assert torch.equal(at.clamp(min=steps - 1) - (steps - 1), coarser)  # which is the first step of the level before
-
-
-@pytest.mark.parametrize("levels", [1, 2, 3])
-def test_a_position_of_the_first_part_has_the_target_of_a_finer_trajectory(levels):
-    """Of 2^levels equal steps the first is also the first of a trajectory with that many levels of two."""
-    teacher, batch = signs(), noised(40, 1.0)
-    order, _ = carried_uniforms(key_of(batch.z.flatten()[batch.masked], V))
-    finest = order < 2 * 2.0**-levels
-    fine, found = keyed_rows(teacher, batch, 2**levels), keyed_rows(teacher, batch, 2, levels)
-    assert finest.any() and torch.equal(found[finest], fine[finest])
-    assert levels == 1 or not torch.equal(found, fine)
 
 
 def test_the_loss_is_the_mean_divergence_and_its_gradient_autograds():

@@ -35,30 +35,14 @@ def keyed_student(teacher: Network) -> Network:
     return student
 
 
-def trajectory_steps(u: Tensor, steps: int, levels: int) -> Tensor:
-    """The step in which each position is unmasked, int64 (...), of levels (steps - 1) + 1 steps.
-
-    They are finer near the start: what a sampler of several steps draws next is then made in several steps of the teacher too.
-
-    Args:
-        u: which part of the way from t to 0 lies before the position's order, in [0, 1).
-        steps: equal parts of the way.
-        levels: 1, or how many times the way is divided: each further time the first part of all.
-    """
-    at = unmasking_steps(u, steps)
-    if levels == 1:
-        return at
-    return torch.where(at > 0, at + (levels - 1) * (steps - 1), trajectory_steps(u * steps, steps, levels - 1))
-
-
 @torch.no_grad()
-def keyed_rows(teacher: Network, batch: Noised, steps: int, levels: int = 1) -> Tensor:
+def keyed_rows(teacher: Network, batch: Noised, steps: int) -> Tensor:
     """The teacher's body output at each masked position in the step that unmasks it, of a trajectory read from the keys.
 
     Args:
         teacher: in eval mode.
         batch: z_t of `keyed_masks`.
-        steps, levels: of `trajectory_steps`.
+        steps: N, in equal parts from t to 0.
 
     Returns:
         [n, d] in the order of `batch.masked`.
@@ -66,27 +50,26 @@ def keyed_rows(teacher: Network, batch: Noised, steps: int, levels: int = 1) -> 
     z, length = batch.z.clone(), batch.z.shape[1]
     states = z.view(-1)
     order, u = carried_uniforms(key_of(states[batch.masked], teacher.config.vocab_size))
-    at = trajectory_steps(1 - (1 - order) / batch.t[batch.masked // length], steps, levels)
-    last = levels * (steps - 1)
+    at = unmasking_steps(1 - (1 - order) / batch.t[batch.masked // length], steps)
     found: Tensor | None = None
-    for step in range(last + 1):
+    for step in range(steps):
         now, left = (at == step).nonzero().squeeze(1), batch.masked[at >= step]
         rows = teacher.rows(z, batch.masked[now], masked=left)
         found = rows.new_empty(len(batch.masked), rows.shape[1]) if found is None else found
         found[now] = rows
-        if step < last:
+        if step < steps - 1:
             states[batch.masked[now]] = draw_tokens(teacher, rows, u[now])
     return found
 
 
-def keyed_loss(student: Network, teacher: Network, batch: Noised, steps: int, kind: str, levels: int = 1) -> Tensor:
-    """Mean over masked positions of the divergence between the student's one step and the teacher's trajectory, in nats.
+def keyed_loss(student: Network, teacher: Network, batch: Noised, steps: int, kind: str) -> Tensor:
+    """Mean over masked positions of the divergence between the student's one step and the teacher's N, in nats.
 
     Args:
-        steps, levels: as in `keyed_rows`.
+        steps: as in `keyed_rows`.
         kind: of `divergence`.
     """
-    of_teacher = keyed_rows(teacher, batch, steps, levels)
+    of_teacher = keyed_rows(teacher, batch, steps)
 
     def term(logits: Tensor, part: slice) -> tuple[Tensor, Tensor]:
         target = torch.log_softmax(teacher.subs(of_teacher[part]), dim=-1)

@@ -76,15 +76,9 @@ class Keyed(Optimizer):
 
     steps: Positive = Field(10_000, description="optimizer steps")
     batch_size: Positive = Field(128, description="sequences a step, over all devices")
-    teacher_steps: Annotated[int, Field(ge=2)] = Field(4, description="steps of the teacher that the student learns in one")
-    levels: Positive = Field(2, description="1: these steps are equal; each further level divides the first of all into as many again")
+    teacher_steps: Annotated[int, Field(ge=2)] = Field(8, description="steps of the teacher that the student learns in one")
     from_start: Fraction = Field(0.5, description="share of sequences that are all masked; the others' times are uniform")
     divergence: Literal["reverse_kl", "forward_kl"] = Field("reverse_kl", description="KL(student || target), or the other way")
-
-    @property
-    def teacher_passes(self) -> int:
-        """Steps of the teacher's trajectory with all levels."""
-        return self.levels * (self.teacher_steps - 1) + 1
 
 
 class Di4c(Optimizer):

@@ -42,8 +42,7 @@ class KeyedTraining(DistillTraining):
         # More than half of the positions are masked, as from_start says.
         masked = 0.5 + self.settings.from_start / 2
         shape = Shape(self.network.config)
-        return training_step(shape, self.settings.batch_size, teacher_passes=self.settings.teacher_passes, masked=masked)
+        return training_step(shape, self.settings.batch_size, teacher_passes=self.settings.teacher_steps, masked=masked)
 
     def loss(self, step: int) -> Tensor:
-        settings = self.settings
-        return keyed_loss(self.network, self.teacher, self.batch(step), settings.teacher_steps, settings.divergence, settings.levels)
+        return keyed_loss(self.network, self.teacher, self.batch(step), self.settings.teacher_steps, self.settings.divergence)
