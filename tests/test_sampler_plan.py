@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.states import is_masked
 from imdm.sampling.plan import make_plan
 from imdm.sampling.sampler import sample
 from networks import small_network
+from waits import Waits
 
 
 def some_steps(rows: int, length: int, steps: int, seed: int = 0) -> torch.Tensor:
@@ -74,35 +74,6 @@ def test_the_network_is_told_where_its_masks_are(mask):
     for given in (visible, None):
         sample(network, row_seeds(1, 0, 40), 4, visible=given)
     assert seen > 4
-
-
-class Waits(TorchDispatchMode):
-    """Counts operations whose result's value or size the host must know."""
-
-    NAMES = (
-        "_local_scalar_dense",
-        "nonzero",
-        "masked_select",
-        "unique",
-        "_unique2",
-        "unique_dim",
-        "bincount",
-        "repeat_interleave",
-        "equal",
-    )
-
-    def __init__(self):
-        super().__init__()
-        self.found: list[str] = []
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        name = function.overloadpacket.__name__
-        by_mask = name.startswith("index") and any(
-            isinstance(part, torch.Tensor) and part.dtype == torch.bool for part in (args[1] if isinstance(args[1], list | tuple) else [])
-        )
-        if name in self.NAMES or by_mask:
-            self.found.append(name)
-        return function(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("changes", [{}, {"mask": "finite"}, {"mask": "single"}, {"mask": "single", "latent_hidden": 8}])

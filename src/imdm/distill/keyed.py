@@ -13,6 +13,7 @@ is no list of pairs that could be learnt by heart.
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ from imdm.distill.sdtt import divergence
 from imdm.models.config import NetworkConfig
 from imdm.models.dit import Network
 from imdm.models.head_loss import head_loss
+from imdm.runtime import send
 from imdm.sampling.categorical import draw_tokens
 from imdm.sampling.sampler import unmasking_steps
 
@@ -41,35 +43,37 @@ def keyed_rows(teacher: Network, batch: Noised, steps: int) -> Tensor:
 
     Args:
         teacher: in eval mode.
-        batch: z_t of `keyed_masks`.
+        batch: z_t of `keyed_masks`, on the CPU, where the number of positions of each step is needed.
         steps: N, in equal parts from t to 0.
 
     Returns:
         [n, d] in the order of `batch.masked`.
     """
-    z, length = batch.z.clone(), batch.z.shape[1]
-    states = z.view(-1)
-    order, u = carried_uniforms(key_of(states[batch.masked], teacher.config.vocab_size))
-    at = unmasking_steps(1 - (1 - order) / batch.t[batch.masked // length], steps)
-    found: Tensor | None = None
-    for step in range(steps):
-        now, left = (at == step).nonzero().squeeze(1), batch.masked[at >= step]
-        rows = teacher.rows(z, batch.masked[now], masked=left)
-        found = rows.new_empty(len(batch.masked), rows.shape[1]) if found is None else found
-        found[now] = rows
+    order, u = carried_uniforms(key_of(batch.z.flatten()[batch.masked], teacher.config.vocab_size))
+    at = unmasking_steps(1 - (1 - order) / batch.t[batch.masked // batch.z.shape[1]], steps)
+    by_step, sizes = at.argsort(stable=True), torch.bincount(at, minlength=steps).tolist()
+
+    to_teacher = partial(send, device=teacher.vocab_embed.embedding.device)
+    z, position, u, place = (to_teacher(x) for x in (batch.z.clone(), batch.masked[by_step], u[by_step], by_step.argsort()))
+    states, found, first = z.view(-1), [], 0
+    for step, size in enumerate(sizes):
+        now = slice(first, first + size)
+        found.append(teacher.rows(z, position[now], masked=position[first:]))
         if step < steps - 1:
-            states[batch.masked[now]] = draw_tokens(teacher, rows, u[now])
-    return found
+            states[position[now]] = draw_tokens(teacher, found[-1], u[now])
+        first += size
+    return torch.cat(found)[place]
 
 
 def keyed_loss(student: Network, teacher: Network, batch: Noised, steps: int, kind: str) -> Tensor:
     """Mean over masked positions of the divergence between the student's one step and the teacher's N, in nats.
 
     Args:
-        steps: as in `keyed_rows`.
+        batch, steps: as in `keyed_rows`.
         kind: of `divergence`.
     """
     of_teacher = keyed_rows(teacher, batch, steps)
+    batch = batch.map(partial(send, device=of_teacher.device))
 
     def term(logits: Tensor, part: slice) -> tuple[Tensor, Tensor]:
         target = torch.log_softmax(teacher.subs(of_teacher[part]), dim=-1)

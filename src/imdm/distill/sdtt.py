@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,7 @@ from imdm.diffusion.counter import Stream, bits, uniform
 from imdm.diffusion.nelbo import Noised
 from imdm.models.dit import Network
 from imdm.models.head_loss import head_loss
+from imdm.runtime import send
 from imdm.sampling.categorical import draw_tokens
 
 
@@ -36,8 +39,8 @@ def sdtt_rows(teacher: Network, batch: Noised, seeds: Tensor, dt: float, time_gr
 
     Args:
         teacher: in eval mode.
-        batch: z_t.
-        seeds: int64 [B], of the teacher's draws.
+        batch: z_t, on the CPU, where the number of positions that the first step unmasks is needed.
+        seeds: int64 [B] on the CPU, of the teacher's draws.
         dt: the teacher's step.
 
     Returns:
@@ -48,11 +51,15 @@ def sdtt_rows(teacher: Network, batch: Noised, seeds: Tensor, dt: float, time_gr
     chance = unmask_first(batch.t, dt, time_grid)[sequence]
     first = uniform(bits(seeds[sequence], Stream.SUBSTEP, 0, column)) < chance
 
-    rows = teacher.rows(batch.z, batch.masked, masked=batch.masked)
     u = uniform(bits(seeds[sequence], Stream.SUBSTEP, 1, column))
-    z = batch.z.clone()
-    z.view(-1)[batch.masked[first]] = draw_tokens(teacher, rows[first], u[first])
-    return torch.where(first[:, None], rows, teacher.rows(z, batch.masked, masked=batch.masked[~first]))
+    now = first.nonzero().squeeze(1)
+
+    to_teacher = partial(send, device=teacher.vocab_embed.embedding.device)
+    opened, left, now, u, first = (to_teacher(value) for value in (batch.masked[first], batch.masked[~first], now, u[first], first))
+    z, masked = to_teacher(batch.z), to_teacher(batch.masked)
+    rows = teacher.rows(z, masked, masked=masked)
+    z = z.flatten().index_copy(0, opened, draw_tokens(teacher, rows[now], u)).view_as(z)
+    return torch.where(first[:, None], rows, teacher.rows(z, masked, masked=left))
 
 
 def divergence(student: Tensor, target: Tensor, kind: str, scale: float) -> tuple[Tensor, Tensor]:
@@ -79,10 +86,11 @@ def sdtt_loss(student: Network, teacher: Network, batch: Noised, seeds: Tensor, 
     """Mean over masked positions of the divergence between the student's one step and the teacher's two, in nats.
 
     Args:
-        seeds, dt, time_grid: as in `sdtt_rows`.
+        batch, seeds, dt, time_grid: as in `sdtt_rows`.
         kind: of `divergence`.
     """
     of_teacher = sdtt_rows(teacher, batch, seeds, dt, time_grid)
+    batch = batch.map(partial(send, device=of_teacher.device))
 
     def term(logits: Tensor, part: slice) -> tuple[Tensor, Tensor]:
         target = torch.log_softmax(teacher.subs(of_teacher[part]), dim=-1)

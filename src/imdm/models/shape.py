@@ -84,7 +84,7 @@ class Shape:
     def saved_bytes(self, logit_bytes: float) -> float:
         """What one sequence of a training pass keeps on the GPU, with the body in bfloat16 and half of it masked.
 
-        A token keeps 66.4 d bytes a block (measured with torch.autograd.graph.saved_tensors_hooks), and with a soft
+        A token keeps 48.4 d bytes a block (measured with torch.autograd.graph.saved_tensors_hooks), and with a soft
         cap the attention's matrix too, 4 bytes a head and pair.
 
         Args:
@@ -92,7 +92,7 @@ class Shape:
         """
         config = self.config
         scores = 4 * config.heads * config.seq_len if config.softcap else 0
-        body = config.blocks * (66.4 * config.hidden_size + scores)
+        body = config.blocks * (48.4 * config.hidden_size + scores)
         return config.seq_len * (body + 0.5 * config.vocab_size * logit_bytes)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,7 +14,6 @@ from imdm.distill.keyed import keyed_loss
 from imdm.models.dit import Network
 from imdm.models.shape import Shape, training_step
 from imdm.params import Keyed
-from imdm.runtime import send
 from imdm.training.distillation import DistillTraining
 
 
@@ -27,7 +24,7 @@ class KeyedTraining(DistillTraining):
         super().__init__(student, teacher, settings, "keyed", seed, blocks)
 
     def batch(self, step: int) -> Noised:
-        """This device's part of a step's blocks; the first `from_start` of the global batch are all masked."""
+        """This device's part of a step's blocks, on the CPU; the first `from_start` of the global batch are all masked."""
         x, first = self.rows(step)
         count = self.settings.batch_size
         whole = round(self.settings.from_start * count)
@@ -36,7 +33,7 @@ class KeyedTraining(DistillTraining):
         seeds = row_seeds(self.draws, step * count + first, len(x))
         masked = keyed_masks(seeds, t, x.shape[1])
         z = mask_where(x, masked, seeds, self.network.config.vocab_size)
-        return Noised(z, x, masked.flatten().nonzero().squeeze(1), t).map(partial(send, device=self.device))
+        return Noised(z, x, masked.flatten().nonzero().squeeze(1), t)
 
     def flops(self, step: int) -> float:
         # More than half of the positions are masked, as from_start says.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 from torch import Tensor
 
@@ -13,7 +11,6 @@ from imdm.distill.sdtt import sdtt_loss, teacher_step
 from imdm.models.dit import Network
 from imdm.models.shape import Shape, training_step
 from imdm.params import Sdtt
-from imdm.runtime import send
 from imdm.training.distillation import DistillTraining
 
 
@@ -30,6 +27,6 @@ class SdttTraining(DistillTraining):
     def loss(self, step: int) -> Tensor:
         x, first = self.rows(step)
         count = self.settings.batch_size
-        batch = forward_process(x, self.draws, step, first, count, self.network.config.vocab_size).map(partial(send, device=self.device))
-        seeds = row_seeds(self.draws, step * count + first, len(x), self.device)
+        batch = forward_process(x, self.draws, step, first, count, self.network.config.vocab_size)
+        seeds = row_seeds(self.draws, step * count + first, len(x))
         return sdtt_loss(self.network, self.teacher, batch, seeds, self.dt, self.settings.time_grid, self.settings.divergence)
