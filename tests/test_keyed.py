@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,11 +13,14 @@ from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.nelbo import Noised
 from imdm.diffusion.noise import carried_uniforms, noise
 from imdm.diffusion.states import initial_masks, key_of, keyed_masks, mask_where
-from imdm.distill.keyed import keyed_loss, keyed_rows, keyed_student
+from imdm.distill.keyed import consistency_loss, keyed_loss, keyed_rows, keyed_student
 from imdm.distill.sdtt import divergence
 from imdm.models.config import NetworkConfig
 from imdm.models.dit import Network
+from imdm.params import Keyed, Runtime
+from imdm.sampling.categorical import draw_tokens
 from imdm.sampling.sampler import sample
+from imdm.training.keyed import KeyedTraining
 
 V, L, MASK = 7, 6, 6
 
@@ -109,6 +113,59 @@ def test_the_loss_is_the_mean_divergence_and_its_gradient_autograds():
     for name, parameter in student.named_parameters():
         if name in wanted:
             torch.testing.assert_close(parameter.grad, wanted[name], atol=1e-10, rtol=1e-8)
+
+
+@pytest.mark.parametrize("t", [1.0, 0.7, 0.2])
+def test_consistency_takes_the_teachers_next_step_and_behind_it_the_students_own(t):
+    teacher, average, batch = signs().double(), signs().double(), noised(30, t)
+    student = keyed_student(teacher).double()
+    generator = torch.Generator().manual_seed(2)
+    for parameter in (*student.parameters(), *average.parameters()):
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    order, u = carried_uniforms(key_of(batch.z.flatten()[batch.masked], V))
+    now = order < 1 - t + 0.25
+    of_teacher = torch.log_softmax(teacher(batch.z, batch.masked).detach(), -1)
+    behind = batch.z.clone()
+    behind.view(-1)[batch.masked[now]] = (of_teacher.exp().cumsum(-1) < u[:, None]).sum(-1)[now]
+    target = torch.where(now[:, None], of_teacher, torch.log_softmax(average(behind, batch.masked).detach(), -1))
+    q = torch.log_softmax(student(batch.z, batch.masked), -1)
+    plain = (target.exp() * (target - q)).sum(-1).mean()
+    plain.backward()
+    wanted = {name: parameter.grad.clone() for name, parameter in student.named_parameters() if parameter.grad is not None}
+    student.zero_grad()
+    loss = consistency_loss(student, teacher, average, batch, 0.25, "forward_kl")
+    loss.backward()
+    assert loss.item() == pytest.approx(plain.item(), abs=1e-10) and (now.all() == (t < 0.25))
+    for name, parameter in student.named_parameters():
+        if name in wanted:
+            torch.testing.assert_close(parameter.grad, wanted[name], atol=1e-10, rtol=1e-8)
+
+
+def test_a_student_that_has_learnt_the_trajectory_is_consistent():
+    """The teacher's own rows stand for it: one step on, the rest of the trajectory is the rest of its targets."""
+    teacher, batch, steps = signs(), noised(40, 1.0), 4
+    whole = keyed_rows(teacher, batch, steps)
+    order, u = carried_uniforms(key_of(batch.z.flatten()[batch.masked], V))
+    now = order < 1 / steps
+    behind = batch.z.clone()
+    behind.view(-1)[batch.masked[now]] = draw_tokens(teacher, whole[now], u[now])
+    rest = Noised(behind, batch.x, batch.masked[~now], torch.full((40,), 1 - 1 / steps, dtype=torch.float64))
+    assert torch.equal(keyed_rows(teacher, rest, steps - 1), whole[~now])
+
+
+def test_the_average_network_is_the_moving_average_itself():
+    teacher = signs()
+    settings = Keyed(steps=3, batch_size=4, ema=0.5, target="consistency", teacher_steps=2)
+    training = KeyedTraining(keyed_student(teacher), teacher, settings, 0, np.zeros((8, L), dtype=np.uint16))
+    training.place(Runtime(device="cpu", compile=False), torch.device("cpu"))
+    before = [parameter.clone() for parameter in training.frozen[1].parameters()]
+    for parameter in training.network.parameters():
+        parameter.data += 1.0
+    training.ema.update(training.network)
+    decay = 2 / 11  # of the first update
+    for parameter, old in zip(training.frozen[1].parameters(), before, strict=True):
+        torch.testing.assert_close(parameter, old + 1 - decay)
+    assert training.loss(0).isfinite() and not any(parameter.requires_grad for parameter in training.frozen[1].parameters())
 
 
 def test_one_teacher_step_leaves_nothing_to_learn():

@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.nelbo import Noised, forward_process
 from imdm.diffusion.states import initial_masks, is_masked
-from imdm.distill.keyed import keyed_loss
+from imdm.distill.keyed import consistency_loss, keyed_loss
 from imdm.distill.sdtt import sdtt_loss
 from imdm.gpus import find_gpu
 from imdm.models import head_loss
@@ -107,7 +107,8 @@ def test_operations_of_an_sdtt_step():
     assert cost.flops == pytest.approx(counted(step), rel=0.05)
 
 
-def test_operations_of_a_keyed_step():
+@pytest.mark.parametrize("target", ["trajectory", "consistency"])
+def test_operations_of_a_keyed_step(target):
     """All masked, four teacher steps."""
     torch.manual_seed(0)
     config = NetworkConfig(**SIZES | {"noise_dist": "rademacher"})
@@ -117,9 +118,13 @@ def test_operations_of_a_keyed_step():
     def step() -> None:
         z = initial_masks(seeds, 24, 50)
         batch = Noised(z, z, torch.arange(z.numel()), torch.ones(size, dtype=torch.float64))
-        keyed_loss(student, teacher, batch, 4, "reverse_kl").backward()
+        if target == "trajectory":
+            keyed_loss(student, teacher, batch, 4, "reverse_kl").backward()
+        else:
+            consistency_loss(student, teacher, teacher, batch, 1 / 4, "reverse_kl").backward()
 
-    cost = training(Shape(config), Keyed(steps=1, batch_size=size), None, 4, masked=1)
+    settings = Keyed(steps=1, batch_size=size, target=target, teacher_steps=4)
+    cost = training(Shape(config), settings, None, settings.passes, masked=1)
     # Too high by the mask embeddings of what the teacher has unmasked, too low by the logits of its draws.
     assert cost.flops == pytest.approx(counted(step), rel=0.15)
 

@@ -8,6 +8,9 @@ The target is the distribution before the position's own draw. It depends on the
 sampler draws from it with the position's own uniform: what the student can't tell yet stays in the draw, in the teacher's
 proportions, and with no use of the noise at all the student is its teacher. Keys are fresh in every step of training, so there
 is no list of pairs that could be learnt by heart.
+
+Targets come from the teacher's whole trajectory (`keyed_loss`), or from one step of it and the student itself behind that
+(`consistency_loss`), which costs less and is what the stage does unless told otherwise.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from torch import Tensor
 from imdm.diffusion.nelbo import Noised
 from imdm.diffusion.noise import carried_uniforms
 from imdm.diffusion.states import key_of
-from imdm.distill.sdtt import divergence
+from imdm.distill.sdtt import towards
 from imdm.models.config import NetworkConfig
 from imdm.models.dit import Network
 from imdm.models.head_loss import head_loss
@@ -74,9 +77,34 @@ def keyed_loss(student: Network, teacher: Network, batch: Noised, steps: int, ki
     """
     of_teacher = keyed_rows(teacher, batch, steps)
     batch = batch.map(partial(send, device=of_teacher.device))
+    rows = student.rows(batch.z, batch.masked, masked=batch.masked)
+    return head_loss(student, rows, towards(teacher, of_teacher, kind, 1 / max(1, len(batch.masked))))
 
-    def term(logits: Tensor, part: slice) -> tuple[Tensor, Tensor]:
-        target = torch.log_softmax(teacher.subs(of_teacher[part]), dim=-1)
-        return divergence(logits, target, kind, 1 / max(1, len(batch.masked)))
 
-    return head_loss(student, student.rows(batch.z, batch.masked, masked=batch.masked), term)
+def consistency_loss(student: Network, teacher: Network, average: Network, batch: Noised, step: float, kind: str) -> Tensor:
+    """As `keyed_loss`, with one step of the teacher, and behind it the student itself.
+
+    Positions that the teacher's step unmasks have its distribution as target. All others have what the student's moving
+    average makes of the state behind that step, which is the same map one step on: what is learnt near the end of the way
+    spreads to its start, as in consistency training. A step of training costs two passes however many steps the teacher has.
+
+    Args:
+        average: in eval mode.
+        batch: z_t of `keyed_masks`, on the CPU.
+        step: of the teacher, as a part of the whole way.
+        kind: of `divergence`.
+    """
+    order, u = carried_uniforms(key_of(batch.z.flatten()[batch.masked], teacher.config.vocab_size))
+    first = order < 1 - batch.t[batch.masked // batch.z.shape[1]] + step
+    places = [part.nonzero().squeeze(1) for part in (first, ~first)]
+    on_device = partial(send, device=teacher.vocab_embed.embedding.device)
+    z, u, opened, left = map(on_device, (batch.z, u[places[0]], *(batch.masked[part] for part in places)))
+    position, scale = torch.cat([opened, left]), 1 / max(1, len(batch.masked))
+
+    with torch.no_grad():
+        of_teacher = teacher.rows(z, opened, masked=position)
+        behind = z.flatten().index_copy(0, opened, draw_tokens(teacher, of_teacher, u)).view_as(z)
+        of_average = average.rows(behind, left, masked=left)
+    rows = student.rows(z, position, masked=position)
+    near = head_loss(student, rows[: len(opened)], towards(teacher, of_teacher, kind, scale))
+    return near + head_loss(student, rows[len(opened) :], towards(average, of_average, kind, scale))

@@ -10,7 +10,7 @@ from torch import Tensor
 from imdm.diffusion.counter import Stream, bits, uniform
 from imdm.diffusion.nelbo import Noised
 from imdm.models.dit import Network
-from imdm.models.head_loss import head_loss
+from imdm.models.head_loss import Term, head_loss
 from imdm.runtime import send
 from imdm.sampling.categorical import draw_tokens
 
@@ -82,6 +82,20 @@ def divergence(student: Tensor, target: Tensor, kind: str, scale: float) -> tupl
     return kl.sum() * scale, p.mul_(gap.sub_(kl)).mul_(scale)
 
 
+def towards(network: Network, rows: Tensor, kind: str, scale: float) -> Term:
+    """The divergence from another network's distributions at the same positions, times `scale`.
+
+    Args:
+        rows: that network's body output [n, d].
+        kind: of `divergence`.
+    """
+
+    def term(logits: Tensor, part: slice) -> tuple[Tensor, Tensor]:
+        return divergence(logits, torch.log_softmax(network.subs(rows[part]), dim=-1), kind, scale)
+
+    return term
+
+
 def sdtt_loss(student: Network, teacher: Network, batch: Noised, seeds: Tensor, dt: float, time_grid: str, kind: str) -> Tensor:
     """Mean over masked positions of the divergence between the student's one step and the teacher's two, in nats.
 
@@ -91,9 +105,5 @@ def sdtt_loss(student: Network, teacher: Network, batch: Noised, seeds: Tensor, 
     """
     of_teacher = sdtt_rows(teacher, batch, seeds, dt, time_grid)
     batch = batch.map(partial(send, device=of_teacher.device))
-
-    def term(logits: Tensor, part: slice) -> tuple[Tensor, Tensor]:
-        target = torch.log_softmax(teacher.subs(of_teacher[part]), dim=-1)
-        return divergence(logits, target, kind, 1 / max(1, len(batch.masked)))
-
-    return head_loss(student, student.rows(batch.z, batch.masked, masked=batch.masked), term)
+    rows = student.rows(batch.z, batch.masked, masked=batch.masked)
+    return head_loss(student, rows, towards(teacher, of_teacher, kind, 1 / max(1, len(batch.masked))))

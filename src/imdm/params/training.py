@@ -76,9 +76,18 @@ class Keyed(Optimizer):
 
     steps: Positive = Field(10_000, description="optimizer steps")
     batch_size: Positive = Field(128, description="sequences a step, over all devices")
+    target: Literal["consistency", "trajectory"] = Field(
+        "consistency",
+        description="consistency: one step of the teacher, behind it the student's moving average; trajectory: all steps by the teacher",
+    )
     teacher_steps: Annotated[int, Field(ge=2)] = Field(8, description="steps of the teacher that the student learns in one")
     from_start: Fraction = Field(0.5, description="share of sequences that are all masked; the others' times are uniform")
     divergence: Literal["reverse_kl", "forward_kl"] = Field("reverse_kl", description="KL(student || target), or the other way")
+
+    @property
+    def passes(self) -> int:
+        """Forward passes for the targets of a step, each over all rows."""
+        return 2 if self.target == "consistency" else self.teacher_steps
 
 
 class Di4c(Optimizer):

@@ -65,7 +65,7 @@ class StageCosts:
             "keyed": lambda job: self._train(
                 self.shape(job),
                 params.keyed,
-                teacher_passes=params.keyed.teacher_steps,
+                teacher_passes=params.keyed.passes,
                 logit=KL_LOGIT,
                 masked=(1 + params.keyed.from_start) / 2,
             ),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,10 +12,11 @@ from imdm.diffusion.counter import Stream, bits, row_seeds, uniform
 from imdm.diffusion.nelbo import Noised
 from imdm.diffusion.schedule import stratified_times
 from imdm.diffusion.states import keyed_masks, mask_where
-from imdm.distill.keyed import keyed_loss
+from imdm.distill.keyed import consistency_loss, keyed_loss
 from imdm.models.dit import Network
 from imdm.models.shape import Shape, training_step
-from imdm.params import Keyed
+from imdm.params import Keyed, Runtime
+from imdm.runtime import prepare
 from imdm.training.distillation import DistillTraining
 
 
@@ -22,6 +25,14 @@ class KeyedTraining(DistillTraining):
 
     def __init__(self, student: Network, teacher: Network, settings: Keyed, seed: int, blocks: np.ndarray):
         super().__init__(student, teacher, settings, "keyed", seed, blocks)
+        if settings.target == "consistency":
+            self.frozen.append(copy.deepcopy(student).eval().requires_grad_(False))
+
+    def place(self, runtime: Runtime, device: torch.device) -> None:
+        super().place(runtime, device)
+        for average in self.frozen[1:]:
+            for parameter, shadow in zip(prepare(average, runtime, device).parameters(), self.ema.shadow, strict=True):
+                parameter.data = shadow  # one memory: the network follows the moving average without a copy
 
     def batch(self, step: int) -> Noised:
         """This device's part of a step's blocks, on the CPU; the first `from_start` of the global batch are all masked."""
@@ -39,7 +50,10 @@ class KeyedTraining(DistillTraining):
         # More than half of the positions are masked, as from_start says.
         masked = 0.5 + self.settings.from_start / 2
         shape = Shape(self.network.config)
-        return training_step(shape, self.settings.batch_size, teacher_passes=self.settings.teacher_steps, masked=masked)
+        return training_step(shape, self.settings.batch_size, teacher_passes=self.settings.passes, masked=masked)
 
     def loss(self, step: int) -> Tensor:
-        return keyed_loss(self.network, self.teacher, self.batch(step), self.settings.teacher_steps, self.settings.divergence)
+        batch, steps, kind = self.batch(step), self.settings.teacher_steps, self.settings.divergence
+        if self.settings.target == "trajectory":
+            return keyed_loss(self.network, self.teacher, batch, steps, kind)
+        return consistency_loss(self.network, *self.frozen, batch, 1 / steps, kind)
