@@ -143,5 +143,5 @@ class Chain(SmallNetwork):
     def _peaked(self) -> Chain:
         low, high = 0.2 * math.log(self.states), 0.95 * math.log(self.states)
         if not low <= self.entropy_rate <= high:
-            raise ValueError(f"entropy_rate is {self.entropy_rate}; of {self.states} states it must be between {low:.2f} and {high:.2f} nats")
+            raise ValueError(f"entropy_rate is {self.entropy_rate}; of {self.states} states it must be {low:.2f} to {high:.2f} nats")
         return self
