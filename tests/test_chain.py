@@ -13,7 +13,7 @@ from scipy.stats import chisquare
 from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.states import initial_masks, mask_where
 from imdm.errors import UserError
-from imdm.params import Chain, KeyedWords, Rectify, load_params
+from imdm.params import Chain, KeyedWords, load_params
 from imdm.report.chain import chain_reading, chain_rows, chain_view
 from imdm.sampling.sampler import sample
 from imdm.synthetic.best_mdm import BestMdm
@@ -119,27 +119,15 @@ def test_bigram_kl_counts_wrong_and_missing_transitions():
     assert all(np.isfinite(triple).all() for triple in worst.values())
 
 
-def test_students_that_see_the_noise_come_nearer_in_one_step_than_any_mdm():
-    how = dict(steps=300, batch_size=64, lr=3e-3, levels="all")
-    settings = Chain(
-        states=3,
-        length=3,
-        entropy_rate=0.4,
-        hidden_size=32,
-        blocks=1,
-        teacher_steps=400,
-        models=["mdm", "imdm-driven-any-order", "keyed"],
-        random=Rectify(pairs=64, noise_dim=16, **how),
-        driven=Rectify(pairs=4000, noise_dim=8, **how),
-        keyed=KeyedWords(steps=300, batch_size=64, teacher_steps=3),
-        steps=[1, 3],
-        samples=1000,
-    )
-    found = {(row["model"], row["steps"]): row["value"] for row in seed_rows(settings, 0) if row["metric"] == "bigram_kl_nats"}
-    assert found["data", None] < 0.01
+def test_a_student_that_sees_the_noise_comes_nearer_in_one_step_than_any_mdm():
+    sizes = dict(states=3, length=3, entropy_rate=0.4, hidden_size=32, blocks=1, teacher_steps=200, steps=[1, 3], samples=500)
+    keyed = KeyedWords(steps=250, batch_size=64, teacher_steps=3)
+    rows = seed_rows(Chain(models=["keyed"], keyed=keyed, **sizes), 0)
+    found = {(row["model"], row["steps"]): row["value"] for row in rows if row["metric"] == "bigram_kl_nats"}
+    assert found["data", None] < 0.02
     assert found["best-mdm", 3] < found["best-mdm", 1] / 2
-    assert found["mdm", 1] > 0.8 * found["best-mdm", 1]
-    assert max(found["keyed", 1], found["imdm-driven-any-order", 1]) < 0.7 * found["best-mdm", 1]
+    assert found["teacher", 1] > 0.8 * found["best-mdm", 1]
+    assert found["keyed", 1] < 0.7 * found["best-mdm", 1]
 
 
 def test_an_entropy_rate_out_of_reach_is_one_sentence():

@@ -114,7 +114,7 @@ class Dictionary(SmallNetwork):
         return self.model_copy(update={"random": random} | cell.model_dump(include={"hidden_size"}, exclude_none=True))
 
 
-_STUDENT = {"steps": 1000, "batch_size": 128}  # as long for each
+_STUDENT = {"steps": 300, "batch_size": 128, "lr": 3e-3}  # as much for each
 
 
 class Chain(SmallNetwork):
@@ -127,14 +127,14 @@ class Chain(SmallNetwork):
     hidden_size: Positive = Field(64, description="width")
     blocks: Positive = Field(2, description="transformer blocks")
     learned_positions: bool = Field(True, description="as network.learned_positions")
-    teacher_steps: Positive = Field(1000, description="optimizer steps of the teacher")
+    teacher_steps: Positive = Field(800, description="optimizer steps of the teacher")
     models: list[Student] = Field(
         ["mdm", "imdm", "imdm-driven-any-order", "keyed"],
         description="students: mdm and imdm on random pairs, imdm-driven on noise-driven ones (left to right, or in any order), keyed",
     )
-    random: Rectify = Field(Rectify(**_RANDOM | _STUDENT | {"pairs": 4000}), description="rectification on randomly paired noise")
-    driven: Rectify = Field(Rectify(**_DRIVEN | _STUDENT | {"pairs": 20000}), description="rectification on noise-driven couplings")
-    keyed: KeyedWords = Field(KeyedWords(**_STUDENT, teacher_steps=12), description="keyed distillation")
+    random: Rectify = Field(Rectify(**_RANDOM | _STUDENT), description="rectification on randomly paired noise")
+    driven: Rectify = Field(Rectify(**_DRIVEN | _STUDENT | {"pairs": 10000}), description="rectification on noise-driven couplings")
+    keyed: KeyedWords = Field(KeyedWords(**_STUDENT, teacher_steps=4), description="keyed distillation")
     steps: list[Positive] = Field([1, 2, 4, 12], min_length=1, description="sampling steps")
     samples: Positive = Field(2000, description="samples at each step count")
     workers: Positive = Field(1, description="processes, one seed each; the result does not depend on it")

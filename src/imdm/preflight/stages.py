@@ -32,7 +32,7 @@ HELD_OUT_TOKENS = 2**20  # for the perplexity of the judge itself
 TOKENS_PER_SECOND = 200_000  # tokenizing, a worker
 SEARCHED_PER_SECOND = 5_000_000  # tokens whose n-grams are looked up among those of samples
 SYNTHETIC_STEP = 0.02  # seconds of a training step of the synthetic task, on a CPU
-SYNTHETIC_LENGTH = 4  # letters that such a step takes that long for
+CHAIN_STEP = 0.03  # the same of the Markov chain task, whose sequences are longer
 SMALL_JOB = 60.0  # seconds of a job that only reads, copies or draws
 
 
@@ -196,10 +196,9 @@ class StageCosts:
         return Cost(cpu_seconds=SYNTHETIC_STEP * steps * len(settings.seeds) / settings.workers)
 
     def _chain(self, job: Job) -> Cost:
-        """As a cell of the dictionary task, of longer sequences."""
         settings = self.params.chain
-        steps = settings.length / SYNTHETIC_LENGTH * _small_steps(settings, settings.models)
-        return Cost(cpu_seconds=SYNTHETIC_STEP * steps * len(settings.seeds) / settings.workers)
+        steps = _small_steps(settings, settings.models)
+        return Cost(cpu_seconds=CHAIN_STEP * steps * len(settings.seeds) / settings.workers)
 
     def _synthetic(self, job: Job) -> Cost:
         settings = self.params.synthetic
