@@ -60,8 +60,8 @@ def chain_view(rows: list[Row]) -> View:
         f"Sequences of a stationary Markov chain ({setting}), with 95% intervals (several seeds: least and largest). NLL: exact, under "
         "the chain; below the data's exact value, samples are more typical than the data. Bigram entropy and KL: of the samples' own "
         "bigrams, the KL from the chain's transitions, which counts wrong and missing ones; both are plug-in estimates, so that the "
-        "KL of the data's own samples is the floor. Best MDM: exact conditional marginals in the place of a network, what no model that "
-        "draws a step's tokens independently goes below."
+        "KL of the data's own samples is the floor. Best MDM: exact conditional marginals in the place of a network. All metrics weigh "
+        "what a model writes, so one whose marginals are too sharp can be below it without being nearer to the data."
     )
     return View(TABLE, "Markov chain task", caption, ["Model", "Steps", *(METRICS[name] for name in metrics)], body)
 

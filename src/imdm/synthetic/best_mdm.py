@@ -9,8 +9,11 @@ from imdm.synthetic.markov import MarkovChain
 
 
 class BestMdm:
-    """What `sample` asks of a network. Its error is the factorization of one step's tokens alone; in L or more steps that is
-    small, and none if each step unmasks one."""
+    """What `sample` asks of a network.
+
+    Its error is the factorization of the tokens of one step alone, none where each step unmasks one. It is best by the KL from
+    the data to the model; by metrics of what a model writes, one with sharper marginals can be ahead of it.
+    """
 
     def __init__(self, chain: MarkovChain):
         self.chain = chain

@@ -16,7 +16,8 @@ def chain_metrics(x: Tensor, chain: MarkovChain) -> dict[str, Triple]:
     bigram_entropy_nats: entropy of a token given the one before it, of the samples' own bigrams; the data's is
         `chain.entropy_rate`.
     bigram_kl_nats: sum of p(a, b) ln(p(b | a) / P(b | a)) with the samples' bigrams p and the chain P: what wrong and what
-        missing transitions cost, in one number. It leaves out the first token, and dependence further than one token apart.
+        missing transitions cost, in one number. It leaves out the first token, and dependence further than one token apart, and
+        weighs states as the samples have them: states that never occur cost nothing.
 
     Both bigram metrics are plug-in estimates over all positions: of n independent bigrams of the chain itself the entropy is
     too low and the KL too high by about V (V - 1) / (2 n), so that the data's own samples are their floor. All three are means
