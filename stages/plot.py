@@ -1,5 +1,5 @@
-"""Draw the figures, each as PNG and SVG: Figure 2, Gen-PPL against entropy, the factorization error, the dictionary task, and the
-training curves where --logs is given.
+"""Draw the figures, each as PNG and SVG: Figure 2, Gen-PPL against entropy, the factorization error, the dictionary task, the
+Markov chain, and the training curves where --logs is given.
 
 Example: python stages/plot.py --tables results/tiny/tables/tables.csv --dictionary results/tiny/dictionary/dictionary.csv
          --logs results/tiny/models --out results/tiny/figures/figure02.png

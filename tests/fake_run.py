@@ -159,6 +159,26 @@ def dictionary(folder: Path) -> None:
     meta(folder, "dictionary", 60.0, {"dictionary": {"seeds": [0]}})
 
 
+def chain(folder: Path) -> None:
+    """chain.csv of one seed, where every model loses half of its distance with each doubling of the steps."""
+    from imdm.synthetic.chain import COLUMNS
+
+    lines = []
+    distances = {"data": 0.01, "best-mdm": 2.0, "teacher": 2.2, "mdm": 2.1, "imdm": 1.8, "imdm-driven-any-order": 1.0, "keyed": 0.5}
+    for model, distance in distances.items():
+        for steps in ("",) if model == "data" else (1, 2, 4, 12):
+            kl = distance / (steps or 1)
+            found = {"nll_nats": 1.2 + 2 * kl, "bigram_entropy_nats": 1.1 + kl, "bigram_kl_nats": kl}
+            found |= {"entropy_nats": 1.21, "entropy_rate_nats": 1.1} if model == "data" else {}
+            for metric, value in found.items():
+                about = {"states": 16, "length": 12, "model": model, "seed": 0, "steps": steps}
+                lines.append(about | {"metric": metric, "value": value, "low": value * 0.97, "high": value * 1.03})
+    text = [",".join(COLUMNS)] + [",".join(str(line[name]) for name in COLUMNS) for line in lines]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "chain.csv").write_text("\n".join(text) + "\n")
+    meta(folder, "chain", 60.0, {"chain": {"seeds": [0]}})
+
+
 def factorization(folder: Path, model: str, error: float, noise: bool) -> None:
     """factorization.json and per_sequence.parquet; with noise the error is half a nat more at each smaller M."""
     from imdm.factorization.rows import error_rows, sequence_frame
@@ -282,6 +302,7 @@ def build(root: Path, recipes: tuple[str, ...] = RECIPES, seeds: int = 1) -> Pat
     factorization(results / "factorization" / "teacher", "teacher", 1.0, False)
     synthetic(results / "synthetic")
     dictionary(results / "dictionary")
+    chain(results / "chain")
     return results
 
 
@@ -332,7 +353,8 @@ def tabulate(run: Path, *options: str) -> int:
     models = ["--judge", f"{run}/judge/judge.json", "--validation", f"{run}/teacher/validation.json"]
     scored = ["--scores", f"{run}/scores", "--frontier", f"{run}/frontier", "--audits", f"{run}/audit"]
     scored += ["--reference", f"{run}/reference/reference.json"]
-    beyond = ["--dictionary", f"{run}/dictionary/dictionary.csv", "--factorization", f"{run}/factorization"]
+    beyond = ["--dictionary", f"{run}/dictionary/dictionary.csv", "--chain", f"{run}/chain/chain.csv"]
+    beyond += ["--factorization", f"{run}/factorization"]
     scored += ["--synthetic", f"{run}/synthetic/synthetic.json"]
     return stage("tabulate", *scored, *models, *beyond, *options, "--out", f"{run}/tables/tables.csv")
 

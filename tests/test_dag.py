@@ -29,6 +29,7 @@ JOBS |= {
     "frontier": 6,
     "synthetic": 1,
     "dictionary": 1,
+    "chain": 1,
     "tabulate": 1,
     "plot": 1,
 }

@@ -146,12 +146,13 @@ def test_a_kill_at_any_moment_of_putting_an_artifact_in_place(project, tmp_path)
         assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"older", "sample"}
 
 
-def test_seeds_of_the_synthetic_task_are_kept(project, tmp_path):
-    sets = ["synthetic.seeds=[0,1]"]
-    whole = killing.run("synthetic", tmp_path / "whole", sets=sets)
+@pytest.mark.parametrize("task", ["synthetic", "chain"])
+def test_seeds_of_a_synthetic_task_are_kept(project, tmp_path, task):
+    sets = [f"{task}.seeds=[0,1]"]
+    whole = killing.run(task, tmp_path / "whole", sets=sets)
     assert whole.code == 0 and len(kept(whole)) == 2, whole.said
     stops = [("open out.partial/.seeds/0.tmp", SIGKILL), ("open out.partial/.seeds/1.tmp", SIGTERM), None]
-    runs = [killing.run("synthetic", tmp_path / "out", sets=sets, stop=stop) for stop in stops]
+    runs = [killing.run(task, tmp_path / "out", sets=sets, stop=stop) for stop in stops]
     assert [ended.code for ended in runs] == [-SIGKILL, 143, 0], runs[-1].said
     assert [len(kept(ended)) for ended in runs] == [0, 1, 1]
     assert content(tmp_path / "out") == content(tmp_path / "whole")

@@ -14,7 +14,7 @@ import pytest
 from checkout import clone, commit, run
 
 SNAKEMAKE = ("snakemake", "--profile", "workflow/profiles/local", "--cores", "1")
-TABLES = ("table01", "table02", "table04", "table05", "frontier", "audit", "agreement", "dictionary", "factorization", "tables")
+TABLES = ("table01", "table02", "table04", "table05", "frontier", "audit", "agreement", "dictionary", "chain", "factorization", "tables")
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ PAPER = Path(os.environ.get("IMDM_FIXTURES", ROOT.parent / "shared")) / "paper/i
 PAGE = (ROOT / "docs/presets.md").read_text(encoding="utf-8")
 SCALING = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
 
-ONCE = dict.fromkeys(("tokenize_pack", "load_judge", "reference", "synthetic", "dictionary", "tabulate", "plot", "report"), 1)
+ONCE = dict.fromkeys(("tokenize_pack", "load_judge", "reference", "synthetic", "dictionary", "chain", "tabulate", "plot", "report"), 1)
 # MDLM and IMDM by sdtt7, redi and sdtt7-redi: 2 x 7 rounds; couplings of the teacher and of two students; the teacher is sampled too.
 COMPARISON = ONCE | {"pretrain": 1, "adopt": 2, "sdtt": 14, "couple": 3, "redi": 4}
 COMPARISON |= dict.fromkeys(("sample", "score", "frontier", "audit", "factorization"), 7)

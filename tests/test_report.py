@@ -14,7 +14,7 @@ from imdm.report.samples import BREAK, Speller, byte_of_character
 from imdm.report.style import styled
 from imdm.report.training import read_log, training
 
-FIGURES = ("figure02", "frontier", "dictionary", "factorization", "training")
+FIGURES = ("figure02", "frontier", "dictionary", "chain", "factorization", "training")
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_page_is_one_file_that_loads_nothing(page):
     assert not re.search(r"@import|url\((?!#)|fetch\(|XMLHttpRequest", page)
     assert len(parsed.ids) == len(set(parsed.ids))
     assert len(page.encode()) < 5e6
-    assert parsed.tags.count("svg") == 5 and parsed.tags.count("table") == 13
+    assert parsed.tags.count("svg") == 6 and parsed.tags.count("table") == 14
     assert "exhibits" not in parsed.ids  # none was made of this run
 
 

@@ -36,6 +36,7 @@ RULES = {
     "score_teacher",
     "synthetic",
     "dictionary",
+    "chain",
     "factorization",
     "factorization_teacher",
     "frontier",
@@ -43,7 +44,7 @@ RULES = {
     "audit",
     "audit_teacher",
 }
-ON_GPU = RULES - {"tokenize_pack", "adopt", "synthetic", "dictionary"}
+ON_GPU = RULES - {"tokenize_pack", "adopt", "synthetic", "dictionary", "chain"}
 
 
 @pytest.fixture(scope="module")

@@ -66,11 +66,12 @@ def test_paper_tables_are_complete():
 
 
 def test_tidy_files_have_the_columns_and_come_back(run, rows, tmp_path):
-    for name in ("tables", "table01", "table02", "table04", "table05", "frontier", "audit", "agreement", "dictionary", "factorization"):
+    names = ("tables", "table01", "table02", "table04", "table05", "frontier", "audit", "agreement", "dictionary", "chain", "factorization")
+    for name in names:
         with (run / "tables" / f"{name}.csv").open() as file:
             reader = csv.DictReader(file)
             assert tuple(reader.fieldnames) == COLUMNS and list(reader)
-    tables = {"1", "2", "4", "5", "frontier", "quality", "audit", "agreement", "models", "dictionary", "factorization"}
+    tables = {"1", "2", "4", "5", "frontier", "quality", "audit", "agreement", "models", "dictionary", "chain", "factorization"}
     assert {row.table for row in rows} == tables
     write_rows(tmp_path / "again.csv", rows)
     assert read_rows(tmp_path / "again.csv") == rows

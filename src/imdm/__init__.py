@@ -10,7 +10,7 @@ Layers, each importing only from those above it:
     distill                           SDTT, couplings, ReDi
     training                          the training loop with exact resume
     scoring                           Gen-PPL, entropy, MAUVE, intervals
-    synthetic                         the {00, 11} task of the paper's Tables 1 and 2, and the dictionary task
+    synthetic                         the {00, 11} task of the paper's Tables 1 and 2, the dictionary task, the Markov chain
     factorization                     the error of Eq. 6, exact for words and estimated on text
     report                            tables, figures, report.html
 """

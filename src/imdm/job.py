@@ -65,6 +65,7 @@ READS: dict[str, tuple[str, ...]] = {
     "frontier": ("sampling", "frontier", "scoring", "seeds.sampling", "seeds.scoring"),
     "synthetic": ("synthetic",),
     "dictionary": ("dictionary",),
+    "chain": ("chain",),
     "tabulate": ("run", "compare"),
     "plot": ("run",),
     "exhibit": ("run", "paper", "network", "finetune.steps", "variants", *MASKS),

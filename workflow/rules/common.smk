@@ -61,12 +61,14 @@ TABLES = {
     "audit": {"file": "Audit", "shows": "what samples share with couplings and training text"},
     "agreement": {"file": "Audit, pairs", "shows": "what models know of seen and unseen pairs"},
     "dictionary": {"file": "Dictionary task", "shows": "validity, coverage and errors by size"},
+    "chain": {"file": "Markov chain task", "shows": "distance from the data by steps"},
     "factorization": {"file": "Factorization error", "shows": "conditional total correlation"},
 }
 FIGURES = {
     "frontier": {"file": "Frontier", "shows": "Gen-PPL against entropy"},
     "training": {"file": "Training", "shows": "losses"},
     "dictionary": {"file": "Dictionary task", "shows": "validity by number of words"},
+    "chain": {"file": "Markov chain task", "shows": "bigram KL and NLL by steps"},
     "factorization": {"file": "Factorization error", "shows": "conditional total correlation by steps"},
 }
 

@@ -8,6 +8,7 @@ rule tabulate:
         validation="<results>/teacher/validation.json",
         synthetic="<results>/synthetic/synthetic.json",
         dictionary="<results>/dictionary/dictionary.csv",
+        chain="<results>/chain/chain.csv",
         factorization=expand("<results>/factorization/{model}/factorization.json", model=factorized_models()),
     output:
         expand("<results>/tables/{name}.{suffix}", name=TABLES, suffix=["md", "tex"]),
@@ -39,7 +40,7 @@ rule tabulate:
         "python stages/tabulate.py --scores {params.scores} --frontier {params.frontier} --audits {params.audits}"
         " --judge {input.judge} --reference {input.reference}"
         " --validation {input.validation} --synthetic {input.synthetic}"
-        " --dictionary {input.dictionary} --factorization {params.factorization}"
+        " --dictionary {input.dictionary} --chain {input.chain} --factorization {params.factorization}"
         " --out {output.tables}{params.options} > {log} 2>&1"
 
 

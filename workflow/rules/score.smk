@@ -200,6 +200,24 @@ rule dictionary:
         "python stages/dictionary.py --out {params.out}{params.options} > {log} 2>&1"
 
 
+rule chain:
+    output:
+        chain="<results>/chain/chain.csv",
+        meta="<results>/chain/meta.json",
+    log:
+        "<logs>/chain.log",
+    benchmark:
+        "<benchmarks>/chain.tsv"
+    conda:
+        "../../environment.yml"
+    params:
+        out=subpath(output.chain, parent=True),
+        reads=reads("chain"),
+        options=options,
+    shell:
+        "python stages/chain.py --out {params.out}{params.options} > {log} 2>&1"
+
+
 # What a model has by heart. One that was rectified is asked about its couplings, and about others that their teacher draws.
 rule audit:
     input:

@@ -11,7 +11,7 @@ from imdm.params.recipes import PATTERN as RECIPES
 from imdm.params.recipes import UNRECTIFIED, Recipe, parse_recipe
 from imdm.params.scoring import Audit, Conditional, Factorization, Frontier, Matching, Sampling, Scoring
 from imdm.params.source import Corpus, Network, PublicCheckpoint, Teacher
-from imdm.params.synthetic import Dictionary, DictionaryCell, KeyedWords, Rectify, SmallNetwork, Synthetic
+from imdm.params.synthetic import Chain, Dictionary, DictionaryCell, KeyedWords, Rectify, SmallNetwork, Synthetic
 from imdm.params.training import Couplings, Di4c, Finetune, Judge, Keyed, Optimizer, Pretrain, Redi, Sdtt, SdttRound
 from imdm.params.variants import REPLICATE, parse_variant
 
@@ -27,6 +27,7 @@ __all__ = [
     "Corpus",
     "Couplings",
     "Di4c",
+    "Chain",
     "Dictionary",
     "DictionaryCell",
     "Factorization",

@@ -11,7 +11,7 @@ from imdm.params.blocks import CARRIED_BITS, Block, MaskSettings, Name, Runtime,
 from imdm.params.recipes import KNOWN, parse_recipe
 from imdm.params.scoring import Audit, Conditional, Factorization, Frontier, Matching, Sampling, Scoring
 from imdm.params.source import Corpus, Network, PublicCheckpoint, Teacher
-from imdm.params.synthetic import Dictionary, Synthetic
+from imdm.params.synthetic import Chain, Dictionary, Synthetic
 from imdm.params.training import Couplings, Di4c, Finetune, Judge, Keyed, Pretrain, Redi, Sdtt
 from imdm.params.variants import parse_variant
 
@@ -78,6 +78,7 @@ class Params(MaskSettings):
     audit: Audit = Audit()
     synthetic: Synthetic
     dictionary: Dictionary = Dictionary()
+    chain: Chain = Chain()
     shards: Shards = Shards()
     runtime: Runtime = Runtime()
 

@@ -1,14 +1,15 @@
-"""The synthetic tasks: {00, 11} (Tab. 1, 2) and the dictionary."""
+"""The synthetic tasks: {00, 11} (Tab. 1, 2), the dictionary and the Markov chain."""
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from imdm.params.blocks import Block, NonNegative, Positive, PositiveFloat
 
-DictionaryModel = Literal["mdm", "imdm", "imdm-driven", "imdm-driven-any-order", "keyed"]
+Student = Literal["mdm", "imdm", "imdm-driven", "imdm-driven-any-order", "keyed"]
 _RANDOM = {"pairs": 400, "steps": 600, "batch_size": 64, "lr": 1e-3, "noise_dim": 128, "levels": "all"}
 _DRIVEN = {"pairs": 5000, "steps": 600, "batch_size": 128, "lr": 3e-3, "noise_dim": 8, "levels": "all"}
 
@@ -37,10 +38,10 @@ class Rectify(Block):
 
 
 class KeyedWords(Block):
-    """How a keyed student of the dictionary task is distilled; as `keyed`, with half of a batch all masked."""
+    """How a keyed student of a synthetic task is distilled; as `keyed`, with half of a batch all masked."""
 
     steps: Positive = Field(800, description="optimizer steps")
-    batch_size: Positive = Field(128, description="words a step")
+    batch_size: Positive = Field(128, description="sequences a step")
     lr: PositiveFloat = Field(3e-3, description="peak learning rate, cosine to 0")
     teacher_steps: Annotated[int, Field(ge=2)] = Field(8, description="steps of the teacher that the student learns in one")
 
@@ -59,7 +60,7 @@ class DictionaryCell(Block):
 
     words: Annotated[int, Field(ge=2, description="K, number of words")]
     length: Annotated[int, Field(ge=2, le=10, description="L, letters of a word")]
-    models: list[DictionaryModel] = Field(
+    models: list[Student] = Field(
         ["mdm", "imdm", "imdm-driven", "keyed"],
         description="students: mdm and imdm on random pairs, imdm-driven on noise-driven ones (left to right, or in any order), keyed",
     )
@@ -111,3 +112,36 @@ class Dictionary(SmallNetwork):
         """The settings of a cell."""
         random = self.random.model_copy(update=cell.model_dump(include={"pairs", "noise_dim"}, exclude_none=True))
         return self.model_copy(update={"random": random} | cell.model_dump(include={"hidden_size"}, exclude_none=True))
+
+
+_STUDENT = {"steps": 300, "batch_size": 128, "lr": 3e-3}  # as much for each
+
+
+class Chain(SmallNetwork):
+    """Sequences of L states of a Markov chain, drawn once a seed; training sequences are fresh in every step."""
+
+    seeds: list[NonNegative] = Field([0], min_length=1, description="one chain and one model of each kind a seed")
+    states: Annotated[int, Field(ge=2, le=64)] = Field(16, description="V, number of states")
+    length: Annotated[int, Field(ge=2)] = Field(12, description="L, tokens of a sequence")
+    entropy_rate: PositiveFloat = Field(1.1, description="entropy of a token given the one before it, in nats")
+    hidden_size: Positive = Field(64, description="width")
+    blocks: Positive = Field(2, description="transformer blocks")
+    learned_positions: bool = Field(True, description="as network.learned_positions")
+    teacher_steps: Positive = Field(800, description="optimizer steps of the teacher")
+    models: list[Student] = Field(
+        ["mdm", "imdm", "imdm-driven-any-order", "keyed"],
+        description="students: mdm and imdm on random pairs, imdm-driven on noise-driven ones (left to right, or in any order), keyed",
+    )
+    random: Rectify = Field(Rectify(**_RANDOM | _STUDENT), description="rectification on randomly paired noise")
+    driven: Rectify = Field(Rectify(**_DRIVEN | _STUDENT | {"pairs": 10000}), description="rectification on noise-driven couplings")
+    keyed: KeyedWords = Field(KeyedWords(**_STUDENT, teacher_steps=4), description="keyed distillation")
+    steps: list[Positive] = Field([1, 2, 4, 12], min_length=1, description="sampling steps")
+    samples: Positive = Field(2000, description="samples at each step count")
+    workers: Positive = Field(1, description="processes, one seed each; the result does not depend on it")
+
+    @model_validator(mode="after")
+    def _peaked(self) -> Chain:
+        low, high = 0.2 * math.log(self.states), 0.95 * math.log(self.states)
+        if not low <= self.entropy_rate <= high:
+            raise ValueError(f"entropy_rate is {self.entropy_rate}; of {self.states} states it must be {low:.2f} to {high:.2f} nats")
+        return self

@@ -118,7 +118,7 @@ class Graph:
         scores = [self.scores(model) for model in self._main()]
         beside = [found for model in self._main() for found in (self.frontier(model), self.audit(model))]
         beside += [self.factorization(model) for model in (TEACHER, *map("/".join, self.params.factorized()))]
-        alone = [self._add(name, name) for name in ("synthetic", "dictionary")]
+        alone = [self._add(name, name) for name in ("synthetic", "dictionary", "chain")]
         return self._add("tabulate", "tables", *scores, *beside, self.judge(), self.reference(), *alone)
 
     def factorization(self, model: str) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 
 from imdm.exhibits.plan import TEACHER
 from imdm.models.shape import Pass, Shape
-from imdm.params import PUBLIC, Params, parse_recipe
+from imdm.params import PUBLIC, Chain, Dictionary, Params, parse_recipe
 from imdm.preflight.cost import (
     KL_LOGIT,
     LOADED_FILE,
@@ -32,12 +32,19 @@ HELD_OUT_TOKENS = 2**20  # for the perplexity of the judge itself
 TOKENS_PER_SECOND = 200_000  # tokenizing, a worker
 SEARCHED_PER_SECOND = 5_000_000  # tokens whose n-grams are looked up among those of samples
 SYNTHETIC_STEP = 0.02  # seconds of a training step of the synthetic task, on a CPU
+CHAIN_STEP = 0.03  # the same of the Markov chain task, whose sequences are longer
 SMALL_JOB = 60.0  # seconds of a job that only reads, copies or draws
 
 
 def gpus_of_a_training(params: Params) -> int:
     """GPUs that train one network together; without `runtime.devices` one, as the Slurm profile asks for."""
     return (params.runtime.devices or 1) * params.runtime.nodes
+
+
+def _small_steps(settings: Dictionary | Chain, models: list[str]) -> int:
+    """Training steps of a teacher and its students; a noise-driven student counts the sampling of its many couplings too."""
+    lengths = {"mdm": settings.random.steps, "imdm": settings.random.steps, "keyed": settings.keyed.steps * settings.keyed.teacher_steps}
+    return settings.teacher_steps + sum(lengths.get(name, 2 * settings.driven.steps) for name in models)
 
 
 class StageCosts:
@@ -83,6 +90,7 @@ class StageCosts:
             "audit": self._audit,
             "synthetic": self._synthetic,
             "dictionary": self._dictionary,
+            "chain": self._chain,
         }
 
     def of(self, job: Job) -> Cost:
@@ -182,17 +190,15 @@ class StageCosts:
         return together(found)
 
     def _dictionary(self, job: Job) -> Cost:
-        """Teacher and students of every cell and seed; a noise-driven student counts the sampling of its many couplings too."""
+        """Teacher and students of every cell and seed."""
         settings = self.params.dictionary
-        lengths = {
-            "mdm": settings.random.steps,
-            "imdm": settings.random.steps,
-            "keyed": settings.keyed.steps * settings.keyed.teacher_steps,
-        }
-        steps = sum(
-            settings.teacher_steps + sum(lengths.get(name, 2 * settings.driven.steps) for name in cell.models) for cell in settings.cells
-        )
+        steps = sum(_small_steps(settings, cell.models) for cell in settings.cells)
         return Cost(cpu_seconds=SYNTHETIC_STEP * steps * len(settings.seeds) / settings.workers)
+
+    def _chain(self, job: Job) -> Cost:
+        settings = self.params.chain
+        steps = _small_steps(settings, settings.models)
+        return Cost(cpu_seconds=CHAIN_STEP * steps * len(settings.seeds) / settings.workers)
 
     def _synthetic(self, job: Job) -> Cost:
         settings = self.params.synthetic

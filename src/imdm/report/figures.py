@@ -34,6 +34,8 @@ CAPTIONS = {
     "writes in one step.",
     "dictionary": "Dictionary task: valid samples against the number of words at each step count, and in one step against each setting "
     "that was varied, with 95% intervals (several seeds: least and largest).",
+    "chain": "Markov chain task: KL of the samples' bigrams from the chain's transitions, and exact NLL a token, against sampling steps, "
+    "with 95% intervals (several seeds: least and largest). Dotted: as many samples of the data itself.",
     "training": "Training losses in nats: faint as logged, bold smoothed. Rounds of SDTT and Di4C follow one another; each starts from the "
     "student of the round before, so its loss is measured against a new target. Dashed: from scratch, or ReDi after SDTT; dash-dotted: "
     "fine-tuned.",
@@ -159,12 +161,13 @@ def _targets(axes: Axes, rows: list[Row], steps: int) -> None:
 
 
 def draw_all(rows: list[Row], dictionary: Path, logs: dict[str, Path], folder: Path) -> None:
-    """Write figure02, frontier, factorization and dictionary, and training where there are logs, each as PNG and SVG, of the first seed.
+    """Write figure02, frontier, factorization, dictionary and chain, and training where there are logs, as PNG and SVG, of the first seed.
 
     Args:
         dictionary: dictionary.csv.
         logs: train_log.csv by model: teacher, judge, VARIANT/RECIPE.
     """
+    from imdm.report.chain import draw_chain_task
     from imdm.report.dictionary import draw_dictionary
     from imdm.report.factorization import draw_factorization
     from imdm.report.training import training
@@ -176,5 +179,6 @@ def draw_all(rows: list[Row], dictionary: Path, logs: dict[str, Path], folder: P
         frontier(rows, folder / "frontier")
         draw_factorization(rows, folder / "factorization")
         draw_dictionary(dictionary, folder / "dictionary")
+        draw_chain_task(rows, folder / "chain")
         if logs:
             training(logs, folder / "training")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
 from imdm.report.audit_views import agreement, audit
+from imdm.report.chain import chain_reading, chain_view
 from imdm.report.dictionary import dictionary_reading, dictionary_view
 from imdm.report.equal_entropy_view import frontier
 from imdm.report.factorization import factorization_reading, factorization_view
@@ -153,6 +154,8 @@ def render(data: Path, tables: Path, figures: Path, samples: Path, run: str, par
             tables={view.name: view for view in [*views(rows), frontier(rows), audit(rows), agreement(rows)] if view.rows},
             dictionary=dictionary_view(rows),
             dictionary_reading=dictionary_reading(rows),
+            chain=chain_view(rows),
+            chain_reading=chain_reading(rows),
             factorization=factorization_view(rows),
             factorization_reading=factorization_reading(rows),
             exhibits=read_exhibits(tables, figures),

@@ -18,6 +18,7 @@ NAMES = {
     "imdm-driven": "IMDM, noise-driven couplings",
     "imdm-driven-any-order": "IMDM, noise-driven in any order",
     "keyed": "Keyed distillation",
+    "best-mdm": "Best MDM",
     "random": "Random sequence",
     "teacher": "Teacher, not distilled",
     "test text": "Real text",
@@ -25,6 +26,9 @@ NAMES = {
 METRICS = {
     "validity_pct": "Validity (%)",
     "coverage_pct": "Coverage (%)",
+    "nll_nats": "NLL (nats a token)",
+    "bigram_entropy_nats": "Bigram entropy (nats)",
+    "bigram_kl_nats": "Bigram KL (nats)",
     "token_entropy_nats": "Token entropy (nats)",
     "error_valid_mass_nats": "Error, valid mass (nats)",
     "error_kl_nats": "Error, KL (nats)",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from imdm.report.audit_rows import copied_rows
 from imdm.report.audit_views import agreement, audit
+from imdm.report.chain import chain_view
 from imdm.report.dictionary import dictionary_view
 from imdm.report.equal_entropy_view import frontier
 from imdm.report.factorization import factorization_view
@@ -16,7 +17,7 @@ from imdm.report.summary import verdict
 from imdm.report.views import DAGGER, Cell, View, number, table01, table02, table04, table05
 
 _FILES = {"1": table01, "2": table02, "4": table04, "5": table05, "frontier": frontier, "audit": audit, "agreement": agreement}
-_FILES |= {"dictionary": dictionary_view, "factorization": factorization_view}
+_FILES |= {"dictionary": dictionary_view, "chain": chain_view, "factorization": factorization_view}
 _WITH_COPIES = ("4", "5")
 
 
@@ -80,8 +81,8 @@ def write_table(folder: Path, rows: list[Row], view: View) -> None:
 
 
 def write_tables(folder: Path, rows: list[Row]) -> None:
-    """Write tables.csv, and NAME.csv, .md and .tex of Tables 1, 2, 4 and 5, of the frontier, the audit, the dictionary task and the
-    factorization error."""
+    """Write tables.csv, and NAME.csv, .md and .tex of Tables 1, 2, 4 and 5, of the frontier, the audit, the dictionary task, the
+    Markov chain and the factorization error."""
     write_rows(folder / "tables.csv", rows)
     for table, make in _FILES.items():
         view = make(first_seed(rows))

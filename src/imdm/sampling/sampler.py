@@ -67,7 +67,7 @@ def sample(
     """Sample one sequence a seed.
 
     Args:
-        network: in eval mode.
+        network: in eval mode; of it `config`, `rows` and `subs` are used.
         seeds: int64 [B], one a sequence; initial keys and all draws come from it.
         steps: N; the last step unmasks all that is left.
         start: time at which each sequence starts, float64 [B]; default 1.

@@ -9,6 +9,7 @@ from imdm.diffusion.counter import root_seed, row_seeds
 from imdm.models.dit import Network
 from imdm.params import Synthetic
 from imdm.sampling.sampler import sample
+from imdm.synthetic.balance import balanced
 from imdm.synthetic.measure import Triple, factorization_errors, output_probabilities, token_entropy, validity, word_probabilities
 from imdm.synthetic.task import rectification, student, teacher
 from imdm.synthetic.words import BINARY
@@ -47,7 +48,8 @@ def seed_rows(settings: Synthetic, seed: int) -> list[dict]:
     torch.set_num_threads(1)  # seeds run side by side
     source, rows = teacher(settings, BINARY, seed), []
     for name in _STUDENTS:
-        network = student(settings, BINARY, name, rectification(settings, name), source, seed)
+        how = rectification(settings, name)
+        network = student(settings, BINARY, name, how, source, balanced(source, BINARY, name, how, seed), seed)
         found = [
             {"table": 1, "setting": "1 step, fresh noise"} | row for row in table1(network, settings.samples, settings.noise_draws, seed)
         ]

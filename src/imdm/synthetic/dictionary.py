@@ -9,6 +9,7 @@ from imdm.factorization.exact import SubsetEntropies
 from imdm.models.dit import Network
 from imdm.params import Dictionary, DictionaryCell
 from imdm.sampling.sampler import sample
+from imdm.synthetic.balance import balanced
 from imdm.synthetic.keyed import keyed
 from imdm.synthetic.measure import Triple, coverage, factorization_errors, kl_bias, output_probabilities, validity, word_probabilities
 from imdm.synthetic.task import rectification, student, teacher
@@ -35,7 +36,8 @@ def cell_rows(settings: Dictionary, cell: DictionaryCell, seed: int) -> list[dic
             rows += [about | none | {"model": name} | row for row in found]
             continue
         how = rectification(settings, name)
-        found = network_rows(student(settings, words, name, how, source, seed), words, settings, seed)
+        network = student(settings, words, name, how, source, balanced(source, words, name, how, seed), seed)
+        found = network_rows(network, words, settings, seed)
         rows += [about | {"model": name, "pairs": how.pairs, "noise_dim": how.noise_dim} | row for row in found]
     return rows
 

@@ -1,4 +1,4 @@
-"""The keyed student of the dictionary task: `training/keyed.py` on words, with fresh noise in every step and no couplings."""
+"""The keyed student of a synthetic task: `training/keyed.py` on its sequences, with fresh noise in every step and no couplings."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from imdm.models.checkpoint import share_weights
 from imdm.models.dit import Network
 from imdm.params import KeyedWords, SmallNetwork
 from imdm.params.blocks import CARRIED_BITS
+from imdm.synthetic.language import Language
 from imdm.synthetic.task import build, train
-from imdm.synthetic.words import Words
 
 
-def keyed(sizes: SmallNetwork, words: Words, how: KeyedWords, source: Network, seed: int) -> Network:
+def keyed(sizes: SmallNetwork, language: Language, how: KeyedWords, source: Network, seed: int) -> Network:
     """Train a student of the teacher `source`; half of each batch is all masked."""
-    teacher = build(sizes, words, seed, mask="infinite", noise_dist="rademacher", noise_dim=CARRIED_BITS).eval()
+    teacher = build(sizes, language, seed, mask="infinite", noise_dist="rademacher", noise_dim=CARRIED_BITS).eval()
     share_weights(teacher, source)
     student, root = keyed_student(teacher), root_seed(seed, "keyed")
     whole = how.batch_size // 2
@@ -28,11 +28,10 @@ def keyed(sizes: SmallNetwork, words: Words, how: KeyedWords, source: Network, s
     def loss(step: int) -> Tensor:
         offset = uniform(bits(torch.tensor(root), Stream.LEVEL, step))
         t = torch.cat([torch.ones(whole, dtype=torch.float64), stratified_times(offset, how.batch_size - whole)])
-        # Times are in the order of the rows; the shift brings every word to every time.
-        x = words.table[(torch.arange(how.batch_size) + 2 * step) % len(words)]
+        x = language.batch(root, step, how.batch_size)
         seeds = row_seeds(root, step * how.batch_size, how.batch_size)
-        masked = keyed_masks(seeds, t, words.length)
-        z = mask_where(x, masked, seeds, words.vocab_size)
+        masked = keyed_masks(seeds, t, language.length)
+        z = mask_where(x, masked, seeds, language.vocab_size)
         batch = Noised(z, x, masked.flatten().nonzero().squeeze(1), t)
         return keyed_loss(student, teacher, batch, how.teacher_steps, "reverse_kl")
 

@@ -48,12 +48,17 @@ def factorization_errors(valid: Tensor) -> dict[str, Triple]:
     mean, mass = valid.mean(0), -valid.sum(1).log()
     kl = -(len(mean) * mean).log().mean().item()
     influence = (valid / mean).mean(1)
-    return {"error_kl_nats": _normal(kl, influence), "error_valid_mass_nats": _normal(mass.mean().item(), mass)}
+    return {"error_kl_nats": _normal(kl, influence), "error_valid_mass_nats": mean_interval(mass)}
 
 
 def kl_bias(valid: Tensor) -> float:
     """Leading term of how much too high `error_kl_nats` is on average, in nats: mean over words of var / (2 draws mean^2)."""
     return (valid.var(0, correction=0) / valid.mean(0).square()).mean().item() / (2 * len(valid))
+
+
+def mean_interval(terms: Tensor) -> Triple:
+    """The mean of independent terms [n] with its 95% interval."""
+    return _normal(terms.mean().item(), terms)
 
 
 def _normal(value: float, terms: Tensor) -> Triple:
@@ -82,4 +87,4 @@ def coverage(x: Tensor, words: Words) -> Triple:
     groups = words.index(x)[: len(x) // len(words) * len(words)].view(-1, len(words))
     distinct = torch.stack([(groups == word).any(1) for word in range(len(words))]).sum(0)
     shares = 100 * distinct / words.expected_distinct(len(words))
-    return _normal(shares.mean().item(), shares)
+    return mean_interval(shares)

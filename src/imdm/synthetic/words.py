@@ -34,6 +34,13 @@ class Words:
     def vocab_size(self) -> int:
         return self.letters + 1
 
+    def batch(self, seed: int, step: int, count: int) -> Tensor:
+        """Words of a training step, int64 [count, L], each as often as the others whatever the seed.
+
+        Times are in the order of the rows; the shift brings every word to every time.
+        """
+        return self.table[(torch.arange(count) + 2 * step) % len(self)]
+
     def index(self, x: Tensor) -> Tensor:
         """Which word each row of tokens [n, L] is, int64 [n]; -1 where it is none."""
         nearest = self.nearest(x)
