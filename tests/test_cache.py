@@ -28,7 +28,15 @@ def small(target: Path, **changes: object) -> Path:
     """A clone with a few jobs, the teacher's couplings among them."""
     project = clone(target, "tests/micro.yaml")
     params = yaml.safe_load((project / "params.yaml").read_text()) | changes
-    params["compare"] = {"variants": ["imdm"], "recipes": ["redi"], "distilled": [], "redi": ["redi"], "rectified": [], "keyed": [], "also": []}
+    params["compare"] = {
+        "variants": ["imdm"],
+        "recipes": ["redi"],
+        "distilled": [],
+        "redi": ["redi"],
+        "rectified": [],
+        "keyed": [],
+        "also": [],
+    }
     (project / "params.yaml").write_text(yaml.safe_dump(params))
     commit(project)
     return project
