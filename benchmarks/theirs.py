@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -64,28 +66,30 @@ def _tokens(batch: Noised, peers: Peers) -> Tensor:
 
 def nelbo_step(task: ours.Task) -> Side:
     """A step of pretraining or ReDi on the batch of our step."""
-    peers, batch = Peers(task.network), task.batch
-    tokens, optimizer = _tokens(batch, peers), _optimizer(task)
-
-    def step() -> None:
-        loss = nelbo(peers, batch.x, tokens, batch.t, peers.draw_noise(tokens))
-        optimizer.step(loss)
-
-    return Side(timed(step), task.tokens, task.network)
+    loss, optimizer = nelbo_loss(task), _optimizer(task)
+    return Side(timed(lambda: optimizer.step(loss())), task.tokens, task.network)
 
 
 def sdtt_step(scale: Scale) -> Side:
     """A step of SDTT's last round on the batch of our step."""
     task = ours.sdtt(scale)
+    loss, optimizer = distillation_loss(task), _optimizer(task)
+    return Side(timed(lambda: optimizer.step(loss())), task.tokens, task.network, task.teacher)
+
+
+def nelbo_loss(task: ours.Task) -> Callable[[], Tensor]:
+    """The loss of pretraining or ReDi on the batch of our step, with fresh noise in each call."""
+    peers, batch = Peers(task.network), task.batch
+    tokens = _tokens(batch, peers)
+    return lambda: nelbo(peers, batch.x, tokens, batch.t, peers.draw_noise(tokens))
+
+
+def distillation_loss(task: ours.Task) -> Callable[[], Tensor]:
+    """The loss of SDTT's last round on the batch of our step, with fresh noise and draws in each call."""
     student, teacher, batch = Peers(task.network), Peers(task.teacher), task.batch
-    tokens, optimizer = _tokens(batch, student), _optimizer(task)
+    tokens = _tokens(batch, student)
     dt = teacher_step(task.training.settings.base_steps, ours.SDTT_ROUND)
-
-    def step() -> None:
-        loss = sdtt_loss(student, teacher, tokens, batch.t, dt, student.draw_noise(tokens))
-        optimizer.step(loss)
-
-    return Side(timed(step), task.tokens, task.network, task.teacher)
+    return lambda: sdtt_loss(student, teacher, tokens, batch.t, dt, student.draw_noise(tokens))
 
 
 def _optimizer(task: ours.Task) -> PlainOptimizer:

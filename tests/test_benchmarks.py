@@ -8,6 +8,7 @@ from scipy import stats
 
 from benchmarks import inputs, ours, tables
 from benchmarks.floor import OPTIMIZER, WEIGHT, floor_seconds, phases
+from benchmarks.logits import VocabularyBytes, measure
 from benchmarks.measure import ratios
 from benchmarks.peers import Peers, PlainOptimizer, Trajectory, gumbel_max, nelbo, sdtt_loss
 from benchmarks.scales import SCALES
@@ -78,6 +79,25 @@ def test_loss_and_gradient_of_sdtt_are_equal_given_the_first_teacher_step(float6
     assert 0 < (before[0] != after[0]).sum() < (before[0] == task.network.config.mask_id).sum()
     student, teacher = Peers(task.network), Peers(task.teacher)
     assert_same(task, sdtt_loss(student, teacher, before[0], task.batch.t, task.training.dt, before[1], after[0]), loss, gradient)
+
+
+def test_logits_take_at_most_three_fifths_of_the_predecessors_memory():
+    """Where all of ours are one chunk; with more than a chunk the share falls."""
+    for row in measure(TOY):
+        assert 0 < row["share"] <= 0.6, row
+
+
+def test_bytes_of_logits_are_those_alive_at_once():
+    network = small_network()
+    head, vocab = network.output_layer.linear, network.config.vocab_size
+    with VocabularyBytes([network]) as count:
+        for _ in range(3):
+            logits = head(torch.zeros(10, head.in_features))
+            logits.add_(1)
+        both = logits.double()
+        del logits, both
+        head(torch.zeros(5, head.in_features))
+    assert count.peak == 10 * vocab * (4 + 8) and count.now == 0
 
 
 def test_the_first_teacher_step_unmasks_as_often_as_it_should(monkeypatch):

@@ -8,11 +8,14 @@ from safetensors.torch import save_file
 from imdm.diffusion.counter import Stream, bits, row_seeds, uniform
 from imdm.diffusion.nelbo import forward_process
 from imdm.diffusion.states import is_masked, key_of
+from imdm.distill import keyed, sdtt
 from imdm.distill.couplings import load_couplings, make_couplings, save_couplings
-from imdm.distill.sdtt import divergence, sdtt_rows, teacher_step, unmask_first
+from imdm.distill.keyed import keyed_loss
+from imdm.distill.sdtt import divergence, sdtt_loss, sdtt_rows, teacher_step, unmask_first
 from imdm.errors import UserError
 from imdm.params import Couplings
 from networks import small_network
+from waits import Waits
 
 
 def test_time_grids_at_the_values_of_the_published_code():
@@ -133,3 +136,26 @@ def test_redi_sees_the_keys_that_the_teacher_started_from(tmp_path):
     assert len(seen) == 16
     new = fresh.batch(0)
     assert torch.equal(new.x, epochs[0].x) and not torch.equal(new.z, epochs[0].z)
+
+
+@pytest.mark.parametrize("module", [sdtt, keyed])
+def test_the_host_waits_for_nothing_once_the_batch_is_sent(module, monkeypatch):
+    """All counts that a distillation step needs are known on the CPU before the first tensor goes to the device."""
+    student, teacher, sent, waits = small_network(), small_network(1), [], Waits()
+    batch = forward_process(torch.randint(0, 3, (6, 5)), 3, 0, 0, 6, student.config.vocab_size)
+
+    def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+        if not sent:
+            waits.__enter__()
+        sent.append(tensor)
+        return tensor
+
+    monkeypatch.setattr(module, "send", send)
+    try:
+        if module is sdtt:
+            sdtt_loss(student, teacher, batch, row_seeds(9, 0, 6), 0.3, "corrected", "reverse_kl").backward()
+        else:
+            keyed_loss(student, teacher, batch, 3, "reverse_kl").backward()
+    finally:
+        waits.__exit__(None, None, None)
+    assert len(sent) > 5 and waits.found == []

@@ -59,7 +59,7 @@ class Pretraining(BlockTraining):
         A tiny MDLM stays at the unigram level for many steps; a network that has learnt to predict the next
         token leaves it at once.
         """
-        hidden = self.network.hidden(x, causal=True)[:, :-1]
+        hidden = self.network.hidden(x, causal=True, masked=x.new_empty(0))[:, :-1]
         targets = x[:, 1:].flatten()
         return head_loss(
             self.network, hidden.flatten(0, 1), cross_entropy(targets, torch.full_like(targets, 1 / len(targets), dtype=torch.float64))
