@@ -73,10 +73,10 @@ def test_sources_that_are_not_here(tmp_path, monkeypatch):
 
 
 def test_batches_that_do_not_fit():
-    params = load_params(ROOT / "presets/owt.yaml", ["runtime.micro_batch=128"])
+    params = load_params(ROOT / "presets/owt.yaml", ["runtime.micro_batch=256"])
     found = estimate(params, "paper", Machine.of(find_gpu("h100")), Path("/nowhere"))
     (missing,) = ready.memory(found, find_gpu("h100"))
-    assert missing.what.startswith("GPU memory: sdtt") and missing.remedy == "lower runtime.micro_batch"
+    assert missing.what.startswith("GPU memory: redi") and missing.remedy == "lower runtime.micro_batch"
 
 
 @pytest.mark.parametrize("preset, gpu", [("lm1b", "h100"), ("owt", "h100"), ("owt-860m", "h100"), ("single-gpu", "rtx-4090")])
