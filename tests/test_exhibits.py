@@ -15,11 +15,11 @@ from html_page import Page
 from imdm.exhibits.build import contrary
 from imdm.exhibits.plan import PAGES, needs, target
 from imdm.params import load_params
+from imdm.report.cells import NONE, View, number
 from imdm.report.names import MAIN
 from imdm.report.paper import paper_rows
 from imdm.report.render import parse_markdown
 from imdm.report.rows import Row, find, read_rows
-from imdm.report.views import NONE, View, number
 
 TABLES = [f"table{number:02}" for number in (3, *range(6, 15))]
 FIGURES = ["figure03", "figure05"]

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from imdm.params import Sampling, load_params
+from imdm.report.cells import number, value_cell
 from imdm.report.equal_entropy import AT, at, decided, frontier_rows
 from imdm.report.rows import Row, select
-from imdm.report.views import number, value_cell
 from imdm.sampling.generate import Rows
 from imdm.scoring.bootstrap import resamples
 from imdm.scoring.diversity import entropy

@@ -14,6 +14,7 @@ import pytest
 
 import fake_run
 from imdm.errors import UserError
+from imdm.report.cells import Cell, View, paper_cell, value_cell
 from imdm.report.equal_entropy_view import frontier
 from imdm.report.names import recipe_label, setting_of
 from imdm.report.paper import paper_rows, paper_steps, paper_value
@@ -22,7 +23,7 @@ from imdm.report.rows import COLUMNS, Row, find, read_rows, select, write_rows
 from imdm.report.show import main as show
 from imdm.report.summary import ratios, sentences
 from imdm.report.tables import paper_name, winner
-from imdm.report.views import Cell, View, challenges, paper_cell, table04, table05, value_cell
+from imdm.report.views import challenges, table04, table05
 
 
 @pytest.fixture(scope="module")

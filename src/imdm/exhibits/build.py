@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from imdm.exhibits.results import Scores
 from imdm.exhibits.tables import Column, Table
+from imdm.report.cells import DAGGER, Cell, View, paper_cell, value_cell
 from imdm.report.names import METRICS
 from imdm.report.paper import paper_steps, paper_value
 from imdm.report.rows import Row
 from imdm.report.tables import winner
-from imdm.report.views import DAGGER, Cell, View, paper_cell, value_cell
 
 _AXES = {"steps": "Steps", "metric": "Metric", "model": "Model"}
 Key = tuple[str, str, int | None]  # head of the column, metric, steps

@@ -6,10 +6,10 @@ from imdm.data.blocks import Dataset
 from imdm.exhibits.results import Scores
 from imdm.exhibits.tables import Table
 from imdm.params import Params
+from imdm.report.cells import DAGGER, View, number
 from imdm.report.names import setting_of
 from imdm.report.paper import note
 from imdm.report.rows import Row
-from imdm.report.views import DAGGER, View, number
 
 
 def caption(table: Table, scores: Scores, rows: list[Row], data: Dataset, params: Params) -> str:

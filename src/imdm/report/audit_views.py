@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from imdm.audit import REAL
 from imdm.report.audit_rows import ngram_sizes
+from imdm.report.cells import NONE, Cell, View, value_cell
 from imdm.report.names import METRICS, TEACHER, metric_name, name_of
 from imdm.report.rows import Row, find, select
-from imdm.report.views import NONE, Cell, View, value_cell
 
 _PAIRS = ("nll_seen_own", "nll_seen_fresh", "noise_gap_seen", "nll_unseen_own", "nll_unseen_fresh", "noise_gap_unseen", "pair_gap")
 _PAIRS += ("equal_seen_own_pct", "equal_seen_fresh_pct", "equal_unseen_own_pct")

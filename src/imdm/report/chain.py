@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from imdm.errors import UserError
+from imdm.report.cells import Cell, View, value_cell
 from imdm.report.names import METRICS, name_of
 from imdm.report.rows import Row, find, select
 from imdm.report.style import COLOURS, GREY, INK, colour, curve, grid, legend, log_steps, log_values, save
-from imdm.report.views import Cell, View, value_cell
 
 TABLE = "chain"
 _SHOWN = ("bigram_kl_nats", "nll_nats")

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imdm.errors import UserError
+from imdm.report.cells import Cell, View, value_cell
 from imdm.report.names import METRICS, name_of
 from imdm.report.rows import Row, find, select
 from imdm.report.style import COLOURS, GREY, INK, colour, grid, legend, log_steps, save
-from imdm.report.views import Cell, View, value_cell
 
 if TYPE_CHECKING:
     from pandas import DataFrame

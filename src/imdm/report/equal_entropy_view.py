@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from imdm.report.cells import NONE, Cell, View, value_cell
 from imdm.report.equal_entropy import at
 from imdm.report.names import TEACHER, name_of
 from imdm.report.rows import Row, select
-from imdm.report.views import NONE, Cell, View, equal_cells, judge_words, pairs, value_cell
+from imdm.report.views import equal_cells, judge_words, pairs
 
 
 def frontier(rows: list[Row]) -> View:

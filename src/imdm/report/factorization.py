@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from imdm.errors import UserError
 from imdm.params import Params
+from imdm.report.cells import NONE, Cell, View, value_cell
 from imdm.report.names import BASELINE, NAMES, TEACHER, baseline_of, setting_of
 from imdm.report.rows import Row, find, select
 from imdm.report.style import COLOURS, GREY, MARKERS, colour, curve, grid, legend, log_steps, save
 from imdm.report.tables import read_json, winner
-from imdm.report.views import NONE, Cell, View, value_cell
 
 if TYPE_CHECKING:
     from pandas import DataFrame

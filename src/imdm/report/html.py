@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
 from imdm.report.audit_views import agreement, audit
+from imdm.report.cells import View
 from imdm.report.chain import chain_reading, chain_view
 from imdm.report.dictionary import dictionary_reading, dictionary_view
 from imdm.report.equal_entropy_view import frontier
@@ -25,7 +26,7 @@ from imdm.report.samples import BREAK, read_samples
 from imdm.report.seeds import first_seed, seed_sentence
 from imdm.report.style import COLOURS, GREY, GRID, INK
 from imdm.report.summary import ratios, sentences
-from imdm.report.views import View, views
+from imdm.report.views import views
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -9,7 +9,7 @@ from typing import Any
 
 from imdm.artifact import META
 from imdm.job import READS
-from imdm.report.views import NONE, Cell, View
+from imdm.report.cells import NONE, Cell, View
 
 _UNFINISHED = (".partial", ".old")
 

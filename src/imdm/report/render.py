@@ -7,6 +7,7 @@ from pathlib import Path
 
 from imdm.report.audit_rows import copied_rows
 from imdm.report.audit_views import agreement, audit
+from imdm.report.cells import DAGGER, Cell, View, number
 from imdm.report.chain import chain_view
 from imdm.report.dictionary import dictionary_view
 from imdm.report.equal_entropy_view import frontier
@@ -14,7 +15,7 @@ from imdm.report.factorization import factorization_view
 from imdm.report.rows import Row, find, select, write_rows
 from imdm.report.seeds import first_seed, seed_sentence
 from imdm.report.summary import verdict
-from imdm.report.views import DAGGER, Cell, View, number, table01, table02, table04, table05
+from imdm.report.views import table01, table02, table04, table05
 
 _FILES = {"1": table01, "2": table02, "4": table04, "5": table05, "frontier": frontier, "audit": audit, "agreement": agreement}
 _FILES |= {"dictionary": dictionary_view, "chain": chain_view, "factorization": factorization_view}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from imdm.report.cells import MARKS, NONE, Cell, View, number, seeds_cell, value_cell
 from imdm.report.equal_entropy import at, decided
 from imdm.report.memorization import memorization
 from imdm.report.names import BASELINE, RATIO, TEACHER, baseline_of, versus
 from imdm.report.rows import Row, find, select
 from imdm.report.seeds import seeds_in
 from imdm.report.tables import winner
-from imdm.report.views import MARKS, NONE, Cell, View, challenges, number, seeds_cell, value_cell
+from imdm.report.views import challenges
 
 _WORDS = {"ours": "better", "base": "worse", "tie": "tied"}
 _AT_EQUAL_ENTROPY = {"ours": "IMDM beats MDLM", "base": "MDLM beats IMDM", "tie": "undecided", "": "out of reach"}
