@@ -65,7 +65,7 @@ def visit(browser: Any, run: Path) -> Iterator[Any]:
 def test_figures_are_visible(visit):
     page = visit()
     boxes = page.evaluate("[...document.querySelectorAll('figure.plot svg')].map(svg => svg.getBBox()).map(b => [b.width, b.height])")
-    assert len(boxes) == 6 and all(width > 100 and height > 50 for width, height in boxes)
+    assert len(boxes) == 7 and all(width > 100 and height > 50 for width, height in boxes)
     assert page.locator("#figure02 svg path").count() > 20
     assert page.locator("#figure02 svg").is_visible()
 

@@ -18,7 +18,7 @@ from imdm.params import Params
 
 RULES = [ROOT / "Snakefile", *sorted((ROOT / "workflow/rules").glob("*.smk"))]
 CACHED = {"tokenize_pack", "judge", "reference", "teacher", "couple", "synthetic"}  # Snakemake: no benchmark beside a cache
-CPU = {"tokenize_pack", "adopt", "synthetic", "dictionary", "merge_couplings", "merge_samples"}  # rules that want no GPU
+CPU = {"tokenize_pack", "adopt", "synthetic", "dictionary", "chain", "merge_couplings", "merge_samples"}  # rules that want no GPU
 TRAININGS = {"teacher", "judge", "scratch", "finetune", "sdtt", "di4c", "keyed", "redi", "redi_student"}
 TARGETS = {"all", "paper", "register"}  # no work of their own
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
