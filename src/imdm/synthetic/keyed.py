@@ -17,6 +17,9 @@ from imdm.params.blocks import CARRIED_BITS
 from imdm.synthetic.language import Language
 from imdm.synthetic.task import build, train
 
+# Without them a reverse KL from targets that know what to write can throw the student into a corner that it does not leave.
+_WARMUP, _CLIP = 50, 1.0
+
 
 def keyed(sizes: SmallNetwork, language: Language, how: KeyedWords, source: Network, seed: int) -> Network:
     """Train a student of the teacher `source`; half of each batch is all masked."""
@@ -35,4 +38,4 @@ def keyed(sizes: SmallNetwork, language: Language, how: KeyedWords, source: Netw
         batch = Noised(z, x, masked.flatten().nonzero().squeeze(1), t)
         return keyed_loss(student, teacher, batch, how.teacher_steps, "reverse_kl")
 
-    return train(student, how.lr, how.steps, loss)
+    return train(student, how.lr, how.steps, loss, min(_WARMUP, how.steps // 2), _CLIP)

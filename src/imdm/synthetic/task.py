@@ -54,14 +54,19 @@ def build(sizes: SmallNetwork, language: Language, seed: int, **mask: Any) -> Ne
     return Network(config)
 
 
-def train(network: Network, lr: float, steps: int, loss: Callable[[int], Tensor]) -> Network:
-    """AdamW with a cosine rate from `lr` to 0; returns the network in eval mode."""
+def train(network: Network, lr: float, steps: int, loss: Callable[[int], Tensor], warmup: int = 0, clip: float = math.inf) -> Network:
+    """AdamW with a cosine rate from `lr` to 0, after a linear warmup, and gradients of at most the norm `clip`; returns the
+    network in eval mode."""
     optimizer = torch.optim.AdamW(network.parameters(), lr, weight_decay=0.0, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps - warmup)
+    if warmup:
+        rise = torch.optim.lr_scheduler.LinearLR(optimizer, 1 / warmup, total_iters=warmup)
+        schedule = torch.optim.lr_scheduler.SequentialLR(optimizer, [rise, schedule], [warmup])
     network.train()
     for step in range(steps):
         optimizer.zero_grad()
         loss(step).backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), clip)
         optimizer.step()
         schedule.step()
     return network.eval()
