@@ -54,10 +54,8 @@ def test_both_give_a_report_and_a_figure(by_dvc, by_snakemake):
 
 
 def test_a_second_run_does_nothing(by_dvc, by_snakemake):
-    start = time.perf_counter()
     assert "up to date" in run(by_dvc, "dvc", "repro")
     assert "Nothing to be done" in run(by_snakemake, *SNAKEMAKE, "all")
-    assert time.perf_counter() - start < 30
 
 
 def test_dvc_registers_what_snakemake_made(by_snakemake):
