@@ -13,6 +13,12 @@ from benchmarks.scales import Scale
 from benchmarks.side import Side
 
 OURS = "ours"
+RECORDED = "ours, CUDA graphs"
+
+
+def _recorded(side: Callable[..., Side], **options: str) -> dict[str, Callable[[Scale], Side]]:
+    """A further side of ours, for a GPU alone."""
+    return {RECORDED: partial(side, cuda_graphs=True, **options)} if torch.cuda.is_available() else {}
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ CASES = {
         "openwebtext",
         {
             OURS: partial(ours.sampling, mask="single"),
+            **_recorded(ours.sampling, mask="single"),
             "peers": partial(theirs.sampling, mask="single"),
             "peers, float32": partial(theirs.sampling, mask="single", dtype=torch.float32),
         },
@@ -72,6 +79,7 @@ CASES = {
         "lm1b",
         {
             OURS: ours.coupling,
+            **_recorded(ours.coupling),
             "peers": partial(theirs.coupling, cached=False),
             "peers, cached": partial(theirs.coupling, cached=True),
             "peers, cached, float32": partial(theirs.coupling, cached=True, dtype=torch.float32),
@@ -95,6 +103,15 @@ CASES = {
             "peers": lambda scale: theirs.nelbo_step(ours.pretraining(scale, "infinite")),
         },
         _noisy_batch,
+    ),
+    "pretrain-short": Case(
+        "Pretraining step, single mask, LM1B",
+        "lm1b",
+        {
+            OURS: lambda scale: ours.pretraining(scale, "single", "lm1b").side(),
+            "peers": lambda scale: theirs.nelbo_step(ours.pretraining(scale, "single", "lm1b")),
+        },
+        lambda scale: f"batch {scale.lm1b.batch}",
     ),
     "redi": Case(
         "ReDi step, infinite mask",

@@ -16,16 +16,23 @@ from imdm.diffusion.nelbo import Noised, forward_process
 from imdm.distill.couplings import make_couplings
 from imdm.models.dit import Network
 from imdm.params import Couplings, Pretrain, Redi, Runtime, Sdtt
+from imdm.runtime import prepare
 from imdm.sampling.sampler import sample
 
 SDTT_ROUND = 7  # of the paper's 7
+STEPS = {"cpu": 1, "cuda": 8}  # of a training in a run: the next one's draws are made while a GPU is at work
 _TRIED = 32  # steps, or groups of couplings, of which the most typical is taken
 
 
-def sampling(scale: Scale, mask: str) -> Side:
+def generator(scale: Scale, corpus: Corpus, mask: str, cuda_graphs: bool = False) -> Network:
+    """A network as the stages prepare it for sampling: on a GPU its blocks are compiled."""
+    return prepare(inputs.network(scale, corpus, mask), Runtime(), cuda_graphs=cuda_graphs).eval()
+
+
+def sampling(scale: Scale, mask: str, cuda_graphs: bool = False) -> Side:
     """Unconditional samples in `scale.steps` steps."""
     corpus = scale.openwebtext
-    network = inputs.network(scale, corpus, mask)
+    network = generator(scale, corpus, mask, cuda_graphs)
     seeds = row_seeds(SEED, 0, corpus.rows, inputs.device())
     tokens = corpus.rows * corpus.seq_len
     return Side(timed(lambda: sample(network, seeds, scale.steps)), tokens, network, heads=tokens)
@@ -42,10 +49,10 @@ def perturbed(scale: Scale, network: Network) -> tuple[int, dict[str, torch.Tens
     return min(made.items(), key=lambda item: abs(item[1]["masked"].double().mean() - 0.5))
 
 
-def coupling(scale: Scale) -> Side:
+def coupling(scale: Scale, cuda_graphs: bool = False) -> Side:
     """Perturbed couplings of a teacher with a single mask."""
     corpus = scale.lm1b
-    network = inputs.network(scale, corpus, "single")
+    network = generator(scale, corpus, "single", cuda_graphs)
     first, made = perturbed(scale, network)
     settings, blocks = Couplings(pairs=corpus.rows, steps=scale.coupling_steps), inputs.blocks(corpus, 64)
     work = timed(lambda: make_couplings(network, blocks, first, corpus.rows, settings, SEED))
@@ -99,10 +106,10 @@ def _on_blocks(training: object, teacher: Network | None = None) -> Task:
     return _task(training, batch_of, teacher)
 
 
-def pretraining(scale: Scale, mask: str) -> Task:
+def pretraining(scale: Scale, mask: str, corpus: str = "openwebtext") -> Task:
     from imdm.training.pretrain import Pretraining
 
-    corpus = scale.openwebtext
+    corpus = getattr(scale, corpus)
     settings = Pretrain(steps=1, batch_size=corpus.batch, warmup=0)
     return _on_blocks(Pretraining(inputs.network(scale, corpus, mask), settings, SEED, inputs.blocks(corpus, 64)))
 

@@ -17,8 +17,8 @@ def nll_and_tokens(model: torch.nn.Module, rows: list[list[int]], length: int, e
     total, tokens = 0.0, 0
     for start in range(0, len(rows), batch):
         part = [row[:length] for row in rows[start : start + batch]]
-        ids = torch.from_numpy(np.array([row + [end_id] * (length - len(row)) for row in part]))
-        mask = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in part])
+        ids = torch.from_numpy(np.array([row + [end_id] * (length - len(row)) for row in part])).to(model.device)
+        mask = torch.tensor([[1] * len(row) + [0] * (length - len(row)) for row in part], device=model.device)
         logits = model(ids, attention_mask=mask).logits.transpose(-1, -2)
         nll = F.cross_entropy(logits[..., :-1], ids[..., 1:], reduction="none")
         first = (ids == end_id).cumsum(-1) == 1

@@ -72,4 +72,12 @@ SCALES = {
         measured=2,
     ),
 }
+# The same network with batches that keep a GPU of 80 GB busy.
+SCALES["gpu"] = replace(
+    SCALES["small"],
+    openwebtext=replace(SCALES["small"].openwebtext, batch=32, rows=16),
+    lm1b=replace(SCALES["small"].lm1b, batch=256, rows=128),
+    steps=64,
+    measured=4,
+)
 SCALES["small64"] = replace(SCALES["small"], steps=64)  # for the cases that sample

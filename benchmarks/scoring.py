@@ -1,4 +1,5 @@
-"""Gen-PPL of samples at several step counts beside the predecessors' path: a random GPT-2, CPU seconds of one thread, in turn.
+"""Gen-PPL of samples at several step counts beside the predecessors' path: a random GPT-2, in turn, CPU seconds of one thread,
+or seconds of a GPU.
 
 Theirs loads the judge for each step count. The texts' lengths vary by a fifth, as where BERT's tokens are read by GPT-2.
 
@@ -19,13 +20,21 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.inputs import device
 from benchmarks.peers_scoring import nll_and_tokens
+from benchmarks.trace import clock
 from imdm.scoring.gen_ppl import judge_texts
 from imdm.scoring.texts import Texts
 
 _END = 50_256
 # Width, blocks, length, texts a step count.
-SCALES = {"toy": (16, 2, 16, 4), "quick": (256, 4, 128, 16), "small": (768, 12, 128, 16), "small64": (768, 12, 128, 16)}
+SCALES = {
+    "toy": (16, 2, 16, 4),
+    "quick": (256, 4, 128, 16),
+    "small": (768, 12, 128, 16),
+    "small64": (768, 12, 128, 16),
+    "gpu": (768, 12, 1024, 64),
+}
 
 
 def measure(scale: str = "quick", step_counts: int = 4, rounds: int = 3) -> list[dict[str, Any]]:
@@ -40,7 +49,9 @@ def measure(scale: str = "quick", step_counts: int = 4, rounds: int = 3) -> list
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     width, blocks, length, count = SCALES[scale]
+    now, unit = (clock, "s") if device().type == "cuda" else (time.process_time, "CPU s")
     torch.set_num_threads(1)
+    torch.set_float32_matmul_precision("highest")  # what is scored is so on both sides
     torch.manual_seed(0)
     draw = np.random.default_rng(0)
     sets = [
@@ -50,7 +61,7 @@ def measure(scale: str = "quick", step_counts: int = 4, rounds: int = 3) -> list
         GPT2LMHeadModel(GPT2Config(n_embd=width, n_layer=blocks, n_head=max(1, width // 64), n_positions=length)).save_pretrained(folder)
 
         def load() -> Any:
-            return GPT2LMHeadModel.from_pretrained(folder).eval()
+            return GPT2LMHeadModel.from_pretrained(folder).to(device()).eval()
 
         def ours() -> list[float]:
             judge = SimpleNamespace(model=load(), end_id=_END)
@@ -64,17 +75,17 @@ def measure(scale: str = "quick", step_counts: int = 4, rounds: int = 3) -> list
         sides, values, seconds = {"ours": ours, "peers": peers}, {}, {"ours": [], "peers": []}
         for number in range(-1, rounds):  # round -1 warms up
             for name in list(sides)[:: -1 if number % 2 else 1]:
-                start = time.process_time()
+                start = now()
                 values[name] = sides[name]()
                 if number >= 0:
-                    seconds[name].append(time.process_time() - start)
+                    seconds[name].append(now() - start)
     if not np.allclose(values["ours"], values["peers"], rtol=1e-5):
         raise RuntimeError("the two paths gave different perplexities")
     ratios = [other / own for own, other in zip(seconds["ours"], seconds["peers"])]
     return [
         {
             "name": "scoring",
-            "unit": "CPU s",
+            "unit": unit,
             "rounds": rounds,
             "ours_s": median(seconds["ours"]),
             "peers_s": median(seconds["peers"]),

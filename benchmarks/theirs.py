@@ -21,7 +21,7 @@ from imdm.preflight.events import expected_calls
 def sampling(scale: Scale, mask: str, dtype: torch.dtype = torch.float64) -> Side:
     """Unconditional samples; all steps cost the same, so some are timed and multiplied."""
     corpus = scale.openwebtext
-    peers = Peers(inputs.network(scale, corpus, mask))
+    peers = Peers(ours.generator(scale, corpus, mask))
     tokens = torch.full((corpus.rows, corpus.seq_len), corpus.mask_id, device=inputs.device())
     return _generation(peers, tokens, torch.ones(corpus.rows), scale.steps, scale.measured, dtype)
 
@@ -29,7 +29,7 @@ def sampling(scale: Scale, mask: str, dtype: torch.dtype = torch.float64) -> Sid
 def coupling(scale: Scale, cached: bool, dtype: torch.dtype = torch.float64) -> Side:
     """Perturbed couplings of the same blocks, masks and times as ours."""
     corpus = scale.lm1b
-    network = inputs.network(scale, corpus, "single")
+    network = ours.generator(scale, corpus, "single")
     _, made = ours.perturbed(scale, network)
     tokens = torch.where(made["masked"], corpus.mask_id, made["x"].long()).to(inputs.device())
     return _generation(Peers(network), tokens, made["t"], scale.coupling_steps, scale.measured, dtype, cached)
@@ -67,14 +67,18 @@ def _tokens(batch: Noised, peers: Peers) -> Tensor:
 def nelbo_step(task: ours.Task) -> Side:
     """A step of pretraining or ReDi on the batch of our step."""
     loss, optimizer = nelbo_loss(task), _optimizer(task)
-    return Side(timed(lambda: optimizer.step(loss())), task.tokens, task.network)
+    return Side(timed(lambda: optimizer.step(loss()), _times()), task.tokens, task.network)
 
 
 def sdtt_step(scale: Scale) -> Side:
     """A step of SDTT's last round on the batch of our step."""
     task = ours.sdtt(scale)
     loss, optimizer = distillation_loss(task), _optimizer(task)
-    return Side(timed(lambda: optimizer.step(loss())), task.tokens, task.network, task.teacher)
+    return Side(timed(lambda: optimizer.step(loss()), _times()), task.tokens, task.network, task.teacher)
+
+
+def _times() -> int:
+    return ours.STEPS[inputs.device().type]
 
 
 def nelbo_loss(task: ours.Task) -> Callable[[], Tensor]:

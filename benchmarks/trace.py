@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from imdm.diffusion.states import is_masked
 from imdm.models.dit import Network
@@ -37,33 +38,42 @@ class Counts:
 
 
 class Trace:
-    """Counts while it is open; the clocks slow the work, so it isn't timed meanwhile."""
+    """Counts while it is open; the clocks slow the work, so it isn't timed meanwhile.
+
+    The body's clocks hang on the embedding and on `hidden`, not on the blocks, which may be compiled.
+    """
 
     def __init__(self, network: Network):
         self.network, self.counts, self.started = network, Counts(), 0.0
 
     def __enter__(self) -> Counts:
-        first, last = self.network.blocks[0], self.network.blocks[-1]
-        self.hooks = [
-            self.network.vocab_embed.register_forward_pre_hook(self._embed),
-            first.register_forward_pre_hook(self._enter),
-            last.register_forward_hook(self._leave),
-        ]
-        if any(parameter.requires_grad for parameter in self.network.parameters()):
-            self.hooks += [last.register_full_backward_pre_hook(self._start), first.register_full_backward_hook(self._leave)]
+        embed, hidden = self.network.vocab_embed, self.network.hidden
+        self.hooks = [embed.register_forward_pre_hook(self._embed), embed.register_forward_hook(self._enter)]
+
+        def traced(*args: Any, **options: Any) -> Tensor:
+            out = hidden(*args, **options)
+            self._leave()
+            if out.requires_grad:
+                out.register_hook(self._start)
+            return out
+
+        self.network.hidden = traced
         return self.counts
 
     def __exit__(self, *_: Any) -> None:
+        del self.network.hidden
         for hook in self.hooks:
             hook.remove()
 
     def _embed(self, module: Any, given: tuple[Any, ...]) -> None:
         self.counts.masked += int(is_masked(given[0], self.network.config.vocab_size).sum())
 
-    def _enter(self, module: Any, given: tuple[Any, ...]) -> None:
+    def _enter(self, module: Any, given: tuple[Any, ...], out: Tensor) -> None:
         self.counts.calls += 1
-        self.counts.tokens += given[0].shape[0] * given[0].shape[1]
-        self.started = clock()
+        self.counts.tokens += out.shape[0] * out.shape[1]
+        if out.requires_grad:
+            out.register_hook(self._leave)
+        self._start()
 
     def _start(self, *_: Any) -> None:
         self.started = clock()

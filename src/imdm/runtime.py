@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import torch
@@ -26,6 +27,8 @@ def setup(runtime: Runtime) -> tuple[torch.device, torch.dtype | None]:
         raise UserError("runtime.device is cuda, but torch sees no GPU here; set it to auto or cpu.")
     if runtime.threads:
         torch.set_num_threads(runtime.threads)
+    if runtime.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else torch refuses matrix products on a GPU
     # As torch.use_deterministic_algorithms, which also sets Inductor's switch and imports it, a second, for that.
     torch.set_deterministic_debug_mode("error" if runtime.deterministic else "default")
     torch.set_float32_matmul_precision("highest" if runtime.deterministic else "high")

@@ -73,12 +73,12 @@ def keyed_loss(student: Network, teacher: Network, batch: Noised, steps: int, ki
 
     Args:
         batch, steps: as in `keyed_rows`.
-        kind: of `divergence`.
+        kind: reverse_kl or forward_kl.
     """
     of_teacher = keyed_rows(teacher, batch, steps)
     batch = batch.map(partial(send, device=of_teacher.device))
     rows = student.rows(batch.z, batch.masked, masked=batch.masked)
-    return head_loss(student, rows, towards(teacher, of_teacher, kind, 1 / max(1, len(batch.masked))))
+    return head_loss(student, rows, towards(student, teacher, of_teacher, kind, len(batch.masked)))
 
 
 def consistency_loss(student: Network, teacher: Network, average: Network, batch: Noised, step: float, kind: str) -> Tensor:
@@ -92,19 +92,19 @@ def consistency_loss(student: Network, teacher: Network, average: Network, batch
         average: in eval mode.
         batch: z_t of `keyed_masks`, on the CPU.
         step: of the teacher, as a part of the whole way.
-        kind: of `divergence`.
+        kind: reverse_kl or forward_kl.
     """
     order, u = carried_uniforms(key_of(batch.z.flatten()[batch.masked], teacher.config.vocab_size))
     first = order < 1 - batch.t[batch.masked // batch.z.shape[1]] + step
     places = [part.nonzero().squeeze(1) for part in (first, ~first)]
     on_device = partial(send, device=teacher.vocab_embed.embedding.device)
     z, u, opened, left = map(on_device, (batch.z, u[places[0]], *(batch.masked[part] for part in places)))
-    position, scale = torch.cat([opened, left]), 1 / max(1, len(batch.masked))
+    position, count = torch.cat([opened, left]), len(batch.masked)
 
     with torch.no_grad():
         of_teacher = teacher.rows(z, opened, masked=position)
         behind = z.flatten().index_copy(0, opened, draw_tokens(teacher, of_teacher, u)).view_as(z)
         of_average = average.rows(behind, left, masked=left)
     rows = student.rows(z, position, masked=position)
-    near = head_loss(student, rows[: len(opened)], towards(teacher, of_teacher, kind, scale))
-    return near + head_loss(student, rows[len(opened) :], towards(average, of_average, kind, scale))
+    near = head_loss(student, rows[: len(opened)], towards(student, teacher, of_teacher, kind, count))
+    return near + head_loss(student, rows[len(opened) :], towards(student, average, of_average, kind, count))

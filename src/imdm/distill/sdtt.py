@@ -9,7 +9,7 @@ from torch import Tensor
 
 from imdm.diffusion.counter import Stream, bits, uniform
 from imdm.diffusion.nelbo import Noised
-from imdm.models.dit import Network
+from imdm.models.dit import Network, at_least_float32
 from imdm.models.head_loss import Term, head_loss
 from imdm.runtime import send
 from imdm.sampling.categorical import draw_tokens
@@ -62,38 +62,43 @@ def sdtt_rows(teacher: Network, batch: Noised, seeds: Tensor, dt: float, time_gr
     return torch.where(first[:, None], rows, teacher.rows(z, masked, masked=left))
 
 
-def divergence(student: Tensor, target: Tensor, kind: str, scale: float) -> tuple[Tensor, Tensor]:
-    """KL(student || target), or KL(target || student) for forward_kl, in nats, summed over positions and times `scale`.
+def reverse_kl(student: Tensor, target: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """KL(student || target) in nats, summed over positions and times `scale`.
 
     Args:
-        student: logits [n, V].
-        target: log-probabilities [n, V].
+        student, target: logits [n, V]; computed with in float32 at least.
+        scale: float64 [].
 
     Returns:
-        the divergence, and its gradient with respect to the student's logits.
+        the divergence, and its gradient with respect to the student's logits, in their dtype.
     """
-    student = torch.log_softmax(student, dim=-1)
-    p = student.exp()
-    if kind == "forward_kl":
-        q = target.exp()
-        return (q * (target - student)).sum() * scale, (p - q) * scale
-    gap = student.sub_(target)
-    kl = (p * gap).sum(-1, keepdim=True)
-    return kl.sum() * scale, p.mul_(gap.sub_(kl)).mul_(scale)
+    log_p, log_q = (torch.log_softmax(at_least_float32(logits), dim=-1) for logits in (student, target))
+    p, gap = log_p.exp(), log_p.sub_(log_q)
+    kl, scale = (p * gap).sum(-1, keepdim=True), scale.to(p.dtype)
+    return kl.sum() * scale, p.mul_(gap.sub_(kl)).mul_(scale).to(student.dtype)
 
 
-def towards(network: Network, rows: Tensor, kind: str, scale: float) -> Term:
-    """The divergence from another network's distributions at the same positions, times `scale`.
+def forward_kl(student: Tensor, target: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """KL(target || student), as `reverse_kl`."""
+    log_p, log_q = (torch.log_softmax(at_least_float32(logits), dim=-1) for logits in (student, target))
+    q, scale = log_q.exp(), scale.to(log_p.dtype)
+    loss = (q * log_q.sub_(log_p)).sum() * scale
+    return loss, log_p.exp_().sub_(q).mul_(scale).to(student.dtype)
+
+
+DIVERGENCES = {"reverse_kl": reverse_kl, "forward_kl": forward_kl}
+
+
+def towards(student: Network, network: Network, rows: Tensor, kind: str, count: int) -> Term:
+    """The divergence from another network's distributions at the same positions, as a share of the mean over `count` of them.
 
     Args:
         rows: that network's body output [n, d].
-        kind: of `divergence`.
+        kind: reverse_kl or forward_kl.
     """
-
-    def term(logits: Tensor, part: slice) -> tuple[Tensor, Tensor]:
-        return divergence(logits, torch.log_softmax(network.subs(rows[part]), dim=-1), kind, scale)
-
-    return term
+    divergence = student.fused(DIVERGENCES[kind])
+    scale = torch.full((), 1 / max(1, count), dtype=torch.float64, device=rows.device)
+    return lambda logits, part: divergence(logits, network.subs(rows[part], wide=False), scale)
 
 
 def sdtt_loss(student: Network, teacher: Network, batch: Noised, seeds: Tensor, dt: float, time_grid: str, kind: str) -> Tensor:
@@ -101,9 +106,9 @@ def sdtt_loss(student: Network, teacher: Network, batch: Noised, seeds: Tensor, 
 
     Args:
         batch, seeds, dt, time_grid: as in `sdtt_rows`.
-        kind: of `divergence`.
+        kind: reverse_kl or forward_kl.
     """
     of_teacher = sdtt_rows(teacher, batch, seeds, dt, time_grid)
     batch = batch.map(partial(send, device=of_teacher.device))
     rows = student.rows(batch.z, batch.masked, masked=batch.masked)
-    return head_loss(student, rows, towards(teacher, of_teacher, kind, 1 / max(1, len(batch.masked))))
+    return head_loss(student, rows, towards(student, teacher, of_teacher, kind, len(batch.masked)))

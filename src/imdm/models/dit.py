@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Callable
+from functools import cache
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +24,7 @@ from imdm.models.mask_embedding import StateEmbedding
 
 _FREQUENCIES = 256  # of the time embedding
 _LATENT_FREQUENCIES = 64
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 NEVER = -1e6  # log-weight of the mask token: probability exactly 0, and finite, so that 0 * log 0 is 0 in a divergence
 
 
@@ -86,6 +90,12 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """
     cos, sin = (table[:, None, None].to(x.dtype) for table in (cos, sin))
     return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
+
+
+@cache
+def compiled(kernel: Kernel) -> Kernel:
+    """A kernel that torch compiles when it is first called, once for all numbers of rows."""
+    return torch.compile(kernel, dynamic=True)
 
 
 def rows_to_power_of_two(x: Tensor) -> Tensor:
@@ -165,7 +175,7 @@ class Network(nn.Module):
 
     def __init__(self, config: NetworkConfig, body_dtype: torch.dtype | None = None):
         super().__init__()
-        self.config, self.body_dtype, self.cuda_graphs = config, body_dtype, False
+        self.config, self.body_dtype, self.compiled, self.cuda_graphs = config, body_dtype, False, False
         self.vocab_embed = StateEmbedding(config)
         self.sigma_map = TimeEmbedding(config.cond_dim)
         self.rotary_emb = Rotary(config.hidden_size // config.heads)
@@ -181,14 +191,18 @@ class Network(nn.Module):
             self.latent_projection = nn.Sequential(first, nn.GELU(), nn.Linear(config.latent_hidden, config.hidden_size))
 
     def compile_blocks(self, cuda_graphs: bool = False) -> None:
-        """Compile block by block, which all share one compiled code; names of weights stay as they are.
+        """Compile block by block, which all share one compiled code, and `fused` kernels; names of weights stay as they are.
 
         Args:
             cuda_graphs: record the blocks as CUDA graphs; for calls without gradient and with sigma = 0 alone.
         """
-        self.cuda_graphs = cuda_graphs
+        self.compiled, self.cuda_graphs = True, cuda_graphs
         for block in self.blocks:
             block.compile(mode="reduce-overhead" if cuda_graphs else None)
+
+    def fused(self, kernel: Kernel) -> Kernel:
+        """A function of tensors as one pass over them where this network is compiled, else as it is."""
+        return compiled(kernel) if self.compiled else kernel
 
     def _autocast(self) -> contextlib.AbstractContextManager[None]:
         if self.body_dtype is None:
@@ -233,12 +247,17 @@ class Network(nn.Module):
             x = x[:rows].clone()  # the next call writes where this one's output lies
         return x if latent is None else x[:, :-1]
 
-    def logits(self, h: Tensor, sigma: Tensor | None = None) -> Tensor:
-        """The head without SUBS: [B, L, d] to [B, L, V], or rows [n, d] to [n, V] where sigma is None."""
+    def logits(self, h: Tensor, sigma: Tensor | None = None, wide: bool = True) -> Tensor:
+        """The head without SUBS: [B, L, d] to [B, L, V], or rows [n, d] to [n, V] where sigma is None.
+
+        Args:
+            wide: at least float32; else as the body's precision makes them.
+        """
         by_row = h.dim() == 2
         with self._autocast():
             out = self.output_layer(h[None] if by_row else h, self.condition(sigma))
-        return at_least_float32(out[0] if by_row else out)
+        out = out[0] if by_row else out
+        return at_least_float32(out) if wide else out
 
     def rows(self, z: Tensor, positions: Tensor, latent: Tensor | None = None, masked: Tensor | None = None) -> Tensor:
         """The body's output at flat indices `positions` [n] into B*L: [n, d]. `masked` as in `hidden`."""
@@ -249,9 +268,9 @@ class Network(nn.Module):
         with self._autocast():
             return self.output_layer.modulated(rows[None], self.condition())[0]
 
-    def subs(self, rows: Tensor) -> Tensor:
-        """Logits under SUBS of rows [n, d]: the mask token never gets probability. [n, V], at least float32."""
-        logits = self.logits(rows)
+    def subs(self, rows: Tensor, wide: bool = True) -> Tensor:
+        """Logits under SUBS of rows [n, d]: the mask token never gets probability. [n, V], `wide` as in `logits`."""
+        logits = self.logits(rows, wide=wide)
         logits[:, self.config.mask_id] = NEVER
         return logits
 

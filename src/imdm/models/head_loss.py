@@ -16,8 +16,8 @@ from torch import Tensor
 from imdm.diffusion.nelbo import Noised, position_weights
 from imdm.models.dit import NEVER, Network, at_least_float32
 
-# From logits [m, V] under SUBS and which positions they belong to: their summed loss in nats, and its gradient [m, V].
-# The logits' memory may be reused.
+# From logits [m, V] under SUBS and which positions they belong to: their summed loss in nats, and its gradient [m, V], both
+# computed in float32 at least and the gradient in the logits' dtype. The logits' memory may be reused.
 Term = Callable[[Tensor, slice], tuple[Tensor, Tensor]]
 
 # Logits in one chunk: few enough for memory, enough to read the head's weights seldom.
@@ -41,18 +41,17 @@ class _HeadLoss(torch.autograd.Function):
         if training:
             grads = torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(bias)
         for part in chunks(len(x), len(weight), x.device):
-            logits = at_least_float32(torch.addmm(low_bias, low_x[part], low_weight.T))
+            logits = torch.addmm(low_bias, low_x[part], low_weight.T)
             logits[:, mask_id] = NEVER
             loss, grad = term(logits, part)
             total += loss
             if training:
-                low = grad.to(dtype)
-                grads[0][part] = low @ low_weight
+                grads[0][part] = grad @ low_weight
                 if dtype == weight.dtype:
-                    grads[1].addmm_(low.T, low_x[part])
+                    grads[1].addmm_(grad.T, low_x[part])
                 else:
-                    grads[1].add_(low.T @ low_x[part])
-                grads[2].add_(grad.sum(0))
+                    grads[1].add_(grad.T @ low_x[part])
+                grads[2].add_(grad.sum(0, dtype=bias.dtype))
         if training:
             ctx.save_for_backward(*grads)
         return total
@@ -73,22 +72,37 @@ def head_loss(network: Network, rows: Tensor, term: Term) -> Tensor:
     return _HeadLoss.apply(x, head.weight, head.bias, term, network.config.mask_id, dtype)
 
 
-def cross_entropy(targets: Tensor, weights: Tensor) -> Term:
+def _softmax(logits: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(weight times softmax in the logits' dtype, greatest logit, sum of the exponentials above it) of [m, V] and weights [m, 1].
+
+    In place where the logits are not of lower precision.
+    """
+    p = at_least_float32(logits)
+    if torch.compiler.is_compiling():
+        p = p.clone()  # costs nothing there, and Inductor can't compile what writes to its input and returns it
+    greatest = p.amax(-1, keepdim=True)
+    p.sub_(greatest).exp_()
+    norm = p.sum(-1, keepdim=True)
+    return p.mul_(weight / norm).to(logits.dtype), greatest, norm
+
+
+def cross_entropy(network: Network, targets: Tensor, weights: Tensor) -> Term:
     """Sum over positions of weight times -log p(target).
 
     Args:
+        network: whose logits they are.
         targets: int64 [n].
         weights: [n].
     """
+    softmax = network.fused(_softmax)
 
     def term(logits: Tensor, part: slice) -> tuple[Tensor, Tensor]:
-        index, weight = targets[part, None], weights[part, None].to(logits.dtype)
-        logits -= logits.amax(-1, keepdim=True)
-        picked = logits.gather(1, index)
-        p = logits.exp_()
-        norm = p.sum(-1, keepdim=True)
-        loss = ((norm.log() - picked) * weight).sum()
-        return loss, p.mul_(weight / norm).scatter_add_(1, index, -weight)
+        index, dtype = targets[part, None], torch.promote_types(logits.dtype, torch.float32)
+        weight, picked = weights[part, None].to(dtype), logits.gather(1, index).to(dtype)
+        grad, greatest, norm = softmax(logits, weight)
+        picked -= greatest
+        at_target = weight * (picked.exp() / norm - 1)
+        return ((norm.log() - picked) * weight).sum(), grad.scatter_(1, index, at_target.to(grad.dtype))
 
     return term
 
@@ -100,4 +114,4 @@ def nelbo(network: Network, batch: Noised, latent: Tensor | None = None) -> Tens
         latent: in (0, 1) [B], of a network with a latent (then the bound with this latent).
     """
     rows = network.rows(batch.z, batch.masked, latent, batch.masked)
-    return head_loss(network, rows, cross_entropy(batch.targets, position_weights(batch)))
+    return head_loss(network, rows, cross_entropy(network, batch.targets, position_weights(batch)))

@@ -61,9 +61,8 @@ class Pretraining(BlockTraining):
         """
         hidden = self.network.hidden(x, causal=True, masked=x.new_empty(0))[:, :-1]
         targets = x[:, 1:].flatten()
-        return head_loss(
-            self.network, hidden.flatten(0, 1), cross_entropy(targets, torch.full_like(targets, 1 / len(targets), dtype=torch.float64))
-        )
+        weights = torch.full_like(targets, 1 / len(targets), dtype=torch.float64)
+        return head_loss(self.network, hidden.flatten(0, 1), cross_entropy(self.network, targets, weights))
 
 
 def validate(network: Network, data: Dataset, settings: Pretrain, seed: int) -> dict[str, float]:

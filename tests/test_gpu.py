@@ -1,0 +1,164 @@
+"""What only a GPU shows: equal bits, compiled kernels, CUDA graphs, loops that never wait for the device."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from imdm.diffusion.counter import row_seeds, uniform
+from imdm.diffusion.noise import carried_uniforms, noise
+from imdm.distill.couplings import CouplingSet, make_couplings
+from imdm.params import Couplings, Keyed, Pretrain, Redi, Runtime, Sdtt
+from imdm.runtime import prepare
+from imdm.sampling.categorical import draw
+from imdm.sampling.sampler import sample
+from imdm.training.keyed import KeyedTraining
+from imdm.training.pretrain import Pretraining
+from imdm.training.redi import RediTraining
+from imdm.training.sdtt import SdttTraining
+from networks import small_network
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here; on a machine with one: python -m pytest tests/test_gpu.py")
+
+GPU = torch.device("cuda")
+BLOCKS = np.random.default_rng(0).integers(0, 3, (30, 5)).astype(np.uint16)
+PLAIN = Runtime(device="cuda", precision="float32", compile=False)
+STEPS = {"steps": 4, "batch_size": 16, "warmup": 0}
+
+
+@contextlib.contextmanager
+def no_waiting():
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("dist", ["uniform", "gaussian", "rademacher"])
+def test_noise_is_the_cpus_to_the_bit(dist):
+    keys = row_seeds(3, 0, 500)
+    assert torch.equal(noise(keys.to(GPU), 130, dist, 0.5).cpu(), noise(keys, 130, dist, 0.5))
+    for here, there in zip(carried_uniforms(keys), carried_uniforms(keys.to(GPU))):
+        assert torch.equal(here, there.cpu())
+
+
+def test_a_categorical_draw_is_the_cpus():
+    generator = torch.Generator().manual_seed(0)
+    logits, u = 8 * torch.randn(40, 1000, generator=generator, dtype=torch.float64), uniform(row_seeds(1, 0, 40_000)).view(40, 1000)
+    here, there = draw(logits, u), draw(logits.to(GPU), u.to(GPU)).cpu()
+    assert (here != there).sum() <= 1  # exp may differ in its last bit, and a uniform fall between
+
+
+@pytest.mark.parametrize("mask", ["single", "infinite", "finite"])
+@pytest.mark.parametrize("given", [False, True])
+def test_samples_and_couplings_of_a_float64_network_are_the_cpus(mask, given):
+    network = small_network(mask=mask).double()
+    other, seeds = copy.deepcopy(network).to(GPU), row_seeds(1, 0, 64)
+    visible = (torch.arange(320).view(64, 5) % 3 == 0, torch.zeros(64, 5, dtype=torch.int64)) if given else None
+    here = sample(network, seeds, 3, visible=visible)
+    there = sample(other, seeds.to(GPU), 3, visible=visible and tuple(part.to(GPU) for part in visible))
+    assert torch.equal(here.unmasked_at, there.unmasked_at.cpu()) and torch.equal(here.calls, there.calls.cpu())
+    assert (here.tokens != there.tokens.cpu()).sum() <= 1
+    settings = Couplings(pairs=64, steps=4)
+    ours, theirs = (make_couplings(one, BLOCKS, 0, 64, settings, 1) for one in (network, other))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ("masked", "t", "seed"))
+    assert (ours["x"] != theirs["x"]).sum() <= 1
+
+
+def test_imdm_starts_as_its_mdlm_to_the_bit_in_bfloat16():
+    mdlm, imdm = (small_network(mask=mask, random=False) for mask in ("single", "infinite"))
+    for name, parameter in mdlm.named_parameters():
+        torch.nn.init.normal_(parameter, std=0.4)
+        imdm.get_parameter(name).data.copy_(parameter)
+    z = torch.randint(0, 2**40, (8, 5), device=GPU)
+    one, other = (prepare(network, Runtime(device="cuda", compile=False))(z, torch.arange(40, device=GPU)) for network in (mdlm, imdm))
+    assert one.isfinite().all() and torch.equal(one, other)
+
+
+def trainings() -> dict[str, object]:
+    """One of each kind; students and teachers with random weights."""
+    network, teacher = small_network(mask="infinite"), small_network(1, mask="infinite")
+    t = (torch.arange(30, dtype=torch.float64) + 0.5) / 30
+    masked = torch.rand(30, 5, generator=torch.Generator().manual_seed(0)) < t[:, None]
+    couplings = CouplingSet(torch.from_numpy(BLOCKS.astype(np.int32)), masked, t, row_seeds(0, 0, 30), {"start": "perturbed"})
+    sdtt = Sdtt(**STEPS, base_steps=8, rounds=[{"round": 1, "teacher": "teacher"}])
+    made = {
+        "warm start": Pretraining(network, Pretrain(**STEPS, warm_start=4), 0, BLOCKS),
+        "pretrain": Pretraining(network, Pretrain(**STEPS, warm_start=0), 0, BLOCKS),
+        "redi": RediTraining(network, Redi(**STEPS), 0, couplings),
+        "sdtt": SdttTraining(network, teacher, sdtt, 1, 0, BLOCKS),
+        "trajectory": KeyedTraining(network, teacher, Keyed(**STEPS, target="trajectory", teacher_steps=4), 0, BLOCKS),
+        "consistency": KeyedTraining(network, teacher, Keyed(**STEPS, target="consistency", teacher_steps=4), 0, BLOCKS),
+    }
+    for training in made.values():  # each its own weights, since placing them moves and compiles
+        training.network = copy.deepcopy(network)
+    return made
+
+
+def step(training, runtime: Runtime, number: int = 0) -> tuple[float, dict[str, torch.Tensor]]:
+    training.place(runtime, GPU)
+    loss = training(number)
+    loss.backward()
+    return loss.item(), {name: p.grad.clone() for name, p in training.network.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("name", list(trainings()))
+def test_a_training_step_is_the_cpus_and_waits_for_nothing(name):
+    here, there = trainings()[name], trainings()[name]
+    expected = here(0)
+    expected.backward()
+    found, gradients = step(there, PLAIN.model_copy(update={"deterministic": True}))
+    assert found == pytest.approx(expected.item(), rel=1e-4)
+    for parameter, gradient in gradients.items():
+        torch.testing.assert_close(gradient.cpu(), here.network.get_parameter(parameter).grad, rtol=1e-3, atol=1e-5)
+    optimizer = torch.optim.AdamW(there.network.parameters(), 1e-3, fused=True)
+    for number in range(2):
+        with contextlib.nullcontext() if number == 0 else no_waiting():
+            optimizer.zero_grad()
+            there(number).backward()
+            torch.nn.utils.clip_grad_norm_(there.network.parameters(), 1.0)
+            optimizer.step()
+            there.ema.update(there.network)
+
+
+@pytest.mark.parametrize("name", ["pretrain", "sdtt"])
+def test_compiled_blocks_and_kernels_change_rounding_alone(name):
+    (loss, gradients), (other, others) = (
+        step(trainings()[name], Runtime(device="cuda", precision="bfloat16", compile=compile)) for compile in (False, True)
+    )
+    assert other == pytest.approx(loss, rel=0.02) and gradients.keys() == others.keys()
+    for parameter, gradient in gradients.items():
+        assert (others[parameter] - gradient).norm() <= 0.05 * gradient.norm() + 1e-3, parameter
+
+
+def test_cuda_graphs_change_no_sample_and_the_sampler_waits_once():
+    plain, recorded = (small_network(mask="infinite") for _ in range(2))
+    prepare(plain, PLAIN), prepare(recorded, Runtime(device="cuda", precision="float32", compile=True), cuda_graphs=True)
+    for first in range(3):  # the first call compiles, the second records
+        seeds = row_seeds(1, 64 * first, 64, GPU)
+        expected, found = (sample(network, seeds, 4).tokens for network in (plain, recorded))
+        assert (expected != found).float().mean() < 0.01
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with pytest.warns(UserWarning, match="synchronizing CUDA operation") as seen:
+            sample(plain, seeds, 4)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("name", ["pretrain", "sdtt"])
+def test_deterministic_steps_are_equal_to_the_bit(name):
+    runtime = Runtime(device="cuda", compile=False, deterministic=True)
+    try:
+        (loss, gradients), (other, others) = (step(trainings()[name], runtime) for _ in range(2))
+    finally:
+        prepare(small_network(), PLAIN)
+    assert loss == other and all(torch.equal(gradient, others[parameter]) for parameter, gradient in gradients.items())
