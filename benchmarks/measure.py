@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -13,6 +14,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks import ROOT
+from benchmarks.inputs import device
 
 
 class Worker:
@@ -24,17 +26,22 @@ class Worker:
         self.process = subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self, what: str) -> Any:
-        """The answer to one line.
+        """The answer to one line."""
+        self.send(what)
+        return self.answer()
+
+    def send(self, what: str) -> None:
+        with contextlib.suppress(BrokenPipeError):  # then there is no answer
+            self.process.stdin.write(f"{what}\n")
+            self.process.stdin.flush()
+
+    def answer(self) -> Any:
+        """What the process says to the line that was sent.
 
         Raises:
             RuntimeError: the process ended instead; its own words are on standard error.
         """
-        try:
-            self.process.stdin.write(f"{what}\n")
-            self.process.stdin.flush()
-            answer = self.process.stdout.readline()
-        except BrokenPipeError:
-            answer = ""
+        answer = self.process.stdout.readline()
         if not answer:
             raise RuntimeError(f"the process of {self.label!r} ended with status {self.process.wait()}; see above")
         return json.loads(answer)
@@ -56,6 +63,10 @@ def measure(case: str, labels: list[str], scale: str, rounds: int, whole: bool, 
     """
     workers = [Worker(case, label, scale, int(whole), threads) for label in labels]
     try:
+        for worker in workers if device().type == "cuda" else []:  # all at once, since compilers take longer than what is measured
+            worker.send("run")
+        for worker in workers if device().type == "cuda" else []:
+            worker.answer()
         sides = {worker.label: worker.ask("trace") | {"seconds": []} for worker in workers}
         if len({side["weights"] for side in sides.values()}) != 1:
             raise RuntimeError(f"the sides of {case} have different weights")
@@ -83,7 +94,7 @@ def machine(threads: int) -> dict[str, Any]:
     import torch
 
     from benchmarks.floor import machine_rates
-    from benchmarks.inputs import body_dtype, device
+    from benchmarks.inputs import body_dtype
     from imdm.gpus import recognise
     from imdm.runtime import precision_name
 

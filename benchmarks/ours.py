@@ -20,8 +20,12 @@ from imdm.runtime import prepare
 from imdm.sampling.sampler import sample
 
 SDTT_ROUND = 7  # of the paper's 7
-STEPS = {"cpu": 1, "cuda": 8}  # of a training in a run: the next one's draws are made while a GPU is at work
 _TRIED = 32  # steps, or groups of couplings, of which the most typical is taken
+
+
+def times() -> int:
+    """Steps of a training in a run: while a GPU is at work on one, the draws of the next are made."""
+    return 8 if inputs.device().type == "cuda" else 1
 
 
 def generator(scale: Scale, corpus: Corpus, mask: str, cuda_graphs: bool = False) -> Network:
@@ -89,13 +93,14 @@ class Task:
             optimizer.step()
             training.ema.update(network)
 
-        return Side(timed(step), self.tokens, network, self.teacher)
+        return Side(timed(step, times()), self.tokens, network, self.teacher)
 
 
 def _task(training: object, batch_of: Callable[[int], Noised], teacher: Network | None = None) -> Task:
     training.place(Runtime(), inputs.device())
     step = min(range(_TRIED), key=lambda step: abs(len(batch_of(step).masked) / batch_of(step).x.numel() - 0.5))
-    return Task(training, step, batch_of(step), training.network, teacher)
+    batch = batch_of(step).map(lambda tensor: tensor.to(inputs.device()))
+    return Task(training, step, batch, training.network, teacher)
 
 
 def _on_blocks(training: object, teacher: Network | None = None) -> Task:

@@ -67,18 +67,14 @@ def _tokens(batch: Noised, peers: Peers) -> Tensor:
 def nelbo_step(task: ours.Task) -> Side:
     """A step of pretraining or ReDi on the batch of our step."""
     loss, optimizer = nelbo_loss(task), _optimizer(task)
-    return Side(timed(lambda: optimizer.step(loss()), _times()), task.tokens, task.network)
+    return Side(timed(lambda: optimizer.step(loss()), ours.times()), task.tokens, task.network)
 
 
 def sdtt_step(scale: Scale) -> Side:
     """A step of SDTT's last round on the batch of our step."""
     task = ours.sdtt(scale)
     loss, optimizer = distillation_loss(task), _optimizer(task)
-    return Side(timed(lambda: optimizer.step(loss()), _times()), task.tokens, task.network, task.teacher)
-
-
-def _times() -> int:
-    return ours.STEPS[inputs.device().type]
+    return Side(timed(lambda: optimizer.step(loss()), ours.times()), task.tokens, task.network, task.teacher)
 
 
 def nelbo_loss(task: ours.Task) -> Callable[[], Tensor]:

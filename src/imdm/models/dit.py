@@ -247,17 +247,12 @@ class Network(nn.Module):
             x = x[:rows].clone()  # the next call writes where this one's output lies
         return x if latent is None else x[:, :-1]
 
-    def logits(self, h: Tensor, sigma: Tensor | None = None, wide: bool = True) -> Tensor:
-        """The head without SUBS: [B, L, d] to [B, L, V], or rows [n, d] to [n, V] where sigma is None.
-
-        Args:
-            wide: at least float32; else as the body's precision makes them.
-        """
+    def logits(self, h: Tensor, sigma: Tensor | None = None) -> Tensor:
+        """The head without SUBS: [B, L, d] to [B, L, V], or rows [n, d] to [n, V] where sigma is None."""
         by_row = h.dim() == 2
         with self._autocast():
             out = self.output_layer(h[None] if by_row else h, self.condition(sigma))
-        out = out[0] if by_row else out
-        return at_least_float32(out) if wide else out
+        return at_least_float32(out[0] if by_row else out)
 
     def rows(self, z: Tensor, positions: Tensor, latent: Tensor | None = None, masked: Tensor | None = None) -> Tensor:
         """The body's output at flat indices `positions` [n] into B*L: [n, d]. `masked` as in `hidden`."""
@@ -268,9 +263,9 @@ class Network(nn.Module):
         with self._autocast():
             return self.output_layer.modulated(rows[None], self.condition())[0]
 
-    def subs(self, rows: Tensor, wide: bool = True) -> Tensor:
-        """Logits under SUBS of rows [n, d]: the mask token never gets probability. [n, V], `wide` as in `logits`."""
-        logits = self.logits(rows, wide=wide)
+    def subs(self, rows: Tensor) -> Tensor:
+        """Logits under SUBS of rows [n, d]: the mask token never gets probability. [n, V], at least float32."""
+        logits = self.logits(rows)
         logits[:, self.config.mask_id] = NEVER
         return logits
 

@@ -8,20 +8,54 @@ vocabulary are, and no value of the loss or its gradients changes but by roundin
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from imdm.diffusion.nelbo import Noised, position_weights
 from imdm.models.dit import NEVER, Network, at_least_float32
 
-# From logits [m, V] under SUBS and which positions they belong to: their summed loss in nats, and its gradient [m, V], both
+# From logits [m, V'] under SUBS and which positions they belong to: their summed loss in nats, and its gradient [m, V'], both
 # computed in float32 at least and the gradient in the logits' dtype. The logits' memory may be reused.
 Term = Callable[[Tensor, slice], tuple[Tensor, Tensor]]
 
 # Logits in one chunk: few enough for memory, enough to read the head's weights seldom.
 CHUNK = {"cpu": 2**24, "cuda": 2**27}
+# V' is V rounded up to a multiple of this. A GPU's matrix products take twice as long where V is odd or twice an odd number,
+# as the public vocabularies' are.
+MULTIPLE = {"cpu": 1, "cuda": 64}
+
+
+@dataclass(frozen=True)
+class Projection:
+    """A head in the body's precision: weight [V', d] and bias [V'], which keeps tokens beyond V at probability 0."""
+
+    weight: Tensor
+    bias: Tensor
+    mask_id: int
+
+    @classmethod
+    def of(cls, weight: Tensor, bias: Tensor, mask_id: int, dtype: torch.dtype) -> Projection:
+        weight, bias = weight.to(dtype), bias.to(dtype)
+        missing = -len(weight) % MULTIPLE[weight.device.type]
+        if missing:
+            weight, bias = F.pad(weight, (0, 0, 0, missing)), F.pad(bias, (0, missing), value=NEVER)
+        return cls(weight, bias, mask_id)
+
+    def subs(self, x: Tensor) -> Tensor:
+        """Logits [m, V'] under SUBS of what the projection takes, [m, d], in its precision."""
+        logits = torch.addmm(self.bias, x.to(self.weight.dtype), self.weight.T)
+        logits[:, self.mask_id] = NEVER
+        return logits
+
+
+def head_of(network: Network) -> Projection:
+    """The head of a network in the precision of its body."""
+    head = network.output_layer.linear
+    return Projection.of(head.weight, head.bias, network.config.mask_id, network.body_dtype or head.weight.dtype)
 
 
 def chunks(count: int, vocab_size: int, device: torch.device) -> list[slice]:
@@ -35,23 +69,21 @@ class _HeadLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, term: Term, mask_id: int, dtype: torch.dtype) -> Tensor:
-        low_x, low_weight, low_bias = (part.to(dtype) for part in (x, weight, bias))
+        head, low_x, vocab = Projection.of(weight, bias, mask_id, dtype), x.to(dtype), len(weight)
         training = any(ctx.needs_input_grad)
         total = torch.zeros((), dtype=torch.float64 if dtype == torch.float64 else torch.float32, device=x.device)
         if training:
             grads = torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(bias)
-        for part in chunks(len(x), len(weight), x.device):
-            logits = torch.addmm(low_bias, low_x[part], low_weight.T)
-            logits[:, mask_id] = NEVER
-            loss, grad = term(logits, part)
+        for part in chunks(len(x), len(head.weight), x.device):
+            loss, grad = term(head.subs(low_x[part]), part)
             total += loss
             if training:
-                grads[0][part] = grad @ low_weight
+                grads[0][part] = grad @ head.weight
                 if dtype == weight.dtype:
-                    grads[1].addmm_(grad.T, low_x[part])
+                    grads[1].addmm_(grad.T[:vocab], low_x[part])
                 else:
-                    grads[1].add_(grad.T @ low_x[part])
-                grads[2].add_(grad.sum(0, dtype=bias.dtype))
+                    grads[1].add_((grad.T @ low_x[part])[:vocab])
+                grads[2].add_(grad.sum(0, dtype=bias.dtype)[:vocab])
         if training:
             ctx.save_for_backward(*grads)
         return total
