@@ -93,7 +93,7 @@ class Task:
             optimizer.step()
             training.ema.update(network)
 
-        return Side(timed(step, times()), self.tokens, network, self.teacher)
+        return Side(timed(step, times()), self.tokens, network, self.teacher, times=times())
 
 
 def _task(training: object, batch_of: Callable[[int], Noised], teacher: Network | None = None) -> Task:

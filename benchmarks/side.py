@@ -21,6 +21,7 @@ class Side:
         heads: positions whose logits the result needs, of each network; None for a training: its masked positions.
         calls: network calls of one run, where only a part is run; None: as traced.
         note: how much was run.
+        times: how often a run does it.
     """
 
     run: Callable[[], float]
@@ -30,6 +31,7 @@ class Side:
     heads: int | None = None
     calls: float | None = None
     note: str = "all of it"
+    times: int = 1
 
     @property
     def networks(self) -> list[Network]:

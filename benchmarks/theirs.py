@@ -67,14 +67,14 @@ def _tokens(batch: Noised, peers: Peers) -> Tensor:
 def nelbo_step(task: ours.Task) -> Side:
     """A step of pretraining or ReDi on the batch of our step."""
     loss, optimizer = nelbo_loss(task), _optimizer(task)
-    return Side(timed(lambda: optimizer.step(loss()), ours.times()), task.tokens, task.network)
+    return Side(timed(lambda: optimizer.step(loss()), ours.times()), task.tokens, task.network, times=ours.times())
 
 
 def sdtt_step(scale: Scale) -> Side:
     """A step of SDTT's last round on the batch of our step."""
     task = ours.sdtt(scale)
     loss, optimizer = distillation_loss(task), _optimizer(task)
-    return Side(timed(lambda: optimizer.step(loss()), ours.times()), task.tokens, task.network, task.teacher)
+    return Side(timed(lambda: optimizer.step(loss()), ours.times()), task.tokens, task.network, task.teacher, times=ours.times())
 
 
 def nelbo_loss(task: ours.Task) -> Callable[[], Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import torch
@@ -31,10 +31,14 @@ class Counts:
         body_seconds: time within the blocks, forward and backward.
     """
 
-    calls: int = 0
-    tokens: int = 0
-    masked: int = 0
+    calls: float = 0
+    tokens: float = 0
+    masked: float = 0
     body_seconds: float = 0.0
+
+    def each(self, times: int) -> Counts:
+        """Of one of so many equal pieces of work."""
+        return Counts(*(value / times for value in astuple(self)))
 
 
 class Trace:

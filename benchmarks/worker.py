@@ -48,6 +48,7 @@ def trace(side: Side, ours: bool) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
         counts = [stack.enter_context(Trace(network)) for network in side.networks]
         seconds = side.run()
+    counts = [seen.each(side.times) for seen in counts]
     calls = side.calls or sum(seen.calls for seen in counts)
     found = {"tokens": side.tokens, "calls": calls, "note": side.note, "traced_seconds": seconds}
     if ours and counts:
