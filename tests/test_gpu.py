@@ -22,7 +22,8 @@ from imdm.training.redi import RediTraining
 from imdm.training.sdtt import SdttTraining
 from networks import small_network
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here; on a machine with one: python -m pytest tests/test_gpu.py")
+HOW = "no GPU here; on a machine with one: python -m pytest tests/test_gpu.py"
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason=HOW)
 
 GPU = torch.device("cuda")
 BLOCKS = np.random.default_rng(0).integers(0, 3, (30, 5)).astype(np.uint16)

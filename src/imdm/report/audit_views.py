@@ -25,7 +25,7 @@ def audit(rows: list[Row]) -> View:
         for model, steps in dict.fromkeys((row.model, row.steps) for row in found if row.model in here):
             cells = [find(found, model=model, steps=steps, metric=metric, setting=couplings) for metric in on]
             cells += [find(found, model=model, steps=steps, metric=metric) for metric in off]
-            name = "none" if couplings is None else couplings.removeprefix("couplings of ")
+            name = "none" if couplings is None else name_of(couplings.removeprefix("couplings of "))
             body.append([Cell(name), Cell(name_of(model)), Cell(str(steps) if steps else NONE, steps), *map(value_cell, cells)])
     caption = (
         "Percent, mean over samples with bootstrap 95% intervals. N-grams are of tokens, at all positions; those of couplings are looked "
@@ -43,7 +43,7 @@ def agreement(rows: list[Row]) -> View:
     body = []
     for setting, model in dict.fromkeys((row.setting, row.model) for row in found):
         cells = [value_cell(find(found, setting=setting, model=model, metric=metric)) for metric in _PAIRS]
-        body.append([Cell(setting.removeprefix("pairs of ")), Cell(name_of(model)), *cells])
+        body.append([Cell(name_of(setting.removeprefix("pairs of "))), Cell(name_of(model)), *cells])
     caption = (
         "One prediction from a noised block: nats a masked token (NLL) of the text that the teacher of the pairs wrote there, with "
         "bootstrap 95% intervals over pairs. Seen: couplings that a model was rectified on (their teacher was not); unseen: others of the "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from imdm.errors import UserError
 from imdm.params import Params
 from imdm.report.cells import NONE, Cell, View, value_cell
-from imdm.report.names import BASELINE, NAMES, TEACHER, baseline_of, setting_of
+from imdm.report.names import BASELINE, NAMES, TEACHER, baseline_of, name_of, setting_of
 from imdm.report.rows import Row, find, select
 from imdm.report.style import COLOURS, GREY, MARKERS, colour, curve, grid, legend, log_steps, save
 from imdm.report.tables import read_json, winner
@@ -93,7 +93,8 @@ def factorization_view(rows: list[Row]) -> View:
         difference = find(ours, model=f"{variant}:{BASELINE}/{recipe}", steps=steps)
         judged = _gen_ppl(rows, variant, recipe, steps)
         mark = {"below": "win", "above": "lose"}.get(_side(difference), "")
-        body.append([Cell(model), Cell(str(steps), steps), *cells, value_cell(difference, mark), Cell(judged or NONE)])
+        last_cells = value_cell(difference, mark), Cell(name_of(judged) or NONE)
+        body.append([Cell(name_of(model)), Cell(str(steps), steps), *cells, *last_cells])
     caption = (
         "Eq. 6 on held-out blocks, the teacher's chain rule for the joint: KL(joint || one step), summed over the transitions of each "
         "step count, in nats per written token, with 95% bootstrap intervals over sequences. M noise draws stand for a model with noise; "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from imdm.audit import REAL
 from imdm.report.audit_rows import copied, trained_on
-from imdm.report.names import TEACHER, setting_of
+from imdm.report.names import TEACHER, name_of
 from imdm.report.rows import Row, find, select
 
 
@@ -22,7 +22,7 @@ def _pairs(rows: list[Row], model: str) -> str:
     known = "it has its pairs by heart" if gap.low > 0 else "it knows its pairs no better than others"
     rest = "worse" if unseen.low > before.high else "better" if unseen.high < before.low else "neither better nor worse"
     return (
-        f"Memorization, {model} ({setting_of(model)}): a token of a training pair costs {seen.value:.2f} nats with the pair's own noise "
+        f"Memorization, {name_of(model)}: a token of a training pair costs {seen.value:.2f} nats with the pair's own noise "
         f"and {fresh.value:.2f} with fresh noise, of an unseen pair {unseen.value:.2f}: {known}, and knows others {rest} than the model "
         f"that made them ({before.value:.2f})."
     )

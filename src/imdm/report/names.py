@@ -57,8 +57,9 @@ _NGRAMS = {"in_couplings": "couplings", "in_train": "training text", "shared": "
 
 
 def name_of(model: str) -> str:
-    """A model's name for readers; names that aren't known are shown as they are."""
-    return NAMES.get(model, model)
+    """A model's name for readers, `IMDM: SDTT (3 rounds)` for imdm/sdtt3; names that aren't known are shown as they are."""
+    variant, _, recipe = model.partition("/")
+    return f"{name_of(variant)}: {setting_of(model)}" if recipe else NAMES.get(model, model)
 
 
 def baseline_of(model: str) -> str | None:
@@ -80,6 +81,12 @@ def baseline_of(model: str) -> str | None:
 def versus(variant: str, recipe: str) -> str:
     """The model of rows that compare VARIANT/RECIPE with its baseline: VARIANT:BASELINE."""
     return f"{variant}:{baseline_of(f'{variant}/{recipe}')}"
+
+
+def sides(pair: str) -> tuple[str, str]:
+    """What the two models of VARIANT:BASELINE are called where one of them is better."""
+    variant, _, base = pair.partition(":")
+    return ("the student", "its teacher") if base == TEACHER else (name_of(variant), "MDLM")
 
 
 def metric_name(metric: str) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from imdm.report.cells import MARKS, NONE, Cell, View, number, seeds_cell, value_cell
 from imdm.report.equal_entropy import at, decided
 from imdm.report.memorization import memorization
-from imdm.report.names import BASELINE, RATIO, TEACHER, baseline_of, versus
+from imdm.report.names import BASELINE, RATIO, TEACHER, baseline_of, sides, versus
 from imdm.report.rows import Row, find, select
 from imdm.report.seeds import seeds_in
 from imdm.report.tables import winner
 from imdm.report.views import challenges
 
 _WORDS = {"ours": "better", "base": "worse", "tie": "tied"}
-_AT_EQUAL_ENTROPY = {"ours": "IMDM beats MDLM", "base": "MDLM beats IMDM", "tie": "undecided", "": "out of reach"}
 
 
 def outcomes(rows: list[Row], variant: str, recipe: str) -> dict[int, str]:
@@ -81,7 +80,7 @@ def ratios(rows: list[Row]) -> View:
 
 
 def _recipe(rows: list[Row], variant: str, recipe: str, label: str, results: dict[int, str]) -> str:
-    name = "IMDM" if variant == "imdm" else variant
+    name, _ = sides(versus(variant, recipe))
     base = baseline_of(f"{variant}/{recipe}")
     whose = "the teacher's" if base == TEACHER else "MDLM's"
     ratios = {row.steps: row for row in select(rows, table="4", metric=RATIO, model=versus(variant, recipe))}
@@ -121,8 +120,10 @@ def equal_entropy(rows: list[Row]) -> str:
     found = []
     for variant, recipe, label in challenges(rows):
         ratios = {steps: at(rows, "teacher", versus(variant, recipe), steps, RATIO) for steps in outcomes(rows, variant, recipe)}
+        ours, base = sides(versus(variant, recipe))
+        kinds = {"ours": f"{ours} beats {base}", "base": f"{base} beats {ours}", "tie": "undecided", "": "out of reach"}
         parts = []
-        for kind, words in _AT_EQUAL_ENTROPY.items():
+        for kind, words in kinds.items():
             steps = [n for n, row in ratios.items() if decided(row) == kind]
             values = [value_cell(ratios[n]).text for n in steps if kind]
             parts += [" ".join([words, "at", _list(steps), *([f"({', '.join(values)})"] if values else [])])] if steps else []
@@ -131,7 +132,7 @@ def equal_entropy(rows: list[Row]) -> str:
         return ""
     return (
         "At equal entropy, sampled at the temperatures at which both have the teacher's entropy at the same number of steps (in brackets "
-        f"IMDM's Gen-PPL over MDLM's, with 95% intervals): {' '.join(found)}"
+        f"the first's Gen-PPL over the second's, with 95% intervals): {' '.join(found)}"
     )
 
 

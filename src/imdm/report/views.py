@@ -6,7 +6,7 @@ from imdm.params import PUBLIC
 from imdm.report.audit_rows import audited, copied, ngram_sizes
 from imdm.report.cells import MARKS, NONE, Cell, View, number, paper_cell, seeds_cell, value_cell
 from imdm.report.equal_entropy import AT, at, decided
-from imdm.report.names import BASELINE, METRICS, RATIO, baseline_of, metric_name, name_of, versus
+from imdm.report.names import BASELINE, METRICS, RATIO, baseline_of, metric_name, name_of, sides, versus
 from imdm.report.paper import note
 from imdm.report.rows import Row, find, select
 from imdm.report.seeds import seeds_in
@@ -68,7 +68,7 @@ def challenges(rows: list[Row]) -> list[tuple[str, str, str]]:
     for recipe, variants in found.items():
         paired = set(variants) - set(_ALONE)
         for variant in [name for name in variants if name != BASELINE or not paired]:
-            label = variants[variant] if variant in (*_ALONE, "imdm") else f"{variants[variant]}, {variant}"
+            label = variants[variant] if variant in (*_ALONE, "imdm") else f"{variants[variant]}: {name_of(variant)}"
             groups.append((variant, recipe, label[0].upper() + label[1:]))
     return groups
 
@@ -115,7 +115,7 @@ def table04(rows: list[Row]) -> View:
     body = _references(rows, "4", len(columns))
     for label, pair, steps, base, ours in pairs(rows, "4", "gen_ppl"):
         ratio, better = find(rows, table="4", model=pair, metric=RATIO, steps=steps), winner(ours, base)
-        word = {"ours": "IMDM", "base": "MDLM", "tie": "tie", "": NONE}[better]
+        word = dict(zip(("ours", "base"), sides(pair))).get(better, better or NONE)
         line = [Cell(label), Cell(str(steps), steps), value_cell(base), value_cell(ours), value_cell(ratio)]
         line += [Cell(word, None, MARKS[better]), *equal_cells(rows, "teacher", pair, base, ours)]
         line += _over_seeds(rows, pair, base, ours, steps) if seeds else []
@@ -173,7 +173,7 @@ def quality(rows: list[Row]) -> View:
     for model, steps in dict.fromkeys((row.model, row.steps) for row in found):
         cells = [find(found, model=model, steps=steps, metric=metric) for metric in metrics]
         cells += [audited(rows, metric, model, steps) for metric in copies] + [audited(rows, metric, model) for metric in _GAPS]
-        body.append([Cell(model), Cell(str(steps), steps), *map(value_cell, cells)])
+        body.append([Cell(name_of(model)), Cell(str(steps), steps), *map(value_cell, cells)])
     columns = ["Model", "Steps", *map(metric_name, [*metrics, *copies, *_GAPS])]
     caption = (
         "Further metrics of the same samples, and from the audit what they copied and what the model has by heart. "
