@@ -232,6 +232,16 @@ def test_latex_compiles(run, tmp_path):
     assert done.returncode == 0, done.stdout[-2000:]
 
 
+def test_show_prints_the_synthetic_task_alone(run, capsys, tmp_path):
+    """As README.md says, after the synthetic task alone."""
+    assert show([str(run / "synthetic" / "synthetic.json")]) == 0
+    said = capsys.readouterr().out
+    assert "Table 1. Synthetic task" in said and re.search(r"(?m)^IMDM +[\d.]+", said) and "noise B" in said
+    (tmp_path / "synthetic.json").write_text("{}")
+    assert show([str(tmp_path / "synthetic.json")]) == 2
+    assert "must hold rows" in capsys.readouterr().err
+
+
 def test_show_prints_the_main_table(run, rows, capsys):
     assert show([str(run / "tables" / "tables.csv")]) == 0
     text = capsys.readouterr().out

@@ -96,21 +96,35 @@ def main_table_text(rows: list[Row]) -> str:
     short = {"paper ratio": "paper", "ratio, equal entropy": "at equal entropy"}
     hidden = ("paper MDLM", "paper IMDM", "MDLM, equal entropy", "IMDM, equal entropy", "MDLM, seeds", "IMDM, seeds")
     keep = [i for i, name in enumerate(view.columns) if name not in hidden and not name.startswith("copied")]
-    grid = [[short.get(view.columns[i], view.columns[i]) for i in keep]] + [[row[i].text for i in keep] for row in view.rows]
-    widths = [max(len(line[i]) for line in grid) for i in range(len(keep))]
-    rule = "  ".join("-" * width for width in widths)
-    lines, last = [], None
-    for i, line in enumerate(grid):
-        name = "" if line[0] == last else line[0]
-        if i and name:
-            lines.append(rule if i == 1 else "")
-        last = line[0] if i else None
-        cells = [name.ljust(widths[0])] + [text.rjust(width) for text, width in zip(line[1:], widths[1:], strict=True)]
-        lines.append("  ".join(cells).rstrip())
+    lines = _aligned([[short.get(view.columns[i], view.columns[i]) for i in keep]] + [[row[i].text for i in keep] for row in view.rows])
     head = (
         "Gen-PPL (lower is better) with 95% intervals; Better: the intervals do not overlap; at equal entropy: IMDM / MDLM at the teacher's"
     )
     return "\n".join([head, "", *lines, "", *_footer(rows)])
+
+
+def synthetic_text(rows: list[Row]) -> str:
+    """Tables 1 and 2 for a terminal."""
+    found = []
+    for view in (table01(rows), table02(rows)):
+        found += [view.title, "", *_aligned([view.columns, *([cell.text for cell in row] for row in view.rows)]), ""]
+    return "\n".join([*found, "In brackets the least and the largest of the seeds; paper: what the paper reports."])
+
+
+def _aligned(grid: list[list[str]]) -> list[str]:
+    """Lines of a table whose first row is its head; a name that repeats is left out, and then each group stands apart."""
+    grouped = len({row[0] for row in grid}) < len(grid)
+    widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
+    rule = "  ".join("-" * width for width in widths)
+    lines, last = [], None
+    for i, line in enumerate(grid):
+        name = "" if line[0] == last else line[0]
+        if i == 1 or (grouped and i and name):
+            lines.append(rule if i == 1 else "")
+        last = line[0] if i else None
+        cells = [name.ljust(widths[0])] + [text.rjust(width) for text, width in zip(line[1:], widths[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    return lines
 
 
 def _footer(rows: list[Row]) -> list[str]:

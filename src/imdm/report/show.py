@@ -1,4 +1,8 @@
-"""Prints a run's main table and where its report is: python -m imdm.report.show results/tiny/tables/tables.csv"""
+"""Prints a run's main table and where its report is, or the tables of its synthetic task alone.
+
+Examples: python -m imdm.report.show results/tiny/tables/tables.csv
+          python -m imdm.report.show results/tiny/synthetic/synthetic.json
+"""
 
 from __future__ import annotations
 
@@ -7,16 +11,22 @@ import sys
 from pathlib import Path
 
 from imdm.errors import UserError
-from imdm.report.render import main_table_text
+from imdm.report.render import main_table_text, synthetic_text
 from imdm.report.rows import read_rows
+from imdm.report.tables import read_json, synthetic_rows
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the table of a tables.csv; 0, or 2 for a user's mistake."""
-    parser = argparse.ArgumentParser(prog="python -m imdm.report.show", description=__doc__)
-    parser.add_argument("tables", type=Path, help="tables.csv of a run")
+    """Print the tables of a file; 0, or 2 for a user's mistake."""
+    parser = argparse.ArgumentParser(
+        prog="python -m imdm.report.show", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("tables", type=Path, help="tables.csv of a run, or synthetic.json")
     path = parser.parse_args(argv).tables
     try:
+        if path.suffix == ".json":
+            print(synthetic_text(synthetic_rows(read_json(path, ("rows",), "synthetic"))))
+            return 0
         print(main_table_text(read_rows(path)))
     except UserError as error:
         print(f"show: {error}", file=sys.stderr)
