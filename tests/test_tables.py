@@ -173,6 +173,7 @@ def test_cells_show_intervals_only_where_they_have_width():
     assert value_cell(Row("4", "", "", 1, "gen_ppl", 123.45, 120, 130)) == Cell("123.5 [120.0, 130.0]", 123.45)
     assert value_cell(Row("1", "", "", 1, "error_kl_nats", 0.5, 0.5, 0.5)).text == "0.5000"
     assert value_cell(Row("models", "", "", None, "parameters", 1234567)).text == "1,234,567"
+    assert value_cell(Row("factorization", "", "", 1, "marginals_nats_per_token", -1e-5, -2e-4, 2e-3)).text == "0.000 [0.000, 0.002]"
     assert value_cell(None).text == "–"
 
 

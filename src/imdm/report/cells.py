@@ -45,14 +45,14 @@ class View:
 
 
 def number(value: float, metric: str) -> str:
-    """A value with as many digits as its metric deserves."""
+    """A value with as many digits as its metric deserves; what rounds to zero has no sign."""
     metric = metric.removesuffix(OVER_SEEDS)
     if metric == "parameters" or abs(value) >= 1000:
         return f"{value:,.0f}"
     if "perplexity" in metric or metric == "val_ppl" or metric.startswith("gen_ppl") and metric != RATIO:
         return f"{value:.1f}" if abs(value) >= 100 else f"{value:.2f}"
     digits = 2 if metric.endswith("_pct") or metric in (RATIO, "token_entropy_nats") else 4 if metric.startswith("error") else 3
-    return f"{value:.{digits}f}"
+    return f"{value:z.{digits}f}"
 
 
 def value_cell(row: Row | None, mark: str = "") -> Cell:
