@@ -56,6 +56,12 @@ def _lm1b_batch(scale: Scale) -> str:
     return f"batch {scale.lm1b.batch}, d_noise {scale.lm1b.noise_dim:,}"
 
 
+def _step(title: str, task: Callable[[Scale], ours.Task], corpus: str, detail: Callable[[Scale], str]) -> Case:
+    """A training with the loss of pretraining and ReDi."""
+    sides = {OURS: lambda scale: task(scale).side(), "peers": lambda scale: theirs.nelbo_step(task(scale))}
+    return Case(title, corpus, sides, detail)
+
+
 CASES = {
     "sample": Case(
         "Sampling, single mask",
@@ -86,39 +92,15 @@ CASES = {
         },
         lambda scale: f"{scale.lm1b.rows} pairs, {scale.coupling_steps:,} steps",
     ),
-    "pretrain": Case(
-        "Pretraining step, single mask",
-        "openwebtext",
-        {
-            OURS: lambda scale: ours.pretraining(scale, "single").side(),
-            "peers": lambda scale: theirs.nelbo_step(ours.pretraining(scale, "single")),
-        },
-        _openwebtext_batch,
-    ),
-    "pretrain-noise": Case(
-        "Pretraining step, infinite mask",
-        "openwebtext",
-        {
-            OURS: lambda scale: ours.pretraining(scale, "infinite").side(),
-            "peers": lambda scale: theirs.nelbo_step(ours.pretraining(scale, "infinite")),
-        },
-        _noisy_batch,
-    ),
-    "pretrain-short": Case(
+    "pretrain": _step("Pretraining step, single mask", partial(ours.pretraining, mask="single"), "openwebtext", _openwebtext_batch),
+    "pretrain-noise": _step("Pretraining step, infinite mask", partial(ours.pretraining, mask="infinite"), "openwebtext", _noisy_batch),
+    "pretrain-short": _step(
         "Pretraining step, single mask, LM1B",
+        partial(ours.pretraining, mask="single", corpus="lm1b"),
         "lm1b",
-        {
-            OURS: lambda scale: ours.pretraining(scale, "single", "lm1b").side(),
-            "peers": lambda scale: theirs.nelbo_step(ours.pretraining(scale, "single", "lm1b")),
-        },
         lambda scale: f"batch {scale.lm1b.batch}",
     ),
-    "redi": Case(
-        "ReDi step, infinite mask",
-        "lm1b",
-        {OURS: lambda scale: ours.redi(scale).side(), "peers": lambda scale: theirs.nelbo_step(ours.redi(scale))},
-        _lm1b_batch,
-    ),
+    "redi": _step("ReDi step, infinite mask", ours.redi, "lm1b", _lm1b_batch),
     "sdtt": Case(
         "SDTT step, infinite mask",
         "lm1b",
