@@ -86,7 +86,7 @@ def versus(variant: str, recipe: str) -> str:
 def sides(pair: str) -> tuple[str, str]:
     """What the two models of VARIANT:BASELINE are called where one of them is better."""
     variant, _, base = pair.partition(":")
-    return ("the student", "its teacher") if base == TEACHER else (name_of(variant), "MDLM")
+    return ("student", "teacher") if base == TEACHER else (name_of(variant), "MDLM")
 
 
 def metric_name(metric: str) -> str:

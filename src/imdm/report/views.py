@@ -6,7 +6,7 @@ from imdm.params import PUBLIC
 from imdm.report.audit_rows import audited, copied, ngram_sizes
 from imdm.report.cells import MARKS, NONE, Cell, View, number, paper_cell, seeds_cell, value_cell
 from imdm.report.equal_entropy import AT, at, decided
-from imdm.report.names import BASELINE, METRICS, RATIO, baseline_of, metric_name, name_of, sides, versus
+from imdm.report.names import BASELINE, METRICS, RATIO, TEACHER, baseline_of, metric_name, name_of, sides, versus
 from imdm.report.paper import note
 from imdm.report.rows import Row, find, select
 from imdm.report.seeds import seeds_in
@@ -68,7 +68,8 @@ def challenges(rows: list[Row]) -> list[tuple[str, str, str]]:
     for recipe, variants in found.items():
         paired = set(variants) - set(_ALONE)
         for variant in [name for name in variants if name != BASELINE or not paired]:
-            label = variants[variant] if variant in (*_ALONE, "imdm") else f"{variants[variant]}: {name_of(variant)}"
+            plain = variant in (*_ALONE, "imdm") or len(variants) == 1 and baseline_of(f"{variant}/{recipe}") == TEACHER
+            label = variants[variant] if plain else f"{variants[variant]}: {name_of(variant)}"
             groups.append((variant, recipe, label[0].upper() + label[1:]))
     return groups
 
