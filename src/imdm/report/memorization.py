@@ -40,6 +40,6 @@ def _copies(rows: list[Row], model: str) -> str:
     more = [str(row.steps) for row in ours if row.steps in teacher and row.low > teacher[row.steps].high]
     verdict = f"more than the teacher's at {', '.join(more)} steps" if more else "at no step count more than the teacher's"
     return (
-        f"Copies, {model}: at most {own:.2f}% of the {size}-grams of its samples occur in the couplings that it was trained on, {verdict} "
-        f"(whose have at most {theirs:.2f}%, real text {real.value:.2f}%)."
+        f"Copies, {name_of(model)}: at most {own:.2f}% of the {size}-grams of its samples occur in the couplings that it was trained on, "
+        f"{verdict} (whose have at most {theirs:.2f}%, real text {real.value:.2f}%)."
     )

@@ -80,7 +80,7 @@ def ratios(rows: list[Row]) -> View:
 
 
 def _recipe(rows: list[Row], variant: str, recipe: str, label: str, results: dict[int, str]) -> str:
-    name, _ = sides(versus(variant, recipe))
+    name, _ = _spoken(versus(variant, recipe))
     base = baseline_of(f"{variant}/{recipe}")
     whose = "the teacher's" if base == TEACHER else "MDLM's"
     ratios = {row.steps: row for row in select(rows, table="4", metric=RATIO, model=versus(variant, recipe))}
@@ -92,6 +92,11 @@ def _recipe(rows: list[Row], variant: str, recipe: str, label: str, results: dic
     theirs = [f"{ratios[n].paper:.2f} at {n}" for n in results if ratios[n].paper is not None]
     paper = f" The paper's ratios: {', '.join(theirs)} steps." if theirs else ""
     return f"{label}: {name} is {'; '.join(parts)}; in brackets its Gen-PPL over {whose}.{paper}"
+
+
+def _spoken(pair: str) -> list[str]:
+    """The names of `sides` within a sentence."""
+    return [f"the {name}" if name.islower() else name for name in sides(pair)]
 
 
 def _list(steps: list[int]) -> str:
@@ -120,7 +125,7 @@ def equal_entropy(rows: list[Row]) -> str:
     found = []
     for variant, recipe, label in challenges(rows):
         ratios = {steps: at(rows, "teacher", versus(variant, recipe), steps, RATIO) for steps in outcomes(rows, variant, recipe)}
-        ours, base = sides(versus(variant, recipe))
+        ours, base = _spoken(versus(variant, recipe))
         kinds = {"ours": f"{ours} beats {base}", "base": f"{base} beats {ours}", "tie": "undecided", "": "out of reach"}
         parts = []
         for kind, words in kinds.items():
