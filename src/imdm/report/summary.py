@@ -96,7 +96,8 @@ def _recipe(rows: list[Row], variant: str, recipe: str, label: str, results: dic
 
 def _spoken(pair: str) -> list[str]:
     """The names of `sides` within a sentence."""
-    return [f"the {name}" if name.islower() else name for name in sides(pair)]
+    article = "the " if pair.endswith(f":{TEACHER}") else ""
+    return [article + name for name in sides(pair)]
 
 
 def _list(steps: list[int]) -> str:
