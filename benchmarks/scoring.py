@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.inputs import device
 from benchmarks.peers_scoring import nll_and_tokens
@@ -38,7 +39,7 @@ SCALES = {
 
 
 def measure(scale: str = "quick", step_counts: int = 4, rounds: int = 3) -> list[dict[str, Any]]:
-    """One row: seconds of each side, and the ratio peers / ours (median, least, greatest).
+    """One row: seconds of each side, their ratio peers / ours (median, least, greatest), and the operations of ours.
 
     Raises:
         RuntimeError: the two Gen-PPLs differ by more than 1e-5.
@@ -73,6 +74,8 @@ def measure(scale: str = "quick", step_counts: int = 4, rounds: int = 3) -> list
             return [math.exp(nll / tokens) for nll, tokens in found]
 
         sides, values, seconds = {"ours": ours, "peers": peers}, {}, {"ours": [], "peers": []}
+        with FlopCounterMode(display=False) as counted:
+            ours()
         for number in range(-1, rounds):  # round -1 warms up
             for name in list(sides)[:: -1 if number % 2 else 1]:
                 start = now()
@@ -92,6 +95,7 @@ def measure(scale: str = "quick", step_counts: int = 4, rounds: int = 3) -> list
             "ratio": median(ratios),
             "low": min(ratios),
             "high": max(ratios),
+            "flops": counted.get_total_flops(),
             "tokens": sum(len(row) for rows in sets for row in rows),
         }
     ]

@@ -106,11 +106,12 @@ def _text(result: dict[str, Any]) -> View:
     for row in result["text"]:
         ratio = f"{row['ratio']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
         words = [row["name"], _seconds(row["ours_s"]), _seconds(row["peers_s"]), ratio, f"{row['tokens'] / row['ours_s']:,.0f}"]
+        words.append(f"{row['flops'] / row['ours_s'] / 1e9:,.1f}" if "flops" in row else NONE)
         rows.append([Cell(word) for word in words])
     clock = "Seconds of the GPU" if result["machine"]["gpu"] else "CPU seconds of one thread"
     caption = f"{clock}, median of {result['rounds']} rounds in turn; packing of Python's documentation with a trained "
     caption += "vocabulary, from an empty memo and when all pieces are known; Gen-PPL of four step counts by a random GPT-2."
-    return View("text", "Packing and scoring", caption, ["Case", "Ours, s", "Peers, s", "Ratio", "Tokens/s"], rows)
+    return View("text", "Packing and scoring", caption, ["Case", "Ours, s", "Peers, s", "Ratio", "Tokens/s", "GFLOP/s"], rows)
 
 
 def _startup(result: dict[str, Any]) -> View:

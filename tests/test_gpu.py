@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from imdm.diffusion.counter import row_seeds, uniform
-from imdm.diffusion.noise import carried_uniforms, noise
+from imdm.diffusion.noise import carried_uniforms, coordinates, noise, table_of
 from imdm.distill.couplings import CouplingSet, make_couplings
+from imdm.models.dit import compiled
 from imdm.params import Couplings, Keyed, Pretrain, Redi, Runtime, Sdtt
 from imdm.runtime import prepare
 from imdm.sampling.categorical import draw
@@ -44,7 +45,9 @@ def no_waiting():
 @pytest.mark.parametrize("dist", ["uniform", "gaussian", "rademacher"])
 def test_noise_is_the_cpus_to_the_bit(dist):
     keys = row_seeds(3, 0, 500)
-    assert torch.equal(noise(keys.to(GPU), 130, dist, 0.5).cpu(), noise(keys, 130, dist, 0.5))
+    expected = noise(keys, 130, dist, 0.5)
+    assert torch.equal(noise(keys.to(GPU), 130, dist, 0.5).cpu(), expected)
+    assert torch.equal(compiled(coordinates)(keys.to(GPU), 130, dist, 0.5, table_of(dist, GPU)).cpu(), expected)
     for here, there in zip(carried_uniforms(keys), carried_uniforms(keys.to(GPU))):
         assert torch.equal(here, there.cpu())
 

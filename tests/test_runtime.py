@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from imdm.diffusion.counter import row_seeds
+from imdm.diffusion.noise import coordinates, noise, table_of
+from imdm.models.dit import compiled
 from imdm.params import Di4c, Pretrain, Runtime
 from imdm.runtime import prepare, setup
 from imdm.training.di4c import Di4cTraining, mixture_student
@@ -74,6 +77,13 @@ def test_compiled_blocks_give_the_same_loss_and_names():
         torch.testing.assert_close(others[name], gradient, rtol=1e-4, atol=1e-6)
     assert list(compiled.network.state_dict()) == names
     assert all(block._compiled_call_impl is not None for block in compiled.network.blocks)
+
+
+@pytest.mark.parametrize("dist", ["uniform", "gaussian", "rademacher"])
+def test_compiled_noise_is_the_same_to_the_bit(dist):
+    for count in (1, 300, 37):
+        keys = row_seeds(3, 0, count)
+        assert torch.equal(compiled(coordinates)(keys, 70, dist, 0.5, table_of(dist, keys.device)), noise(keys, 70, dist, 0.5))
 
 
 def test_without_a_compiler_the_network_stays_as_it_is(monkeypatch, capsys):

@@ -54,8 +54,8 @@ def bfloat16_peak(device: torch.device) -> float | None:
 def prepare(network: Network, runtime: Runtime, device: torch.device | None = None, cuda_graphs: bool = False) -> Network:
     """Put a network on its device, with the precision of its body and compiled blocks, as the parameters ask for it.
 
-    Names and values of the weights stay as they are. Embedding and head are not compiled, since the number of masked
-    positions differs from call to call.
+    Names and values of the weights stay as they are. Of embedding and head, where the number of masked positions differs from
+    call to call, noise and losses alone are compiled, once for all numbers.
 
     Args:
         device: of several, this process's own; None for the one that `setup` finds.

@@ -43,15 +43,29 @@ def noise(keys: Tensor, dim: int, dist: str = "uniform", scale: float = 1.0) -> 
     Returns:
         float32 [..., dim]; identical to the bit on every device and for every batch shape.
     """
+    return coordinates(keys, dim, dist, scale, table_of(dist, keys.device))
+
+
+def table_of(dist: str, device: torch.device) -> Tensor | None:
+    """What `coordinates` looks up for this distribution."""
+    return {"gaussian": _quantiles, "rademacher": _order}[dist](str(device)) if dist != "uniform" else None
+
+
+def coordinates(keys: Tensor, dim: int, dist: str, scale: float, table: Tensor | None) -> Tensor:
+    """`noise`, as a function of tensors alone that can be compiled.
+
+    Args:
+        table: of `table_of`.
+    """
     each = 64 if dist == "rademacher" else 4  # coordinates of a word
     words = bits(keys[..., None], Stream.NOISE, torch.arange(-(-dim // each), device=keys.device))
     if dist == "rademacher":
-        signs = (words[..., None] >> _order(str(keys.device))) & 1
+        signs = (words[..., None] >> table) & 1
         values = (2 * signs.flatten(-2)[..., :dim] - 1).float()
         return values if scale == 1 else values * scale
     codes = words.view(torch.int16)[..., :dim].int() & 0xFFFF  # each word's quarters, the lowest first
     if dist == "gaussian":
-        values = _quantiles(str(keys.device)).index_select(0, codes.flatten()).view(codes.shape)
+        values = table.index_select(0, codes.flatten()).view(codes.shape)
     else:
         values = (2 * codes + 1).float().mul_(2.0**-_BITS).sub_(1)  # exact in float32
     return values if scale == 1 else values * scale

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from imdm.diffusion.noise import coordinates
 from imdm.models.config import NetworkConfig
 from imdm.models.mask_embedding import StateEmbedding
 
@@ -191,12 +192,13 @@ class Network(nn.Module):
             self.latent_projection = nn.Sequential(first, nn.GELU(), nn.Linear(config.latent_hidden, config.hidden_size))
 
     def compile_blocks(self, cuda_graphs: bool = False) -> None:
-        """Compile block by block, which all share one compiled code, and `fused` kernels; names of weights stay as they are.
+        """Compile block by block, which all share one compiled code, the noise and `fused` kernels; weights keep their names.
 
         Args:
             cuda_graphs: record the blocks as CUDA graphs; for calls without gradient and with sigma = 0 alone.
         """
         self.compiled, self.cuda_graphs = True, cuda_graphs
+        self.vocab_embed.coordinates = self.fused(coordinates)
         for block in self.blocks:
             block.compile(mode="reduce-overhead" if cuda_graphs else None)
 

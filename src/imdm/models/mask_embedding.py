@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from imdm.diffusion.noise import noise
+from imdm.diffusion.noise import coordinates, table_of
 from imdm.diffusion.states import is_masked, key_of
 from imdm.models.config import NetworkConfig
 
@@ -24,7 +24,10 @@ class _NoiseProjection(torch.autograd.Function):
     def forward(ctx: Any, keys: Tensor, weight: Tensor, bias: Tensor, draw: Callable[[Tensor], Tensor]) -> Tensor:
         ctx.save_for_backward(keys)
         ctx.draw, ctx.size = draw, max(1, _CHUNK // weight.shape[1])
-        return torch.cat([torch.addmm(bias, draw(part), weight.T) for part in keys.split(ctx.size)])
+        out = weight.new_empty(len(keys), len(weight))
+        for rows, part in zip(out.split(ctx.size), keys.split(ctx.size), strict=True):
+            torch.addmm(bias, draw(part), weight.T, out=rows)
+        return out
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
@@ -40,11 +43,14 @@ class StateEmbedding(nn.Module):
     by key mod K (the paper's Tab. 11). What is added starts at zero, so that a network which adopts the
     weights of an MDLM computes the same function to the bit. Names follow the public checkpoints
     (`embedding`, `imdm_mlp`), whose MLP has no output bias.
+
+    Attributes:
+        coordinates: makes the noise; a compiled form of it gives the same bits.
     """
 
     def __init__(self, config: NetworkConfig):
         super().__init__()
-        self.config = config
+        self.config, self.coordinates = config, coordinates
         width = config.hidden_size
         self.embedding = nn.Parameter(torch.empty(config.vocab_size, width))
         nn.init.uniform_(self.embedding, -1 / math.sqrt(width), 1 / math.sqrt(width))
@@ -65,7 +71,8 @@ class StateEmbedding(nn.Module):
         return self.mask_table[keys % self.config.finite_masks]
 
     def _noise(self, keys: Tensor) -> Tensor:
-        return noise(keys, self.config.noise_dim, self.config.noise_dist, self.config.noise_scale).to(self.embedding.dtype)
+        dim, dist, scale = self.config.noise_dim, self.config.noise_dist, self.config.noise_scale
+        return self.coordinates(keys, dim, dist, scale, table_of(dist, keys.device)).to(self.embedding.dtype)
 
     def forward(self, z: Tensor, masked: Tensor | None = None) -> Tensor:
         """States int64 [B, L] to embeddings [B, L, d]; the MLP runs on the masked positions alone.
