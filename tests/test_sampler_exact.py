@@ -79,7 +79,7 @@ class Forced:
         """What is drawn, in one number: stream, row, step, position."""
         code = (int(stream) * len(self.log_weight) + seeds) * self.steps
         if stream in (Stream.FRESH, Stream.REDRAW):
-            self.places = seeds
+            self.calls = seeds, coordinates[0]
             return (code + coordinates[0]) * self.length
         return code * self.length + coordinates[0]
 
@@ -97,20 +97,20 @@ class Forced:
             return (self.order[row, position] + 0.5).double() / self.steps
         if (stream == Stream.TOKEN).all():
             return (row * self.length + position).double()
-        self.row, self.outcome = row, self.redraw[row, step * self.length + position]
-        return torch.where(self.outcome == 0, -1.0, 2.0).double()
+        outcome, kept = self.redraw[row, step * self.length + position], self.kept[row, step]
+        self.log_weight.index_add_(0, row, (self.kinds * torch.where(outcome == 0, kept, (1 - kept) / (self.kinds - 1))).log())
+        return torch.where(outcome == 0, -1.0, 2.0).double()
 
     def to_state(self, code, vocab):
         _, row, step, position = self.read(code)
         return vocab + (self.redraw[row, step * self.length + position] - 1).clamp(min=0)
 
     def keep_probability(self, t, s):
-        """The sampler's own, by place; the draws of `uniform` just before are weighed with it."""
-        kept = sampler_keep(t, s)
-        of_row = torch.empty_like(self.log_weight)
-        of_row[self.places] = kept
-        p = torch.where(self.outcome == 0, of_row[self.row], (1 - of_row[self.row]) / (self.kinds - 1))
-        self.log_weight.index_add_(0, self.row, (self.kinds * p).log())
+        """The sampler's own, by row and step of its call: `uniform` weighs the draws with it."""
+        kept, (row, step) = sampler_keep(t, s), self.calls
+        called = step.diff(dim=1, prepend=torch.full_like(step[:, :1], -1)) > 0  # beyond a row's calls the steps mean nothing
+        self.kept = torch.zeros(len(self.log_weight), self.steps, dtype=torch.float64)
+        self.kept[row.expand_as(step)[called], step[called]] = kept[called]
         return kept
 
     def draw_tokens(self, network, rows, u, temperature):

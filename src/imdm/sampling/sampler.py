@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from imdm.diffusion.counter import Stream, bits, fold, uniform
 from imdm.diffusion.noise import carried_uniforms
@@ -67,7 +68,7 @@ def sample(
     """Sample one sequence a seed.
 
     Args:
-        network: in eval mode; of it `config`, `rows` and `subs` are used.
+        network: in eval mode; of it `config`, `rows`, `subs` and `fused` are used.
         seeds: int64 [B], one a sequence; initial keys and all draws come from it.
         steps: N; the last step unmasks all that is left.
         start: time at which each sequence starts, float64 [B]; default 1.
@@ -104,29 +105,38 @@ def sample(
     plan = make_plan(unmasked_at, steps)
     seeds, times, z, token_u = (value[plan.rows] for value in (seeds, times, z, token_u))
     states, uniforms = z.view(-1), token_u.flatten()
-    before = torch.zeros_like(seeds)  # step to which each row's keys belong
+    if redraw:
+        renew, fates = network.fused(_redraw_keys), _fates(seeds, times, plan.steps[:, : len(plan.calls)])
     for number, call in enumerate(plan.calls):
-        event = plan.steps[:, number]
         chosen, left = plan.order[call.first : call.last], plan.order[call.first :]
         if redraw:
-            states[left] = _redraw_keys(states, left, seeds, times, before, event, vocab)
+            states[left] = renew(states, left, *(of_call[number] for of_call in fates), vocab)
         if alike and number == 0:
             drawn = torch.empty_like(z)
             drawn[:, plan.opened] = draw_tokens(network, network.rows(z[:1], plan.opened), token_u.T[plan.opened], temperature).T
             states[chosen] = drawn.flatten()[chosen]
         else:
-            latent = None if config.latent_hidden is None else uniform(bits(seeds, Stream.LATENT, event))[: call.rows]
+            latent = None if config.latent_hidden is None else uniform(bits(seeds, Stream.LATENT, plan.steps[:, number]))[: call.rows]
             rows = network.rows(z[: call.rows], chosen, latent, left)
             states[chosen] = draw_tokens(network, rows, uniforms[chosen], temperature)
-        before = event
     return Samples(torch.empty_like(z).index_copy(0, plan.rows, z), unmasked_at, plan.needed)
 
 
-def _redraw_keys(states: Tensor, left: Tensor, seeds: Tensor, times: Tensor, now: Tensor, event: Tensor, vocab: int) -> Tensor:
-    """Keys of the masked positions `left` as their rows go from step `now` to step `event`: kept with probability
-    alpha_t / alpha_s, else fresh."""
-    length = len(states) // len(seeds)
+def _fates(seeds: Tensor, times: Tensor, steps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What becomes of the keys of each row's masked positions before each of its calls, [calls, B] each: bits of fresh keys, bits
+    of the draws that keep one, and with which probability: alpha_t / alpha_s from the step before, s, to the call's, t.
+
+    Args:
+        steps: of each row's calls, int64 [B, calls].
+    """
+    before = F.pad(steps[:, :-1], (1, 0))
+    fresh, stays = (bits(seeds[:, None], stream, steps).T.contiguous() for stream in (Stream.FRESH, Stream.REDRAW))
+    return fresh, stays, keep_probability(times.gather(1, before), times.gather(1, steps)).T.contiguous()
+
+
+def _redraw_keys(states: Tensor, left: Tensor, fresh: Tensor, stays: Tensor, keep: Tensor, vocab: int) -> Tensor:
+    """The masked positions `left` of `states` before a call, with what `_fates` has for it, [B] each."""
+    length = len(states) // len(fresh)
     row, position = left // length, left % length
-    t, s = (times.gather(1, step[:, None]).squeeze(1) for step in (now, event))
-    fresh, stays = (fold(bits(seeds, stream, event)[row], position) for stream in (Stream.FRESH, Stream.REDRAW))
-    return torch.where(uniform(stays) < keep_probability(t, s)[row], states[left], to_state(fresh, vocab))
+    kept = uniform(fold(stays[row], position)) < keep[row]
+    return torch.where(kept, states[left], to_state(fold(fresh[row], position), vocab))
