@@ -77,7 +77,11 @@ CASES = {
     "sample-noise": Case(
         "Sampling, infinite mask",
         "openwebtext",
-        {OURS: partial(ours.sampling, mask="infinite"), "peers": partial(theirs.sampling, mask="infinite")},
+        {
+            OURS: partial(ours.sampling, mask="infinite"),
+            **_recorded(ours.sampling, mask="infinite"),
+            "peers": partial(theirs.sampling, mask="infinite"),
+        },
         lambda scale: f"{_generated(scale)}, d_noise {scale.openwebtext.noise_dim:,}",
     ),
     "couple": Case(

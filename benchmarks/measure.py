@@ -56,7 +56,8 @@ def measure(case: str, labels: list[str], scale: str, rounds: int, whole: bool, 
     """Every side of a case, `rounds` times in turn, the order reversed every other time.
 
     Returns:
-        for each label: tokens, calls, note, seconds (one a round), peak_mib, loaded_mib; phases and body_seconds of ours.
+        for each label: tokens, calls, note, seconds (one a round), peak_mib, loaded_mib; phases and body_seconds of ours; of a GPU
+        also first_seconds: a run that compiled and recorded, all sides at once.
 
     Raises:
         RuntimeError: a side failed, or the sides have not the same weights.
@@ -65,9 +66,8 @@ def measure(case: str, labels: list[str], scale: str, rounds: int, whole: bool, 
     try:
         for worker in workers if device().type == "cuda" else []:  # all at once, since compilers take longer than what is measured
             worker.send("run")
-        for worker in workers if device().type == "cuda" else []:
-            worker.answer()
-        sides = {worker.label: worker.ask("trace") | {"seconds": []} for worker in workers}
+        first = {worker.label: worker.answer() for worker in workers if device().type == "cuda"}
+        sides = {worker.label: worker.ask("trace") | {"seconds": [], "first_seconds": first.get(worker.label)} for worker in workers}
         if len({side["weights"] for side in sides.values()}) != 1:
             raise RuntimeError(f"the sides of {case} have different weights")
         for number in range(rounds):

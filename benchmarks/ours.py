@@ -16,7 +16,7 @@ from imdm.diffusion.nelbo import Noised, forward_process
 from imdm.distill.couplings import make_couplings
 from imdm.models.dit import Network
 from imdm.params import Couplings, Pretrain, Redi, Runtime, Sdtt
-from imdm.runtime import prepare
+from imdm.runtime import prepare_frozen
 from imdm.sampling.sampler import sample
 
 SDTT_ROUND = 7  # of the paper's 7
@@ -30,7 +30,7 @@ def times() -> int:
 
 def generator(scale: Scale, corpus: Corpus, mask: str, cuda_graphs: bool = False) -> Network:
     """A network as the stages prepare it for sampling: on a GPU its blocks are compiled."""
-    return prepare(inputs.network(scale, corpus, mask), Runtime(), cuda_graphs=cuda_graphs).eval()
+    return prepare_frozen(inputs.network(scale, corpus, mask), Runtime(), cuda_graphs=cuda_graphs)
 
 
 def sampling(scale: Scale, mask: str, cuda_graphs: bool = False) -> Side:

@@ -25,12 +25,12 @@ def run(job: Job) -> None:
     from imdm.data.blocks import Dataset
     from imdm.distill.couplings import make_couplings, save_couplings
     from imdm.models.checkpoint import load_network
-    from imdm.runtime import precision_name, prepare
+    from imdm.runtime import precision_name, prepare_frozen
     from imdm.shards import about_rows, shard_rows
 
     runtime, settings, seed = job.params.runtime, job.params.couplings, job.params.seeds.couplings
     data = Dataset.open(job.args.data)
-    network = prepare(load_network(job.args.teacher, "ema"), runtime, cuda_graphs=runtime.cuda_graphs).eval()
+    network = prepare_frozen(load_network(job.args.teacher, "ema"), runtime, cuda_graphs=runtime.cuda_graphs)
     data.check_vocabulary(network.config, job.args.teacher)
     blocks = data.split("train")
 

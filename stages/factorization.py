@@ -33,13 +33,13 @@ def run(job: Job) -> None:
     from imdm.factorization.estimate import check_density, check_teacher, noisy, path_errors
     from imdm.factorization.rows import error_rows, sequence_frame
     from imdm.models.checkpoint import load_network
-    from imdm.runtime import precision_name, prepare, setup
+    from imdm.runtime import precision_name, prepare_frozen, setup
     from imdm.sampling.generate import model_name
 
     settings, seed = job.params.factorization, job.params.seeds.scoring
     device, body_dtype = setup(job.params.runtime)
     data = Dataset.open(job.args.data)
-    teacher, model = (prepare(load_network(path, "ema"), job.params.runtime).eval() for path in (job.args.teacher, job.args.model))
+    teacher, model = (prepare_frozen(load_network(path, "ema"), job.params.runtime) for path in (job.args.teacher, job.args.model))
     for network, origin in ((teacher, job.args.teacher), (model, job.args.model)):
         data.check_vocabulary(network.config, origin)
     check_teacher(teacher.config, job.args.teacher)

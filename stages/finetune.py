@@ -22,7 +22,7 @@ def run(job: Job) -> None:
     from imdm.data.blocks import Dataset
     from imdm.diffusion.counter import training_seed
     from imdm.models.checkpoint import load_network, save_network
-    from imdm.runtime import prepare
+    from imdm.runtime import prepare_frozen
     from imdm.training.loop import fit
     from imdm.training.pretrain import Pretraining, validate
 
@@ -36,7 +36,7 @@ def run(job: Job) -> None:
     path = job.dir / "model.safetensors"
     save_network(path, training.network, training.ema)
 
-    network = prepare(load_network(path, "ema"), params.runtime).eval()
+    network = prepare_frozen(load_network(path, "ema"), params.runtime)
     summary = validate(network, data, params.pretrain, seed)
     write_json(job.dir / "validation.json", summary)
     job.metrics |= summary

@@ -28,7 +28,7 @@ def run(job: Job) -> None:
     from imdm.errors import UserError
     from imdm.models.checkpoint import load_network, write_checkpoint
     from imdm.models.public import load_public
-    from imdm.runtime import prepare
+    from imdm.runtime import prepare_frozen
     from imdm.training.loop import LOG_COLUMNS
     from imdm.training.pretrain import validate
 
@@ -46,7 +46,7 @@ def run(job: Job) -> None:
     path = job.dir / "model.safetensors"
     write_checkpoint(path, public.config, public.online, public.ema)
 
-    network = prepare(load_network(path, "ema"), params.runtime).eval()
+    network = prepare_frozen(load_network(path, "ema"), params.runtime)
     summary = validate(network, data, params.pretrain, params.seeds.train)
     write_json(job.dir / "validation.json", summary)
     with (job.dir / "train_log.csv").open("w", newline="") as file:

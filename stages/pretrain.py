@@ -28,7 +28,7 @@ def run(job: Job) -> None:
     from imdm.models.config import NetworkConfig
     from imdm.models.dit import Network
     from imdm.params import MaskSettings, parse_variant
-    from imdm.runtime import prepare
+    from imdm.runtime import prepare_frozen
     from imdm.training.loop import fit
     from imdm.training.pretrain import Pretraining, validate
 
@@ -52,7 +52,7 @@ def run(job: Job) -> None:
     path = job.dir / "model.safetensors"
     save_network(path, training.network, training.ema)
 
-    network = prepare(load_network(path, "ema"), params.runtime).eval()
+    network = prepare_frozen(load_network(path, "ema"), params.runtime)
     summary = validate(network, data, settings, seed)
     write_json(job.dir / "validation.json", summary)
     job.metrics |= summary

@@ -46,7 +46,7 @@ def say(args: argparse.Namespace) -> None:
     from imdm.params import Runtime
     from imdm.report.live import show
     from imdm.report.samples import Speller
-    from imdm.runtime import prepare
+    from imdm.runtime import prepare_frozen
     from imdm.sampling.sampler import sample
     from imdm.sampling.written import write
 
@@ -54,7 +54,7 @@ def say(args: argparse.Namespace) -> None:
         raise UserError("--steps, --count and --temperature must be positive.")
     data = Dataset.open(args.data)
     written = write(data, args.prompt if args.infill is None else args.infill, gaps=args.infill is not None)
-    network = prepare(load_public(args.model, data=data).network(), Runtime(compile=False)).eval()
+    network = prepare_frozen(load_public(args.model, data=data).network(), Runtime(compile=False))
     seeds = row_seeds(args.seed, 0, args.count, network.vocab_embed.embedding.device)
     drawn = sample(network, seeds, args.steps, visible=written.visible(args.count, seeds.device), temperature=args.temperature)
     console, speller = Console(), Speller(data.tokenizer(), {data.bos_id, data.eos_id})

@@ -10,7 +10,7 @@ from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.noise import coordinates, noise, table_of
 from imdm.models.dit import compiled
 from imdm.params import Di4c, Pretrain, Runtime
-from imdm.runtime import prepare, setup
+from imdm.runtime import prepare, prepare_frozen, setup
 from imdm.training.di4c import Di4cTraining, mixture_student
 from imdm.training.pretrain import Pretraining
 from networks import small_network
@@ -65,6 +65,15 @@ def test_a_bfloat16_student_of_di4c_gets_all_gradients():
         found.append(step(Di4cTraining(mixture_student(teacher, 8, 0), teacher, settings, 1, 0, BLOCKS), 0, precision=name))
     (loss, gradients), (other, others) = found
     assert other == pytest.approx(loss, rel=0.1) and gradients.keys() == others.keys()
+
+
+@pytest.mark.parametrize("mask", ["single", "infinite"])
+def test_a_network_that_is_only_read_computes_the_same_bits_with_lower_weights(mask):
+    runtime, z = Runtime(device="cpu", precision="bfloat16"), torch.randint(0, 2**40, (6, 5), generator=torch.Generator().manual_seed(0))
+    trained, frozen = prepare(small_network(mask=mask), runtime), prepare_frozen(small_network(mask=mask), runtime)
+    assert frozen.blocks[0].attn_qkv.weight.dtype == frozen.output_layer.linear.weight.dtype == torch.bfloat16
+    assert not any(parameter.requires_grad for parameter in frozen.parameters())
+    assert torch.equal(trained(z, torch.arange(30)), frozen(z, torch.arange(30)))
 
 
 def test_compiled_blocks_give_the_same_loss_and_names():

@@ -73,6 +73,13 @@ def prepare(network: Network, runtime: Runtime, device: torch.device | None = No
     return network
 
 
+def prepare_frozen(network: Network, runtime: Runtime, device: torch.device | None = None, cuda_graphs: bool = False) -> Network:
+    """`prepare` for a network that is only read: in eval mode, without gradients, its matrices in the body's precision."""
+    network = prepare(network, runtime, device, cuda_graphs).eval().requires_grad_(False)
+    network.lower_weights()
+    return network
+
+
 def send(tensor: Tensor, device: torch.device) -> Tensor:
     """Copy a tensor of the CPU to the device without waiting for what the device has to do before."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor

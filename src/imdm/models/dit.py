@@ -171,7 +171,7 @@ class Network(nn.Module):
 
     Args:
         config: sizes and mask settings.
-        body_dtype: autocast dtype of blocks and head; None for the weights' own.
+        body_dtype: autocast dtype of blocks, head and the last layer of the noise MLP; None for the weights' own.
     """
 
     def __init__(self, config: NetworkConfig, body_dtype: torch.dtype | None = None):
@@ -206,6 +206,16 @@ class Network(nn.Module):
         """A function of tensors as one pass over them where this network is compiled, else as it is."""
         return compiled(kernel) if self.compiled else kernel
 
+    def lower_weights(self) -> None:
+        """Keep what autocast would convert in each call, matrices of blocks and head, in the body's precision: the same bits.
+
+        For a network that is only read.
+        """
+        if self.body_dtype is not None:
+            for part in (*self.blocks, self.output_layer):
+                for layer in (module for module in part.modules() if isinstance(module, nn.Linear)):
+                    layer.to(self.body_dtype)
+
     def _autocast(self) -> contextlib.AbstractContextManager[None]:
         if self.body_dtype is None:
             return contextlib.nullcontext()
@@ -229,7 +239,8 @@ class Network(nn.Module):
         """
         if (latent is None) != (self.config.latent_hidden is None):
             raise ValueError("this network needs a latent" if latent is None else "this network has no latent")
-        x = self.vocab_embed(z, masked)
+        with self._autocast():
+            x = self.vocab_embed(z, masked)
         if self.config.learned_positions:
             x = x + self.positions[: z.shape[1]]
         condition = self.condition(sigma)

@@ -15,7 +15,7 @@ from imdm.job import Job
 from imdm.models.checkpoint import load_network
 from imdm.models.dit import Network
 from imdm.params import Sampling
-from imdm.runtime import precision_name, prepare
+from imdm.runtime import precision_name, prepare_frozen
 from imdm.sampling.files import SampleFile, save_samples
 from imdm.sampling.prompts import Prompts
 from imdm.sampling.sampler import sample
@@ -53,7 +53,7 @@ class Rows:
 def open_rows(job: Job, purpose: str, prompts: Prompts | None = None) -> Rows:
     """The rows of the model that --model names; rows of different purposes share no draws."""
     runtime = job.params.runtime
-    network = prepare(load_network(job.args.model, "ema"), runtime, cuda_graphs=runtime.cuda_graphs).eval()
+    network = prepare_frozen(load_network(job.args.model, "ema"), runtime, cuda_graphs=runtime.cuda_graphs)
     return Rows(network, job.params.sampling, root_seed(job.params.seeds.sampling, purpose), prompts)
 
 

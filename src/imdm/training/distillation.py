@@ -8,7 +8,7 @@ import torch
 from imdm.diffusion.counter import root_seed
 from imdm.models.dit import Network
 from imdm.params import Optimizer, Runtime
-from imdm.runtime import prepare
+from imdm.runtime import prepare_frozen
 from imdm.training.pretrain import BlockTraining
 
 
@@ -31,4 +31,4 @@ class DistillTraining(BlockTraining):
 
     def place(self, runtime: Runtime, device: torch.device) -> None:
         super().place(runtime, device)
-        prepare(self.teacher, runtime, device)
+        prepare_frozen(self.teacher, runtime, device)
