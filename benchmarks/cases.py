@@ -13,12 +13,11 @@ from benchmarks.scales import Scale
 from benchmarks.side import Side
 
 OURS = "ours"
-RECORDED = "ours, CUDA graphs"
 
 
-def _recorded(side: Callable[..., Side], **options: str) -> dict[str, Callable[[Scale], Side]]:
-    """A further side of ours, for a GPU alone."""
-    return {RECORDED: partial(side, cuda_graphs=True, **options)} if torch.cuda.is_available() else {}
+def _on_gpu(**sides: Callable[[Scale], Side]) -> dict[str, Callable[[Scale], Side]]:
+    """Further sides of ours that differ on a GPU alone, labelled by their difference."""
+    return {f"{OURS}, {name.replace('_', ' ')}": side for name, side in sides.items()} if torch.cuda.is_available() else {}
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ CASES = {
         "openwebtext",
         {
             OURS: partial(ours.sampling, mask="single"),
-            **_recorded(ours.sampling, mask="single"),
+            **_on_gpu(CUDA_graphs=partial(ours.sampling, mask="single", cuda_graphs=True)),
             "peers": partial(theirs.sampling, mask="single"),
             "peers, float32": partial(theirs.sampling, mask="single", dtype=torch.float32),
         },
@@ -79,7 +78,7 @@ CASES = {
         "openwebtext",
         {
             OURS: partial(ours.sampling, mask="infinite"),
-            **_recorded(ours.sampling, mask="infinite"),
+            **_on_gpu(CUDA_graphs=partial(ours.sampling, mask="infinite", cuda_graphs=True)),
             "peers": partial(theirs.sampling, mask="infinite"),
         },
         lambda scale: f"{_generated(scale)}, d_noise {scale.openwebtext.noise_dim:,}",
@@ -89,7 +88,7 @@ CASES = {
         "lm1b",
         {
             OURS: ours.coupling,
-            **_recorded(ours.coupling),
+            **_on_gpu(no_CUDA_graphs=partial(ours.coupling, cuda_graphs=False)),
             "peers": partial(theirs.coupling, cached=False),
             "peers, cached": partial(theirs.coupling, cached=True),
             "peers, cached, float32": partial(theirs.coupling, cached=True, dtype=torch.float32),

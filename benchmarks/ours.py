@@ -53,7 +53,7 @@ def perturbed(scale: Scale, network: Network) -> tuple[int, dict[str, torch.Tens
     return min(made.items(), key=lambda item: abs(item[1]["masked"].double().mean() - 0.5))
 
 
-def coupling(scale: Scale, cuda_graphs: bool = False) -> Side:
+def coupling(scale: Scale, cuda_graphs: bool = True) -> Side:
     """Perturbed couplings of a teacher with a single mask."""
     corpus = scale.lm1b
     network = generator(scale, corpus, "single", cuda_graphs)

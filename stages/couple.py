@@ -30,7 +30,7 @@ def run(job: Job) -> None:
 
     runtime, settings, seed = job.params.runtime, job.params.couplings, job.params.seeds.couplings
     data = Dataset.open(job.args.data)
-    network = prepare_frozen(load_network(job.args.teacher, "ema"), runtime, cuda_graphs=runtime.cuda_graphs)
+    network = prepare_frozen(load_network(job.args.teacher, "ema"), runtime, cuda_graphs=runtime.cuda_graphs is not False)
     data.check_vocabulary(network.config, job.args.teacher)
     blocks = data.split("train")
 

@@ -99,11 +99,6 @@ def compiled(kernel: Kernel) -> Kernel:
     return torch.compile(kernel, dynamic=True)
 
 
-def rows_to_power_of_two(x: Tensor) -> Tensor:
-    """Append rows of zeros to [B, L, d]."""
-    return F.pad(x, (0, 0, 0, 0, 0, (1 << (len(x) - 1).bit_length()) - len(x)))
-
-
 def modulation(layer: nn.Linear, condition: Tensor, parts: int) -> tuple[Tensor, ...]:
     return layer(condition)[:, None, :].chunk(parts, dim=-1)
 
@@ -171,7 +166,7 @@ class Network(nn.Module):
 
     Args:
         config: sizes and mask settings.
-        body_dtype: autocast dtype of blocks, head and the last layer of the noise MLP; None for the weights' own.
+        body_dtype: autocast dtype of blocks and head; None for the weights' own.
     """
 
     def __init__(self, config: NetworkConfig, body_dtype: torch.dtype | None = None):
@@ -199,6 +194,10 @@ class Network(nn.Module):
         """
         self.compiled, self.cuda_graphs = True, cuda_graphs
         self.vocab_embed.coordinates = self.fused(coordinates)
+        if cuda_graphs:
+            from torch._inductor import config  # takes a second to import
+
+            config.triton.cudagraph_dynamic_shape_warn_limit = None  # of a batch's 16 sizes (sampling.plan)
         for block in self.blocks:
             block.compile(mode="reduce-overhead" if cuda_graphs else None)
 
@@ -239,8 +238,7 @@ class Network(nn.Module):
         """
         if (latent is None) != (self.config.latent_hidden is None):
             raise ValueError("this network needs a latent" if latent is None else "this network has no latent")
-        with self._autocast():
-            x = self.vocab_embed(z, masked)
+        x = self.vocab_embed(z, masked)
         if self.config.learned_positions:
             x = x + self.positions[: z.shape[1]]
         condition = self.condition(sigma)
@@ -249,15 +247,13 @@ class Network(nn.Module):
             features = latent_features(latent).to(self.latent_projection[0].weight.dtype)
             x = torch.cat([x, self.latent_projection(features)[:, None]], dim=1)
             cos, sin = F.pad(cos, (0, 0, 0, 1), value=1.0), F.pad(sin, (0, 0, 0, 1))  # the last token is not rotated
-        rows = len(x)
         if self.cuda_graphs:
             torch.compiler.cudagraph_mark_step_begin()  # once a call: else each block would free the output of the one before
-            x = rows_to_power_of_two(x)  # few sizes to record
         with self._autocast():
             for block in self.blocks:
                 x = block(x, condition, cos, sin, causal)
         if self.cuda_graphs:
-            x = x[:rows].clone()  # the next call writes where this one's output lies
+            x = x.clone()  # the next call writes where this one's output lies
         return x if latent is None else x[:, :-1]
 
     def logits(self, h: Tensor, sigma: Tensor | None = None) -> Tensor:

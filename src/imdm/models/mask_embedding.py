@@ -25,9 +25,8 @@ class _NoiseProjection(torch.autograd.Function):
         ctx.save_for_backward(keys)
         ctx.draw, ctx.size = draw, max(1, _CHUNK // weight.shape[1])
         out = weight.new_empty(len(keys), len(weight))
-        with torch.autocast(weight.device.type, enabled=False):  # 16 bits of a coordinate are more than bfloat16 holds
-            for rows, part in zip(out.split(ctx.size), keys.split(ctx.size), strict=True):
-                torch.addmm(bias, draw(part), weight.T, out=rows)
+        for rows, part in zip(out.split(ctx.size), keys.split(ctx.size), strict=True):
+            torch.addmm(bias, draw(part), weight.T, out=rows)
         return out
 
     @staticmethod

@@ -67,7 +67,9 @@ class Runtime(Block):
     compile: Literal["auto"] | bool = Field(
         "auto", description="compile the network's blocks (torch.compile; other dropout draws); auto: on cuda, where a compiler is found"
     )
-    cuda_graphs: bool = Field(False, description="record the compiled blocks of sampling and couplings as CUDA graphs; no effect on cpu")
+    cuda_graphs: Literal["auto"] | bool = Field(
+        "auto", description="record the compiled blocks of sampling and couplings as CUDA graphs; auto: of couplings; no effect on cpu"
+    )
     deterministic: bool = Field(False, description="torch.use_deterministic_algorithms")
     checkpoint_seconds: PositiveFloat = Field(60.0, description="time between the checkpoints of a training")
     loggers: list[Literal["tensorboard", "dvclive"]] = Field([], description="where trainings log besides CSV, below logs/")

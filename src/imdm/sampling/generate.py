@@ -53,7 +53,7 @@ class Rows:
 def open_rows(job: Job, purpose: str, prompts: Prompts | None = None) -> Rows:
     """The rows of the model that --model names; rows of different purposes share no draws."""
     runtime = job.params.runtime
-    network = prepare_frozen(load_network(job.args.model, "ema"), runtime, cuda_graphs=runtime.cuda_graphs)
+    network = prepare_frozen(load_network(job.args.model, "ema"), runtime, cuda_graphs=runtime.cuda_graphs is True)
     return Rows(network, job.params.sampling, root_seed(job.params.seeds.sampling, purpose), prompts)
 
 
