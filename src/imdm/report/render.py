@@ -103,6 +103,12 @@ def main_table_text(rows: list[Row]) -> str:
     return "\n".join([head, "", *lines, "", *_footer(rows)])
 
 
+def view_text(view: View) -> str:
+    """A whole table for a terminal, under its title, with the caption below."""
+    lines = _aligned([view.columns, *([cell.text for cell in row] for row in view.rows)])
+    return "\n".join([view.title, "", *lines, "", view.caption])
+
+
 def synthetic_text(rows: list[Row]) -> str:
     """Tables 1 and 2 for a terminal."""
     found = []

@@ -1,6 +1,7 @@
-"""Prints a run's main table and where its report is, or the tables of its synthetic task alone.
+"""Prints a run's main table and where its report is, the tables of its synthetic task alone, or several runs side by side.
 
 Examples: python -m imdm.report.show results/tiny/tables/tables.csv
+          python -m imdm.report.show results/tiny/tables/tables.csv results/seed1/tables/tables.csv
           python -m imdm.report.show results/tiny/synthetic/synthetic.json
 """
 
@@ -11,8 +12,9 @@ import sys
 from pathlib import Path
 
 from imdm.errors import UserError
-from imdm.report.render import main_table_text, synthetic_text
+from imdm.report.render import main_table_text, synthetic_text, view_text
 from imdm.report.rows import read_rows
+from imdm.report.runs import by_run, runs_view
 from imdm.report.tables import read_json, synthetic_rows
 
 
@@ -21,9 +23,13 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m imdm.report.show", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("tables", type=Path, help="tables.csv of a run, or synthetic.json")
-    path = parser.parse_args(argv).tables
+    parser.add_argument("tables", type=Path, nargs="+", help="tables.csv of one or more runs, or synthetic.json")
+    paths = parser.parse_args(argv).tables
+    path = paths[0]
     try:
+        if len(paths) > 1:
+            print(view_text(runs_view(by_run(paths))))
+            return 0
         if path.suffix == ".json":
             print(synthetic_text(synthetic_rows(read_json(path, ("rows",), "synthetic"))))
             return 0
