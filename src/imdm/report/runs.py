@@ -44,28 +44,27 @@ def runs_view(runs: dict[str, list[Row]]) -> View:
     """Gen-PPL over MDLM's (of a keyed student over its teacher's), as sampled and at the teacher's entropy, in each run and over all.
 
     Args:
-        runs: rows of tables.csv by name. What not every run has is left out.
+        runs: rows of tables.csv by name; the lines are those of the first. Where a run has no ratio there is no mean.
     """
     body = []
     for variant, recipe, label in challenges(next(iter(runs.values()))):
         for added, where in _WHERE.items():
             found = [select(rows, model=versus(variant, recipe), metric=RATIO, **where) for rows in runs.values()]
             every = [{row.steps: row.value for row in of_run} for of_run in found]
-            for steps in every[0]:
-                values = [one.get(steps) for one in every]
-                if None not in values:
-                    body.append(_line(f"{label}{added}", steps, values))
+            body += [_line(f"{label}{added}", steps, [one.get(steps) for one in every]) for steps in every[0]]
     caption = (
         "Ratio of Gen-PPL: IMDM over MDLM with the same recipe, a keyed student over its teacher. Equal entropy: both at their teacher's. "
         "Mean: geometric. The 95% interval is Student's t over runs: it covers all that differs between them, training too, which a run's "
-        "own intervals don't."
+        f"own intervals don't. {NONE}: an entropy out of reach, or no such model in a run; then there is no mean."
     )
     return View("runs", "Runs side by side", caption, ["Recipe", "Steps", *runs, "mean", "95% interval"], body)
 
 
-def _line(name: str, steps: int, values: list[float]) -> list[Cell]:
+def _line(name: str, steps: int, values: list[float | None]) -> list[Cell]:
+    cells = [Cell(NONE) if value is None else Cell(number(value, RATIO), value) for value in values]
+    if None in values:
+        return [Cell(name), Cell(str(steps), steps), *cells, Cell(NONE), Cell(NONE)]
     mean, low, high = mean_ratio(values)
     mark = "ours" if high < 1 else "base" if low > 1 else "tie"
     interval = NONE if math.isnan(low) else f"[{number(low, RATIO)}, {number(high, RATIO)}]"
-    cells = [Cell(number(value, RATIO), value) for value in (*values, mean)]
-    return [Cell(name), Cell(str(steps), steps), *cells, Cell(interval, None, MARKS[mark])]
+    return [Cell(name), Cell(str(steps), steps), *cells, Cell(number(mean, RATIO), mean), Cell(interval, None, MARKS[mark])]
