@@ -15,6 +15,7 @@ import pytest
 from scipy import stats
 
 import fake_run
+from checkout import ROOT
 from imdm.errors import UserError
 from imdm.report.cells import Cell, View, paper_cell, value_cell
 from imdm.report.equal_entropy_view import frontier
@@ -60,6 +61,17 @@ def test_runs_side_by_side(run, rows, tmp_path, capsys):
     assert show([*map(str, paths)]) == 0 and "Student's t over runs" in capsys.readouterr().out
     assert show([str(paths[0]), str(paths[0])]) == 2
     assert capsys.readouterr().err == "show: two of the tables are of runs called a; name each run once.\n"
+
+
+def test_the_five_pipelines_are_those_of_the_page(capsys):
+    """docs/results.md: its table has the committed runs' means and intervals, in order, and its command prints them."""
+    paths = [str(ROOT / "results" / f"seed{number}" / "tables" / "tables.csv") for number in range(5)]
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8").split("## Five times, everything anew")[1]
+    printed = [f"{line[-2].text} {line[-1].text}" for line in runs_view(by_run([Path(path) for path in paths])).rows]
+    table = [line for line in page.split("\n## ")[0].splitlines() if line.startswith("|")][2:]
+    cells = [cell.strip(" *") for line in table for cell in line.split("|")[2:-1]]
+    assert [cell.split(" (")[0] for cell in cells] == [text.removesuffix(" –") for text in printed]
+    assert show(paths) == 0 and "seed4" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
