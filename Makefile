@@ -22,7 +22,7 @@ test: .venv/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 docs: .venv/.installed
-	PYTHONPATH=src $(BIN)/python -m imdm.schema
+	PYTHONPATH=src $(BIN)/python -m imdm.params.schema
 	$(BIN)/python docs/architecture.py
 	$(BIN)/python docs/estimates.py
 

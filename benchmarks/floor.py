@@ -1,7 +1,7 @@
 """The least time that counted operations and bytes allow, from rates measured in the same run.
 
 A part takes at least its operations over the rate of a large matrix product, and at least its bytes over the rate
-of a large copy; parts follow one another. Operations are those of `imdm.models.shape`: matrices and attention.
+of a large copy; parts follow one another. Operations are those of `imdm.network.sizes`: matrices and attention.
 Bytes are weights, read once a call, and what the optimizer reads and writes; activations and logits are left out,
 since a fused kernel would keep them on the chip.
 """
@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.side import Side
 from benchmarks.trace import Counts
-from imdm.models.shape import Shape
+from imdm.network.sizes import Shape
 
 WEIGHT = 4  # bytes
 # Times that an optimizer step touches a float32 number of each parameter: clipping reads the gradient and scales it (3),

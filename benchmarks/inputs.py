@@ -8,8 +8,8 @@ import torch
 from benchmarks.scales import Corpus, Scale
 from imdm.diffusion.counter import row_seeds
 from imdm.distill.couplings import CouplingSet
-from imdm.models.config import NetworkConfig
-from imdm.models.dit import Network
+from imdm.network.config import NetworkConfig
+from imdm.network.network import Network
 
 SEED = 1
 

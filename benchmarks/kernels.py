@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--side", default=OURS, help=f"default: {OURS}")
     parser.add_argument("--rows", type=int, default=25)
     args = parser.parse_args()
-    torch.set_float32_matmul_precision("high")  # as imdm.runtime.setup
+    torch.set_float32_matmul_precision("high")  # as imdm.stage.device.setup
     print(table(args.scale, args.case, args.side, args.rows))
 
 

@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_leaves
 
 from benchmarks import ours, theirs
 from benchmarks.scales import SCALES, Scale
-from imdm.models.dit import Network
+from imdm.network.network import Network
 
 
 class VocabularyBytes(TorchDispatchMode):

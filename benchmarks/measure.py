@@ -95,8 +95,8 @@ def machine(threads: int) -> dict[str, Any]:
 
     from benchmarks.floor import machine_rates
     from benchmarks.inputs import body_dtype
-    from imdm.gpus import recognise
-    from imdm.runtime import precision_name
+    from imdm.stage.device import precision_name
+    from imdm.stage.gpus import recognise
 
     if threads:
         torch.set_num_threads(threads)

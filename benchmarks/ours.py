@@ -14,10 +14,10 @@ from benchmarks.side import Side, timed
 from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.nelbo import Noised, forward_process
 from imdm.distill.couplings import make_couplings
-from imdm.models.dit import Network
+from imdm.network.network import Network
 from imdm.params import Couplings, Pretrain, Redi, Runtime, Sdtt
-from imdm.runtime import prepare_frozen
 from imdm.sampling.sampler import sample
+from imdm.stage.device import prepare_frozen
 
 SDTT_ROUND = 7  # of the paper's 7
 _TRIED = 32  # steps, or groups of couplings, of which the most typical is taken

@@ -27,7 +27,7 @@ from imdm.data import pydocs
 from imdm.data.bpe import as_text, train_bpe
 from imdm.data.packing import Packer, pack
 from imdm.data.tokenizer import end_and_mask, limit_threads, load_tokenizer
-from imdm.processes import worker_processes
+from imdm.stage.processes import worker_processes
 
 _SEQ_LEN, _VOCABULARY = 128, 512
 

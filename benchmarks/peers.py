@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from imdm.diffusion.schedule import alpha
-from imdm.models.dit import NEVER, Network
-from imdm.models.mask_embedding import StateEmbedding
+from imdm.network.mask_embedding import StateEmbedding
+from imdm.network.network import NEVER, Network
 
 
 class EverywhereEmbedding(nn.Module):

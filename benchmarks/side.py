@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.trace import clock
-from imdm.models.dit import Network
+from imdm.network.network import Network
 
 
 @dataclass

@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks import ROOT
-from imdm.job import READS
+from imdm.stage.reads import of_stages
 
 
 def stage_imports(script: Path) -> str:
@@ -27,7 +27,10 @@ def stage_imports(script: Path) -> str:
 def commands() -> dict[str, list[str]]:
     """What is timed, by name."""
     tools = Path(sys.executable).parent
-    found = {f"imports of stages/{stage}.py": [sys.executable, "-c", stage_imports(ROOT / "stages" / f"{stage}.py")] for stage in READS}
+    found = {
+        f"imports of stages/{stage}.py": [sys.executable, "-c", stage_imports(ROOT / "stages" / f"{stage}.py")]
+        for stage in of_stages(ROOT / "stages")
+    }
     found["python stages/sample.py --help"] = [sys.executable, "stages/sample.py", "--help"]
     found["snakemake -n all"] = [str(tools / "snakemake"), "-n", "--quiet", "--cores", "1", "all"]
     found["dvc status"] = [str(tools / "dvc"), "status", "--quiet"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from imdm.diffusion.states import is_masked
-from imdm.models.dit import Network
+from imdm.network.network import Network
 
 
 def clock() -> float:

@@ -62,7 +62,7 @@ def main(case: str, label: str, scale_name: str, whole: str, threads: str) -> No
     os.dup2(2, 1)  # what a library prints is no answer
     if int(threads):
         torch.set_num_threads(int(threads))
-    torch.set_float32_matmul_precision("high")  # as imdm.runtime.setup
+    torch.set_float32_matmul_precision("high")  # as imdm.stage.device.setup
     scale = SCALES[scale_name]
     if int(whole):
         scale = replace(scale, measured=max(scale.steps, scale.coupling_steps))

@@ -1,7 +1,7 @@
 """Draws docs/architecture.md from the code: `python docs/architecture.py`.
 
 The stages are drawn from Snakemake's rule graph, the library from its imports. LAYERS is the one list that says which
-part of the library may import which; tests/test_architecture.py holds the code to it.
+part of the library may import which; tests/workflow/test_architecture.py holds the code to it.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ Graph = dict[str, set[str]]  # a node, and what it points to
 
 # From the bottom up. A package or module of src/imdm imports from the lines above its own, never from its own line.
 LAYERS = (
-    ("errors", "processes"),
-    ("gpus", "params", "artifact", "shards", "diffusion"),
-    ("data", "job", "schema"),
-    ("chunks", "models"),
-    ("runtime",),
-    ("sampling", "scoring"),
-    ("distill", "factorization"),
-    ("training", "synthetic", "audit"),
+    ("errors",),
+    ("params", "diffusion"),
+    ("network",),
+    ("stage",),
+    ("data",),
+    ("publish", "sampling", "scoring"),
+    ("factorization", "training"),
+    ("distill",),
+    ("languages", "audit"),
     ("report",),
     ("exhibits",),
-    ("preflight",),
+    ("cost",),
 )
 
 TARGETS = {
@@ -41,17 +42,18 @@ _TEXT = """# Architecture
 Drawn from the code by `make docs`; a test fails where the two differ. An arrow that follows from others is left out.
 
 A stage is a script in `stages/`: arguments and files, no method. It calls the library in `src/imdm/`, which knows nothing of stages,
-Snakemake or DVC. `src/imdm/job.py` is around every stage: it checks the inputs' digests, hands over the parameters, and puts the output
+Snakemake or DVC.
+`src/imdm/stage/job.py` is around every stage: it checks the inputs' digests, hands over the parameters, and puts the output
 in place when all of it is there, with a `meta.json`. Stages meet in files alone.
 """
 _MODULES = """## The library
 
 Each line of the list imports from the lines above it and never from its own, so there are no circles. The list is `LAYERS` in
-`docs/architecture.py`; `tests/test_architecture.py` holds every import to it, also those inside functions.
+`docs/architecture.py`; `tests/workflow/test_architecture.py` holds every import to it, also those inside functions.
 """
 _STAGES = """## Stages and what they use
 
-Parameters are those that the stage reads, and no other reaches its output (`READS` in `src/imdm/job.py`).
+Parameters are those that the stage reads, and no other reaches its output (`READS` in its script).
 """
 
 
@@ -123,7 +125,7 @@ def first_sentence(file: Path) -> str:
 def document() -> str:
     """The page."""
     sys.path.insert(0, str(ROOT / "src"))
-    from imdm.job import READS
+    from imdm.stage.reads import of_stages
 
     parts = [_TEXT, "## The stages\n"]
     for target, words in TARGETS.items():
@@ -137,7 +139,7 @@ def document() -> str:
     parts += ["", _STAGES, "| stage | what | parts of the library | parameters |", "|---|---|---|---|"]
     for file in sorted((ROOT / "stages").glob("[!_]*.py")):
         used = ", ".join(sorted({name.split(".")[1] for name in imports(file)} - {"job"}))
-        keys = ", ".join(f"`{key}`" for key in READS.get(file.stem, ())) or "–"
+        keys = ", ".join(f"`{key}`" for key in of_stages(ROOT / "stages").get(file.stem, ())) or "–"
         parts.append(f"| [`{file.stem}`](../stages/{file.name}) | {first_sentence(file)} | {used} | {keys} |")
     return "\n".join(parts) + "\n"
 

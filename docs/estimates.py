@@ -1,6 +1,6 @@
 """Print the estimates of docs/presets.md and docs/scaling.md again: `python docs/estimates.py`, part of `make docs`.
 
-What follows a command of stages/preflight.py in a fence becomes the table that the command prints; tests/test_presets.py
+What follows a command of stages/preflight.py in a fence becomes the table that the command prints; tests/params/test_presets.py
 compares the two.
 """
 
@@ -13,12 +13,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
-from imdm.gpus import find_gpu  # noqa: E402
+from imdm.cost.estimate import estimate  # noqa: E402
+from imdm.cost.machines import Machine  # noqa: E402
+from imdm.cost.scaling import plans  # noqa: E402
+from imdm.cost.table import scaling_table, table  # noqa: E402
 from imdm.params import load_params  # noqa: E402
-from imdm.preflight.estimate import estimate  # noqa: E402
-from imdm.preflight.machines import Machine  # noqa: E402
-from imdm.preflight.scaling import plans  # noqa: E402
-from imdm.preflight.table import scaling_table, table  # noqa: E402
+from imdm.stage.gpus import find_gpu  # noqa: E402
 
 _NOWHERE = ROOT / "nowhere"  # an experiment of which nothing exists yet
 _PRINTED = re.compile(r"(?m)^(\$ python stages/preflight\.py --params (\S+) --gpu (\S+) --(gpus|scaling) ([\d ]+)\n\n)(?:.*\n)*?```$")

@@ -16,7 +16,19 @@ Example: python stages/audit.py --data data/pydocs-carry-32/dataset.json --model
 import sys
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.job import Job, StageParser, run_stage
+from imdm.stage.job import Job, StageParser, run_stage
+
+READS = (
+    "audit",
+    "couplings.pairs",
+    "couplings.steps",
+    "couplings.start",
+    "couplings.draws",
+    "scoring.reference",
+    "scoring.bootstrap",
+    "seeds.couplings",
+    "seeds.scoring",
+)
 
 
 def arguments(parser: StageParser) -> None:
@@ -31,19 +43,19 @@ def arguments(parser: StageParser) -> None:
 def run(job: Job) -> None:
     import pandas as pd
 
-    from imdm.artifact import write_json
     from imdm.audit import REAL
-    from imdm.audit.figures import pair_figures, text_figures
     from imdm.audit.pairs import load_audited, pair_frame
+    from imdm.audit.summary import pair_figures, text_figures
     from imdm.audit.texts import Corpora, text_frame
-    from imdm.chunks import in_chunks
     from imdm.data.blocks import Dataset, block_order
     from imdm.distill.couplings import make_couplings
     from imdm.errors import UserError
-    from imdm.models.checkpoint import load_network
-    from imdm.runtime import setup
+    from imdm.network.checkpoint import load_network
     from imdm.sampling.files import load_samples
     from imdm.sampling.generate import model_name
+    from imdm.stage.artifact import write_json
+    from imdm.stage.chunks import in_chunks
+    from imdm.stage.device import setup
 
     args, params, settings, seed = job.args, job.params, job.params.audit, job.params.seeds.scoring
     if (args.couplings is None) != (args.teacher is None):
@@ -90,4 +102,4 @@ def run(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(__file__, __doc__, arguments, run))
+    sys.exit(run_stage(__file__, __doc__, READS, arguments, run))

@@ -10,7 +10,9 @@ Example: python stages/chain.py --out results/tiny/chain
 import sys
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.job import Job, StageParser, run_stage
+from imdm.stage.job import Job, StageParser, run_stage
+
+READS = ("chain",)
 
 
 def arguments(parser: StageParser) -> None:
@@ -20,9 +22,9 @@ def arguments(parser: StageParser) -> None:
 def run(job: Job) -> None:
     import pandas as pd
 
-    from imdm.runtime import setup
-    from imdm.synthetic.chain import COLUMNS, seed_rows
-    from imdm.synthetic.pool import side_by_side
+    from imdm.languages.chain import COLUMNS, seed_rows
+    from imdm.languages.side_by_side import side_by_side
+    from imdm.stage.device import setup
 
     settings = job.params.chain
     setup(job.params.runtime)
@@ -33,4 +35,4 @@ def run(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(__file__, __doc__, arguments, run))
+    sys.exit(run_stage(__file__, __doc__, READS, arguments, run))

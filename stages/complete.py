@@ -10,7 +10,9 @@ Example: python stages/complete.py --data data/pydocs-carry-32/dataset.json
 import sys
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.job import Job, StageParser, run_stage
+from imdm.stage.job import Job, StageParser, run_stage
+
+READS = ("sampling", "conditional", "seeds.sampling")
 
 
 def arguments(parser: StageParser) -> None:
@@ -34,4 +36,4 @@ def run(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(__file__, __doc__, arguments, run))
+    sys.exit(run_stage(__file__, __doc__, READS, arguments, run))

@@ -9,7 +9,9 @@ Example: python stages/couple.py --data data/pydocs-carry-32/dataset.json
 import sys
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.job import Job, StageParser, run_stage
+from imdm.stage.job import Job, StageParser, run_stage
+
+READS = ("couplings", "seeds.couplings")
 
 
 def arguments(parser: StageParser) -> None:
@@ -21,12 +23,12 @@ def arguments(parser: StageParser) -> None:
 def run(job: Job) -> None:
     from functools import partial
 
-    from imdm.chunks import in_chunks
     from imdm.data.blocks import Dataset
     from imdm.distill.couplings import make_couplings, save_couplings
-    from imdm.models.checkpoint import load_network
-    from imdm.runtime import precision_name, prepare_frozen
-    from imdm.shards import about_rows, shard_rows
+    from imdm.network.checkpoint import load_network
+    from imdm.stage.chunks import in_chunks
+    from imdm.stage.device import precision_name, prepare_frozen
+    from imdm.stage.shards import about_rows, shard_rows
 
     runtime, settings, seed = job.params.runtime, job.params.couplings, job.params.seeds.couplings
     data = Dataset.open(job.args.data)
@@ -47,4 +49,4 @@ def run(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(__file__, __doc__, arguments, run))
+    sys.exit(run_stage(__file__, __doc__, READS, arguments, run))

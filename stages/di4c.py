@@ -11,7 +11,9 @@ Example: python stages/di4c.py --data data/pydocs-carry-32/dataset.json --round 
 import sys
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.job import Job, StageParser, run_stage
+from imdm.stage.job import Job, StageParser, run_stage
+
+READS = ("di4c", "seeds.train")
 
 
 def arguments(parser: StageParser) -> None:
@@ -24,7 +26,7 @@ def run(job: Job) -> None:
     from imdm.data.blocks import Dataset
     from imdm.diffusion.counter import training_seed
     from imdm.errors import UserError
-    from imdm.models.checkpoint import load_network, save_network
+    from imdm.network.checkpoint import load_network, save_network
     from imdm.training.di4c import Di4cTraining, mixture_student
     from imdm.training.loop import fit
 
@@ -45,4 +47,4 @@ def run(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(__file__, __doc__, arguments, run))
+    sys.exit(run_stage(__file__, __doc__, READS, arguments, run))

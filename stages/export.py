@@ -2,7 +2,7 @@
 
 Writes model.safetensors (one set of weights), config.json, tokenizer.json, tokenizer_config.json, modeling_imdm.py (network
 and sampler, for `AutoModel.from_pretrained(FOLDER, trust_remote_code=True)`) and README.md, a model card. `load_public`,
-`load_mdlm` and stages/say.py read the folder too, here or on the hub, and run none of its code.
+`load_mdlm` and stages/generate.py read the folder too, here or on the hub, and run none of its code.
 
 Example: python stages/export.py --data data/pydocs-carry-32/dataset.json
     --model results/tiny/models/imdm/redi/model.safetensors --scores results/tiny/scores/imdm/redi/scores.json
@@ -12,7 +12,9 @@ Example: python stages/export.py --data data/pydocs-carry-32/dataset.json
 import sys
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.job import Job, StageParser, run_stage
+from imdm.stage.job import Job, StageParser, run_stage
+
+READS = ()
 
 
 def arguments(parser: StageParser) -> None:
@@ -26,7 +28,7 @@ def arguments(parser: StageParser) -> None:
 
 def run(job: Job) -> None:
     from imdm.data.blocks import Dataset
-    from imdm.models.export import export_model
+    from imdm.publish.export import export_model
 
     args = job.args
     data = Dataset.open(args.data)
@@ -35,4 +37,4 @@ def run(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(__file__, __doc__, arguments, run))
+    sys.exit(run_stage(__file__, __doc__, READS, arguments, run))

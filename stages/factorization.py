@@ -13,7 +13,9 @@ Example: python stages/factorization.py --data data/pydocs-carry-32/dataset.json
 import sys
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.job import Job, StageParser, run_stage
+from imdm.stage.job import Job, StageParser, run_stage
+
+READS = ("factorization", "seeds.scoring")
 
 
 def arguments(parser: StageParser) -> None:
@@ -26,15 +28,15 @@ def run(job: Job) -> None:
     import numpy as np
     import torch
 
-    from imdm.artifact import write_json
-    from imdm.chunks import in_chunks
     from imdm.data.blocks import Dataset, batch_indices
     from imdm.diffusion.counter import root_seed, row_seeds
     from imdm.factorization.estimate import check_density, check_teacher, noisy, path_errors
-    from imdm.factorization.rows import error_rows, sequence_frame
-    from imdm.models.checkpoint import load_network
-    from imdm.runtime import precision_name, prepare_frozen, setup
+    from imdm.factorization.summary import error_rows, sequence_frame
+    from imdm.network.checkpoint import load_network
     from imdm.sampling.generate import model_name
+    from imdm.stage.artifact import write_json
+    from imdm.stage.chunks import in_chunks
+    from imdm.stage.device import precision_name, prepare_frozen, setup
 
     settings, seed = job.params.factorization, job.params.seeds.scoring
     device, body_dtype = setup(job.params.runtime)
@@ -67,4 +69,4 @@ def run(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(__file__, __doc__, arguments, run))
+    sys.exit(run_stage(__file__, __doc__, READS, arguments, run))

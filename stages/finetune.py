@@ -9,7 +9,9 @@ Example: python stages/finetune.py --data data/pydocs-carry-32/dataset.json
 import sys
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.job import Job, StageParser, run_stage
+from imdm.stage.job import Job, StageParser, run_stage
+
+READS = ("finetune", "pretrain.eval_batches", "pretrain.eval_batch_size", "seeds.train")
 
 
 def arguments(parser: StageParser) -> None:
@@ -18,11 +20,11 @@ def arguments(parser: StageParser) -> None:
 
 
 def run(job: Job) -> None:
-    from imdm.artifact import write_json
     from imdm.data.blocks import Dataset
     from imdm.diffusion.counter import training_seed
-    from imdm.models.checkpoint import load_network, save_network
-    from imdm.runtime import prepare_frozen
+    from imdm.network.checkpoint import load_network, save_network
+    from imdm.stage.artifact import write_json
+    from imdm.stage.device import prepare_frozen
     from imdm.training.loop import fit
     from imdm.training.pretrain import Pretraining, validate
 
@@ -43,4 +45,4 @@ def run(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(__file__, __doc__, arguments, run))
+    sys.exit(run_stage(__file__, __doc__, READS, arguments, run))

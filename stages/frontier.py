@@ -11,7 +11,9 @@ Example: python stages/frontier.py --data data/pydocs-carry-32/dataset.json --ju
 import sys
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.job import Job, StageParser, run_stage
+from imdm.stage.job import Job, StageParser, run_stage
+
+READS = ("sampling", "frontier", "scoring", "seeds.sampling", "seeds.scoring")
 
 
 def arguments(parser: StageParser) -> None:
@@ -23,13 +25,13 @@ def arguments(parser: StageParser) -> None:
 def run(job: Job) -> None:
     import pandas as pd
 
-    from imdm.artifact import write_json
     from imdm.data.blocks import Dataset
-    from imdm.runtime import precision_name, setup
     from imdm.sampling.generate import model_name, open_rows, rows_in_chunks
     from imdm.scoring.judge import load_judge
-    from imdm.scoring.rows import judge_each, per_sample, text_figures
+    from imdm.scoring.metrics import judge_each, per_sample, text_figures
     from imdm.scoring.window import Window
+    from imdm.stage.artifact import write_json
+    from imdm.stage.device import precision_name, setup
 
     params, settings = job.params, job.params.scoring
     data = Dataset.open(job.args.data)
@@ -59,4 +61,4 @@ def run(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(__file__, __doc__, arguments, run))
+    sys.exit(run_stage(__file__, __doc__, READS, arguments, run))

@@ -10,7 +10,9 @@ Example: python stages/keyed.py --data data/pydocs/dataset.json
 import sys
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.job import Job, StageParser, run_stage
+from imdm.stage.job import Job, StageParser, run_stage
+
+READS = ("keyed", "seeds.train")
 
 
 def arguments(parser: StageParser) -> None:
@@ -22,7 +24,7 @@ def run(job: Job) -> None:
     from imdm.data.blocks import Dataset
     from imdm.diffusion.counter import training_seed
     from imdm.distill.keyed import keyed_student
-    from imdm.models.checkpoint import load_network, save_network
+    from imdm.network.checkpoint import load_network, save_network
     from imdm.training.keyed import KeyedTraining
     from imdm.training.loop import fit
 
@@ -36,4 +38,4 @@ def run(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(__file__, __doc__, arguments, run))
+    sys.exit(run_stage(__file__, __doc__, READS, arguments, run))

@@ -9,7 +9,9 @@ Example: python stages/load_judge.py --data data/openwebtext-per_batch-1024/data
 import sys
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.job import Job, StageParser, run_stage
+from imdm.stage.job import Job, StageParser, run_stage
+
+READS = ("judge.model", "scoring.precision", "scoring.batch_size", "seeds.scoring")
 
 
 def arguments(parser: StageParser) -> None:
@@ -17,12 +19,12 @@ def arguments(parser: StageParser) -> None:
 
 
 def run(job: Job) -> None:
-    from imdm.artifact import write_json
     from imdm.data.blocks import Dataset
     from imdm.errors import UserError
-    from imdm.runtime import setup
     from imdm.scoring.held_out import held_out
     from imdm.scoring.judge import open_judge
+    from imdm.stage.artifact import write_json
+    from imdm.stage.device import setup
     from imdm.training.loop import LOG_COLUMNS
 
     params = job.params
@@ -37,4 +39,4 @@ def run(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(__file__, __doc__, arguments, run))
+    sys.exit(run_stage(__file__, __doc__, READS, arguments, run))

@@ -12,7 +12,9 @@ Example: python stages/load_mdlm.py --set teacher.checkpoint=kuleshov-group/mdlm
 import sys
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.job import Job, StageParser, run_stage
+from imdm.stage.job import Job, StageParser, run_stage
+
+READS = ("teacher", "public", "pretrain.eval_batches", "pretrain.eval_batch_size", "seeds.train")
 
 
 def arguments(parser: StageParser) -> None:
@@ -23,12 +25,12 @@ def arguments(parser: StageParser) -> None:
 def run(job: Job) -> None:
     import csv
 
-    from imdm.artifact import sha256, write_json
     from imdm.data.blocks import Dataset
     from imdm.errors import UserError
-    from imdm.models.checkpoint import load_network, write_checkpoint
-    from imdm.models.public import load_public
-    from imdm.runtime import prepare_frozen
+    from imdm.network.checkpoint import load_network, write_checkpoint
+    from imdm.publish.public import load_public
+    from imdm.stage.artifact import sha256, write_json
+    from imdm.stage.device import prepare_frozen
     from imdm.training.loop import LOG_COLUMNS
     from imdm.training.pretrain import validate
 
@@ -56,4 +58,4 @@ def run(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(__file__, __doc__, arguments, run))
+    sys.exit(run_stage(__file__, __doc__, READS, arguments, run))

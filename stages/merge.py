@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.job import Job, StageParser, run_stage
+from imdm.stage.job import Job, StageParser, run_stage
+
+READS = ()
 
 
 def arguments(parser: StageParser) -> None:
@@ -17,10 +19,10 @@ def arguments(parser: StageParser) -> None:
 
 
 def run(job: Job) -> None:
-    from imdm.shards import merge_shards
+    from imdm.stage.shards import merge_shards
 
     job.metrics["rows"] = merge_shards(job.args.parts, job.dir / Path(job.args.parts[0]).name)
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(__file__, __doc__, arguments, run))
+    sys.exit(run_stage(__file__, __doc__, READS, arguments, run))

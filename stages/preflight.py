@@ -18,8 +18,8 @@ from imdm.errors import UserError
 
 
 def main(argv: list[str] | None = None) -> int:
-    from imdm.gpus import GPUS
-    from imdm.preflight.machines import SUSTAINED
+    from imdm.cost.machines import SUSTAINED
+    from imdm.stage.gpus import GPUS
 
     parser = argparse.ArgumentParser(prog="stages/preflight.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--params", default="params.yaml", help="parameter file (default: params.yaml)")
@@ -41,14 +41,14 @@ def main(argv: list[str] | None = None) -> int:
 
 def report(args: argparse.Namespace) -> int:
     """Print the estimate and what is missing; the exit code."""
-    from imdm.gpus import find_gpu
+    from imdm.cost import ready
+    from imdm.cost.estimate import estimate
+    from imdm.cost.machines import Machine
+    from imdm.cost.scaling import plans
+    from imdm.cost.stages import gpus_of_a_training
+    from imdm.cost.table import missing_table, scaling_table, table
     from imdm.params import load_params
-    from imdm.preflight import ready
-    from imdm.preflight.estimate import estimate
-    from imdm.preflight.machines import Machine
-    from imdm.preflight.scaling import plans
-    from imdm.preflight.stages import gpus_of_a_training
-    from imdm.preflight.table import missing_table, scaling_table, table
+    from imdm.stage.gpus import find_gpu
 
     if min([args.gpus, *(args.scaling or ())]) < 1 or (args.tflops is not None and args.tflops <= 0):
         raise UserError("--gpus, --scaling and --tflops must be positive.")

@@ -10,7 +10,9 @@ Example: python stages/pretrain.py --data data/pydocs-carry-32/dataset.json --ou
 import sys
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.job import Job, StageParser, run_stage
+from imdm.stage.job import Job, StageParser, run_stage
+
+READS = ("mask_settings", "network", "pretrain", "seeds.train")
 
 
 def arguments(parser: StageParser) -> None:
@@ -21,14 +23,14 @@ def arguments(parser: StageParser) -> None:
 def run(job: Job) -> None:
     import torch
 
-    from imdm.artifact import write_json
     from imdm.data.blocks import Dataset
     from imdm.diffusion.counter import root_seed, training_seed
-    from imdm.models.checkpoint import load_network, save_network
-    from imdm.models.config import NetworkConfig
-    from imdm.models.dit import Network
+    from imdm.network.checkpoint import load_network, save_network
+    from imdm.network.config import NetworkConfig
+    from imdm.network.network import Network
     from imdm.params import MaskSettings, parse_variant
-    from imdm.runtime import prepare_frozen
+    from imdm.stage.artifact import write_json
+    from imdm.stage.device import prepare_frozen
     from imdm.training.loop import fit
     from imdm.training.pretrain import Pretraining, validate
 
@@ -59,4 +61,4 @@ def run(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(__file__, __doc__, arguments, run))
+    sys.exit(run_stage(__file__, __doc__, READS, arguments, run))

@@ -7,7 +7,9 @@ Example: python stages/redi.py --couplings results/tiny/couplings/teacher/coupli
 import sys
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.job import Job, StageParser, run_stage
+from imdm.stage.job import Job, StageParser, run_stage
+
+READS = ("redi", "seeds.train")
 
 
 def arguments(parser: StageParser) -> None:
@@ -18,7 +20,7 @@ def arguments(parser: StageParser) -> None:
 def run(job: Job) -> None:
     from imdm.diffusion.counter import training_seed
     from imdm.distill.couplings import load_couplings
-    from imdm.models.checkpoint import load_network, save_network
+    from imdm.network.checkpoint import load_network, save_network
     from imdm.training.loop import fit
     from imdm.training.redi import RediTraining
 
@@ -33,4 +35,4 @@ def run(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(__file__, __doc__, arguments, run))
+    sys.exit(run_stage(__file__, __doc__, READS, arguments, run))

@@ -11,7 +11,9 @@ Example: python stages/reference.py --data data/pydocs-carry-32/dataset.json --j
 import sys
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.job import Job, StageParser, run_stage
+from imdm.stage.job import Job, StageParser, run_stage
+
+READS = ("scoring", "conditional", "sampling.count", "seeds.sampling", "seeds.scoring")
 
 
 def arguments(parser: StageParser) -> None:
@@ -21,10 +23,10 @@ def arguments(parser: StageParser) -> None:
 
 def run(job: Job) -> None:
     from imdm.data.blocks import Dataset, block_order
-    from imdm.runtime import setup
     from imdm.sampling.prompts import choose_prompts, obstacle
     from imdm.scoring.judge import load_judge
     from imdm.scoring.reference import common_settings, judge_part, save_reference
+    from imdm.stage.device import setup
 
     params, settings = job.params, job.params.scoring
     device, _ = setup(params.runtime)
@@ -44,4 +46,4 @@ def run(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(__file__, __doc__, arguments, run))
+    sys.exit(run_stage(__file__, __doc__, READS, arguments, run))

@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.job import Job, StageParser, run_stage
+from imdm.stage.job import Job, StageParser, run_stage
+
+READS = ("run",)
 
 
 def arguments(parser: StageParser) -> None:
@@ -31,4 +33,4 @@ def run(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(__file__, __doc__, arguments, run))
+    sys.exit(run_stage(__file__, __doc__, READS, arguments, run))

@@ -9,7 +9,9 @@ Example: python stages/sample.py --model results/tiny/models/imdm/redi/model.saf
 import sys
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.job import Job, StageParser, run_stage
+from imdm.stage.job import Job, StageParser, run_stage
+
+READS = ("sampling", "seeds.sampling")
 
 
 def arguments(parser: StageParser) -> None:
@@ -26,4 +28,4 @@ def run(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(__file__, __doc__, arguments, run))
+    sys.exit(run_stage(__file__, __doc__, READS, arguments, run))

@@ -12,7 +12,9 @@ Example: python stages/score.py --data data/pydocs-carry-32/dataset.json --judge
 import sys
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.job import Job, StageParser, run_stage
+from imdm.stage.job import Job, StageParser, run_stage
+
+READS = ("scoring", "seeds.scoring")
 
 
 def arguments(parser: StageParser) -> None:
@@ -25,14 +27,14 @@ def arguments(parser: StageParser) -> None:
 def run(job: Job) -> None:
     import pandas as pd
 
-    from imdm.artifact import write_json
     from imdm.data.blocks import Dataset
-    from imdm.runtime import setup
     from imdm.sampling.files import load_samples
     from imdm.scoring.judge import load_judge
+    from imdm.scoring.metrics import judge_each, per_sample, sample_figures
     from imdm.scoring.reference import common_settings, load_features
-    from imdm.scoring.rows import judge_each, per_sample, sample_figures
     from imdm.scoring.window import window_of
+    from imdm.stage.artifact import write_json
+    from imdm.stage.device import setup
 
     settings, seed = job.params.scoring, job.params.seeds.scoring
     device, _ = setup(job.params.runtime)
@@ -63,4 +65,4 @@ def run(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(__file__, __doc__, arguments, run))
+    sys.exit(run_stage(__file__, __doc__, READS, arguments, run))

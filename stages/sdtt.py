@@ -10,7 +10,9 @@ Example: python stages/sdtt.py --data data/pydocs/dataset.json --round 1
 import sys
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.job import Job, StageParser, run_stage
+from imdm.stage.job import Job, StageParser, run_stage
+
+READS = ("sdtt", "seeds.train")
 
 
 def arguments(parser: StageParser) -> None:
@@ -23,7 +25,7 @@ def run(job: Job) -> None:
     from imdm.data.blocks import Dataset
     from imdm.diffusion.counter import training_seed
     from imdm.errors import UserError
-    from imdm.models.checkpoint import load_network, save_network
+    from imdm.network.checkpoint import load_network, save_network
     from imdm.training.loop import fit
     from imdm.training.sdtt import SdttTraining
 
@@ -40,4 +42,4 @@ def run(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(__file__, __doc__, arguments, run))
+    sys.exit(run_stage(__file__, __doc__, READS, arguments, run))

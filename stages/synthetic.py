@@ -9,7 +9,9 @@ Example: python stages/synthetic.py --out results/tiny/synthetic
 import sys
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.job import Job, StageParser, run_stage
+from imdm.stage.job import Job, StageParser, run_stage
+
+READS = ("synthetic",)
 
 
 def arguments(parser: StageParser) -> None:
@@ -17,10 +19,10 @@ def arguments(parser: StageParser) -> None:
 
 
 def run(job: Job) -> None:
-    from imdm.artifact import write_json
-    from imdm.runtime import setup
-    from imdm.synthetic.binary import seed_rows
-    from imdm.synthetic.pool import side_by_side
+    from imdm.languages.binary import seed_rows
+    from imdm.languages.side_by_side import side_by_side
+    from imdm.stage.artifact import write_json
+    from imdm.stage.device import setup
 
     settings = job.params.synthetic
     setup(job.params.runtime)
@@ -29,4 +31,4 @@ def run(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(__file__, __doc__, arguments, run))
+    sys.exit(run_stage(__file__, __doc__, READS, arguments, run))

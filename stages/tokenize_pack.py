@@ -11,7 +11,9 @@ Own text: python stages/tokenize_pack.py --set corpus.name=files --set 'corpus.p
 import sys
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.job import Job, StageParser, run_stage
+from imdm.stage.job import Job, StageParser, run_stage
+
+READS = ("corpus", "seeds.data")
 
 
 def arguments(parser: StageParser) -> None:
@@ -19,11 +21,11 @@ def arguments(parser: StageParser) -> None:
 
 
 def run(job: Job) -> None:
-    from imdm.artifact import sha256, write_json
     from imdm.data.corpus import open_corpus
     from imdm.data.packing import DROP_EVERY, Packer, pack
     from imdm.data.splits import SPLITS, Splitter, too_small
     from imdm.data.tokenizer import end_and_mask, limit_threads, make_tokenizer
+    from imdm.stage.artifact import sha256, write_json
 
     corpus = job.params.corpus
     limit_threads(corpus.workers)
@@ -73,4 +75,4 @@ def run(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(__file__, __doc__, arguments, run))
+    sys.exit(run_stage(__file__, __doc__, READS, arguments, run))

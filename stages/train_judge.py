@@ -9,7 +9,9 @@ import shutil
 import sys
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.job import Job, StageParser, run_stage
+from imdm.stage.job import Job, StageParser, run_stage
+
+READS = ("judge", "seeds.train")
 
 
 def arguments(parser: StageParser) -> None:
@@ -20,12 +22,12 @@ def run(job: Job) -> None:
     import torch
     from transformers.utils import logging
 
-    from imdm.artifact import write_json
     from imdm.data.blocks import Dataset, unigram_perplexity
     from imdm.diffusion.counter import root_seed
-    from imdm.runtime import setup
     from imdm.scoring.held_out import held_out
     from imdm.scoring.judge import open_trained
+    from imdm.stage.artifact import write_json
+    from imdm.stage.device import setup
     from imdm.training.judge import JudgeTraining, build_judge
     from imdm.training.loop import fit
 
@@ -52,4 +54,4 @@ def run(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(__file__, __doc__, arguments, run))
+    sys.exit(run_stage(__file__, __doc__, READS, arguments, run))

@@ -8,7 +8,7 @@ import tarfile
 from pathlib import Path
 
 import tokenize_pack
-from imdm.job import run_stage
+from imdm.stage.job import run_stage
 
 TESTS = Path(__file__).resolve().parent
 
@@ -18,7 +18,12 @@ def stage(out: Path, **corpus: object) -> int:
     sets = [part for key, value in settings.items() for part in ("--set", f"corpus.{key}={value}")]
     arguments = ["--params", str(TESTS / "micro.yaml"), "--out", str(out), *sets]
     return run_stage(
-        str(TESTS.parent / "stages" / "tokenize_pack.py"), tokenize_pack.__doc__, tokenize_pack.arguments, tokenize_pack.run, arguments
+        str(TESTS.parent / "stages" / "tokenize_pack.py"),
+        tokenize_pack.__doc__,
+        tokenize_pack.READS,
+        tokenize_pack.arguments,
+        tokenize_pack.run,
+        arguments,
     )
 
 

@@ -137,7 +137,7 @@ def synthetic(folder: Path) -> None:
 
 def dictionary(folder: Path) -> None:
     """dictionary.csv of two words and four, and of one ablation, with values that are easy to name."""
-    from imdm.synthetic.dictionary import COLUMNS
+    from imdm.languages.dictionary import COLUMNS
 
     lines = []
     shares = {"mdm": 0.0, "imdm": 30.0, "imdm-driven": 40.0}
@@ -161,7 +161,7 @@ def dictionary(folder: Path) -> None:
 
 def chain(folder: Path) -> None:
     """chain.csv of one seed, where every model loses half of its distance with each doubling of the steps."""
-    from imdm.synthetic.chain import COLUMNS
+    from imdm.languages.chain import COLUMNS
 
     lines = []
     distances = {"data": 0.01, "best-mdm": 2.0, "teacher": 2.2, "mdm": 2.1, "imdm": 1.8, "imdm-driven-any-order": 1.0, "keyed": 0.5}
@@ -181,7 +181,7 @@ def chain(folder: Path) -> None:
 
 def factorization(folder: Path, model: str, error: float, noise: bool) -> None:
     """factorization.json and per_sequence.parquet; with noise the error is half a nat more at each smaller M."""
-    from imdm.factorization.rows import error_rows, sequence_frame
+    from imdm.factorization.summary import error_rows, sequence_frame
     from imdm.params import Factorization
 
     settings, draw = Factorization(steps=list(STEPS), sequences=16), np.random.default_rng(7)
@@ -338,14 +338,14 @@ def stage(name: str, *argv: str) -> int:
     """Run a stage in this process on the project's params.yaml; its exit code."""
     import importlib.util
 
-    from imdm.job import run_stage
+    from imdm.stage.job import run_stage
 
     script = ROOT / "stages" / f"{name}.py"
     spec = importlib.util.spec_from_file_location(f"stage_{name}", script)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     with contextlib.chdir(ROOT):
-        return run_stage(str(script), module.__doc__, module.arguments, module.run, list(argv))
+        return run_stage(str(script), module.__doc__, module.READS, module.arguments, module.run, list(argv))
 
 
 def tabulate(run: Path, *options: str) -> int:

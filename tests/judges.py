@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from imdm.artifact import sha256, write_json
 from imdm.data.bpe import train_bpe
 from imdm.params import Judge as Settings
 from imdm.scoring.judge import Judge, load_judge
 from imdm.scoring.texts import Texts
+from imdm.stage.artifact import sha256, write_json
 from imdm.training.judge import build_judge
 
 TEXT = ["the list of names is empty and the value of the expression is returned", "see also the module that reads a file line by line"]

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stage import command
+from script import command
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["torch", "transformers.models.gpt2.modeling_gpt2", "pandas", "safetensors.torch", "scipy.stats"])
@@ -73,10 +73,10 @@ def _run(stage: str, argv: list[str], folder: Path, texts: dict[str, Path], stop
         number += 1
 
     sys.addaudithook(watch)
-    from imdm.job import run_stage
+    from imdm.stage.job import run_stage
 
     module = importlib.import_module(stage)
-    sys.exit(run_stage(module.__file__, module.__doc__, module.arguments, module.run, argv))
+    sys.exit(run_stage(module.__file__, module.__doc__, module.READS, module.arguments, module.run, argv))
 
 
 def _wait_until_free(path: Path) -> None:

@@ -2,8 +2,8 @@
 
 import torch
 
-from imdm.models.config import NetworkConfig
-from imdm.models.dit import Network
+from imdm.network.config import NetworkConfig
+from imdm.network.network import Network
 
 SMALL = dict(vocab_size=7, mask_id=3, seq_len=5, hidden_size=16, blocks=2, heads=2, cond_dim=8, dropout=0.0, noise_dim=6)
 

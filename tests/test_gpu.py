@@ -12,11 +12,11 @@ import torch
 from imdm.diffusion.counter import row_seeds, uniform
 from imdm.diffusion.noise import carried_uniforms, coordinates, noise, table_of
 from imdm.distill.couplings import CouplingSet, make_couplings
-from imdm.models.dit import compiled
+from imdm.network.network import compiled
 from imdm.params import Couplings, Keyed, Pretrain, Redi, Runtime, Sdtt
-from imdm.runtime import prepare
 from imdm.sampling.categorical import draw
 from imdm.sampling.sampler import sample
+from imdm.stage.device import prepare
 from imdm.training.keyed import KeyedTraining
 from imdm.training.pretrain import Pretraining
 from imdm.training.redi import RediTraining

@@ -4,18 +4,18 @@ import json
 import re
 import shlex
 import sys
-from argparse import Namespace
 from pathlib import Path
 
 from snakemake.caching import LOCATION_ENVVAR
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
-from imdm.artifact import sha256
+from imdm.stage.artifact import sha256
 from imdm.errors import UserError
 from imdm.exhibits.plan import PAGES, TEACHER, needs, target
 from imdm.exhibits.tables import describe
-from imdm.job import LIBRARIES, code_digest, library_version, resolve
+from imdm.stage.job import LIBRARIES, code_digest, library_version
+from imdm.stage.reads import declared, resolve
 from imdm.params import PUBLIC, RECIPES, REPLICATE, UNRECTIFIED, load_params, parse_recipe
 from imdm.report.names import MAIN
 
@@ -95,7 +95,8 @@ def folder(wildcards, output):
 
 def reads(stage):
     """A params function: what `stage` reads of the parameters, so that a change of it (no other) triggers a rerun."""
-    return lambda wildcards: json.dumps(resolve(PARAMS, stage, Namespace(**dict(wildcards.items()))), sort_keys=True)
+    keys = declared(Path(workflow.basedir) / f"stages/{stage}.py")
+    return lambda wildcards: json.dumps(resolve(PARAMS, keys, wildcards.get("variant")), sort_keys=True)
 
 
 def local_files(where):

@@ -78,7 +78,7 @@ use rule complete as complete_teacher with:
 
 
 # Samples at the temperature of the SDTT baseline's entropy (Tab. 9).
-rule match:
+rule match_entropy:
     input:
         model="<results>/models/{variant}/{recipe}/model.safetensors",
         target=f"<results>/scores/{PARAMS.paper.sdtt}/scores.json",
@@ -86,9 +86,9 @@ rule match:
         "<results>/matched/samples/{variant}/{recipe}/samples.safetensors",
         "<results>/matched/samples/{variant}/{recipe}/meta.json",
     log:
-        "<logs>/match/{variant}/{recipe}.log",
+        "<logs>/match_entropy/{variant}/{recipe}.log",
     benchmark:
-        "<benchmarks>/match/{variant}/{recipe}.tsv"
+        "<benchmarks>/match_entropy/{variant}/{recipe}.tsv"
     wildcard_constraints:
         variant=f"{VARIANT}|{PUBLIC}",
         recipe=f"{RECIPES}|{alternatives(PARAMS.public)}",
@@ -98,7 +98,7 @@ rule match:
         accelerator=1,
     params:
         out=subpath(output[0], parent=True),
-        reads=reads("match"),
+        reads=reads("match_entropy"),
         options=options,
     shell:
-        "python stages/match.py --model {input.model} --target {input.target} --out {params.out}{params.options} > {log} 2>&1"
+        "python stages/match_entropy.py --model {input.model} --target {input.target} --out {params.out}{params.options} > {log} 2>&1"

@@ -93,24 +93,24 @@ rule load_public:
         "python stages/load_mdlm.py --data {input.data} --public {wildcards.name} --out {params.out}{params.options} > {log} 2>&1"
 
 
-rule adopt:
+rule initialize:
     input:
         teacher="<results>/teacher/model.safetensors",
     output:
         "<results>/models/{variant}/teacher/model.safetensors",
         "<results>/models/{variant}/teacher/meta.json",
     log:
-        "<logs>/adopt/{variant}.log",
+        "<logs>/initialize/{variant}.log",
     benchmark:
-        "<benchmarks>/adopt/{variant}.tsv"
+        "<benchmarks>/initialize/{variant}.tsv"
     conda:
         "../../environment.yml"
     params:
         out=subpath(output[0], parent=True),
-        reads=reads("adopt"),
+        reads=reads("initialize"),
         options=options,
     shell:
-        "python stages/adopt.py --teacher {input.teacher} --variant {wildcards.variant} --out {params.out}{params.options} > {log} 2>&1"
+        "python stages/initialize.py --teacher {input.teacher} --variant {wildcards.variant} --out {params.out}{params.options} > {log} 2>&1"
 
 
 rule scratch:

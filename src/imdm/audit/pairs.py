@@ -13,8 +13,8 @@ from imdm.diffusion.counter import Stream, bits, root_seed, row_seeds, uniform
 from imdm.diffusion.states import mask_where
 from imdm.distill.couplings import CouplingSet, load_couplings
 from imdm.errors import UserError
-from imdm.models.config import NetworkConfig
-from imdm.models.dit import Network
+from imdm.network.config import NetworkConfig
+from imdm.network.network import Network
 from imdm.params import Couplings
 
 Pairs = dict[str, Tensor]  # x, masked, seed as those of a CouplingSet

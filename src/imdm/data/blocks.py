@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imdm.artifact import sha256
 from imdm.errors import UserError
+from imdm.stage.artifact import sha256
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -20,7 +20,7 @@ import numpy as np
 from imdm.data.bpe import as_text
 from imdm.data.memo import Memo
 from imdm.data.tokenizer import limit_threads
-from imdm.processes import worker_processes
+from imdm.stage.processes import worker_processes
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -22,11 +22,11 @@ from imdm.diffusion.counter import Stream, bits, root_seed, row_seeds, uniform
 from imdm.diffusion.schedule import mask_probability
 from imdm.diffusion.states import keyed_masks
 from imdm.errors import UserError
-from imdm.models.config import NetworkConfig
-from imdm.models.dit import Network
+from imdm.network.config import NetworkConfig
+from imdm.network.network import Network
 from imdm.params import Couplings
 from imdm.sampling.sampler import sample
-from imdm.shards import refuse_shard
+from imdm.stage.shards import refuse_shard
 
 _KEY = "imdm"
 

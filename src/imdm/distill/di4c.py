@@ -30,7 +30,7 @@ from imdm.diffusion.counter import Stream, bits, uniform
 from imdm.diffusion.nelbo import Noised
 from imdm.diffusion.posterior import unmask_probability
 from imdm.diffusion.states import is_masked
-from imdm.models.dit import NEVER, Network
+from imdm.network.network import NEVER, Network
 from imdm.params import Di4c
 from imdm.sampling.categorical import draw
 

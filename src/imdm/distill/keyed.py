@@ -25,12 +25,12 @@ from imdm.diffusion.nelbo import Noised
 from imdm.diffusion.noise import carried_uniforms
 from imdm.diffusion.states import key_of
 from imdm.distill.sdtt import towards
-from imdm.models.config import NetworkConfig
-from imdm.models.dit import Network
-from imdm.models.head_loss import head_loss
-from imdm.runtime import send
+from imdm.network.config import NetworkConfig
+from imdm.network.head_loss import head_loss
+from imdm.network.network import Network
 from imdm.sampling.categorical import draw_tokens
 from imdm.sampling.sampler import unmasking_steps
+from imdm.stage.device import send
 
 
 def keyed_student(teacher: Network) -> Network:

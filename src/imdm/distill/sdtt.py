@@ -9,10 +9,10 @@ from torch import Tensor
 
 from imdm.diffusion.counter import Stream, bits, uniform
 from imdm.diffusion.nelbo import Noised
-from imdm.models.dit import Network, at_least_float32
-from imdm.models.head_loss import Term, head_loss, head_of
-from imdm.runtime import send
+from imdm.network.head_loss import Term, head_loss, head_of
+from imdm.network.network import Network, at_least_float32
 from imdm.sampling.categorical import draw_tokens
+from imdm.stage.device import send
 
 
 def teacher_step(base_steps: int, round_number: int) -> float:

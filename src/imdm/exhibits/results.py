@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from imdm.artifact import verify
 from imdm.errors import UserError
 from imdm.exhibits.plan import Needs, scores_file, validation_file
 from imdm.exhibits.tables import Column, Table
 from imdm.report.tables import read_json
+from imdm.stage.artifact import verify
 
 Triple = tuple[float, float, float]  # value, low, high
 

@@ -36,8 +36,8 @@ from torch import Tensor
 from imdm.diffusion.counter import Stream, bits, uniform
 from imdm.diffusion.states import mask_where
 from imdm.errors import UserError
-from imdm.models.config import NetworkConfig
-from imdm.models.dit import Network
+from imdm.network.config import NetworkConfig
+from imdm.network.network import Network
 from imdm.sampling.categorical import draw
 from imdm.sampling.sampler import unmasking_steps
 

@@ -4,14 +4,14 @@
 the nearest known one. Steps, sizes and counts are positive integers; times are in [0, 1].
 """
 
-from imdm.params.blocks import Block, MaskSettings, Name, NonNegative, Positive, Runtime, Seeds, Shards, VariantOverride
+from imdm.params.base import Block, MaskSettings, Name, NonNegative, Positive, Runtime, Seeds, Shards, VariantOverride
 from imdm.params.experiment import PUBLIC, Compare, Paper, Params
+from imdm.params.inputs import Corpus, Network, PublicCheckpoint, Teacher
+from imdm.params.languages import Chain, Dictionary, DictionaryCell, KeyedWords, Rectify, SmallNetwork, Synthetic
 from imdm.params.load import load_params
 from imdm.params.recipes import PATTERN as RECIPES
 from imdm.params.recipes import UNRECTIFIED, Recipe, parse_recipe
 from imdm.params.scoring import Audit, Conditional, Factorization, Frontier, Matching, Sampling, Scoring
-from imdm.params.source import Corpus, Network, PublicCheckpoint, Teacher
-from imdm.params.synthetic import Chain, Dictionary, DictionaryCell, KeyedWords, Rectify, SmallNetwork, Synthetic
 from imdm.params.training import Couplings, Di4c, Finetune, Judge, Keyed, Optimizer, Pretrain, Redi, Sdtt, SdttRound
 from imdm.params.variants import REPLICATE, parse_variant
 

@@ -7,11 +7,11 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from imdm.errors import UserError
-from imdm.params.blocks import CARRIED_BITS, Block, MaskSettings, Name, Runtime, Seeds, Shards, VariantOverride
+from imdm.params.base import CARRIED_BITS, Block, MaskSettings, Name, Runtime, Seeds, Shards, VariantOverride
+from imdm.params.inputs import Corpus, Network, PublicCheckpoint, Teacher
+from imdm.params.languages import Chain, Dictionary, Synthetic
 from imdm.params.recipes import KNOWN, parse_recipe
 from imdm.params.scoring import Audit, Conditional, Factorization, Frontier, Matching, Sampling, Scoring
-from imdm.params.source import Corpus, Network, PublicCheckpoint, Teacher
-from imdm.params.synthetic import Chain, Dictionary, Synthetic
 from imdm.params.training import Couplings, Di4c, Finetune, Judge, Keyed, Pretrain, Redi, Sdtt
 from imdm.params.variants import parse_variant
 

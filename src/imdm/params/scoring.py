@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from imdm.params.blocks import Block, Positive, PositiveFloat, Precision
+from imdm.params.base import Block, Positive, PositiveFloat, Precision
 
 
 class Sampling(Block):

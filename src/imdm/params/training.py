@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from imdm.params.blocks import Block, Fraction, NonNegative, Positive, PositiveFloat
+from imdm.params.base import Block, Fraction, NonNegative, Positive, PositiveFloat
 
 
 class Optimizer(Block):

@@ -7,9 +7,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from imdm.artifact import META
-from imdm.job import READS
 from imdm.report.cells import NONE, Cell, View
+from imdm.stage.artifact import META
 
 _UNFINISHED = (".partial", ".old")
 
@@ -32,8 +31,7 @@ def read_metas(run: Path, data: Path) -> dict[str, dict[str, Any]]:
         if meta["stage"] != "report":
             named = next((name for name in sorted(meta["outputs"]) if stem and name.startswith(stem)), "")
             metas[(path.parent / named).as_posix()] = meta
-    order = {stage: place for place, stage in enumerate(READS)}
-    return dict(sorted(metas.items(), key=lambda item: (order.get(item[1]["stage"], len(order)), item[0])))
+    return metas
 
 
 def duration(seconds: float) -> str:

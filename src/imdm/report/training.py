@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imdm.artifact import verify
 from imdm.errors import UserError
 from imdm.params import parse_recipe
 from imdm.report.names import BASELINE, TEACHER, name_of
 from imdm.report.style import COLOURS, GREY, INK, colour, grid, legend, log_values, save
+from imdm.stage.artifact import verify
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

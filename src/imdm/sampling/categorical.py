@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from imdm.models.dit import Network
+from imdm.network.network import Network
 
 _UNIT = 2.0**62
 # Logits that are projected and drawn from at once: on a CPU what its caches hold, on a GPU enough to keep it busy.

@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
-from imdm.shards import refuse_shard
+from imdm.stage.shards import refuse_shard
 
 _KEY = "imdm"
 _NAMES = ("tokens", "unmasked_at", "calls")

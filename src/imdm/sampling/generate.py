@@ -9,17 +9,17 @@ from typing import Any
 
 from torch import Tensor
 
-from imdm.chunks import in_chunks
 from imdm.diffusion.counter import root_seed, row_seeds
-from imdm.job import Job
-from imdm.models.checkpoint import load_network
-from imdm.models.dit import Network
+from imdm.network.checkpoint import load_network
+from imdm.network.network import Network
 from imdm.params import Sampling
-from imdm.runtime import precision_name, prepare_frozen
 from imdm.sampling.files import SampleFile, save_samples
 from imdm.sampling.prompts import Prompts
 from imdm.sampling.sampler import sample
-from imdm.shards import about_rows, shard_rows
+from imdm.stage.chunks import in_chunks
+from imdm.stage.device import precision_name, prepare_frozen
+from imdm.stage.job import Job
+from imdm.stage.shards import about_rows, shard_rows
 
 
 @dataclass(frozen=True)

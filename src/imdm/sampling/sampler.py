@@ -26,7 +26,7 @@ from imdm.diffusion.noise import carried_uniforms
 from imdm.diffusion.posterior import keep_probability
 from imdm.diffusion.schedule import time_grid
 from imdm.diffusion.states import initial_masks, is_masked, key_of, mask_where, to_state
-from imdm.models.dit import Network
+from imdm.network.network import Network
 from imdm.sampling.categorical import draw_tokens
 from imdm.sampling.plan import make_plan
 

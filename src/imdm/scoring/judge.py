@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from tokenizers import Tokenizer
 
-from imdm.artifact import verify
 from imdm.errors import UserError
+from imdm.stage.artifact import verify
 
 if TYPE_CHECKING:
     from imdm.data.blocks import Dataset

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from imdm.artifact import sha256, write_json
 from imdm.errors import UserError
 from imdm.scoring.diversity import entropy
+from imdm.scoring.metrics import judge_each, text_figures
 from imdm.scoring.reference_file import TENSORS, read_tensor
-from imdm.scoring.rows import judge_each, text_figures
 from imdm.scoring.window import window_of
+from imdm.stage.artifact import sha256, write_json
 
 if TYPE_CHECKING:
     from imdm.data.blocks import Dataset
-    from imdm.job import Job
     from imdm.params import Scoring
     from imdm.scoring.gen_ppl import Judged
     from imdm.scoring.judge import Judge
+    from imdm.stage.job import Job
 
 Settings = dict[str, Any]
 

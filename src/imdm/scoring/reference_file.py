@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from imdm.artifact import verify
 from imdm.errors import UserError
+from imdm.stage.artifact import verify
 
 TENSORS = "reference.safetensors"
 

@@ -13,12 +13,12 @@ from imdm.diffusion.nelbo import Noised
 from imdm.diffusion.schedule import mask_probability
 from imdm.diffusion.states import mask_where
 from imdm.distill.di4c import di4c_loss, draw_time
-from imdm.models.checkpoint import share_weights
-from imdm.models.config import NetworkConfig
-from imdm.models.dit import Network
-from imdm.models.shape import Shape, training_step
+from imdm.network.checkpoint import share_weights
+from imdm.network.config import NetworkConfig
+from imdm.network.network import Network
+from imdm.network.sizes import Shape, training_step
 from imdm.params import Di4c
-from imdm.runtime import send
+from imdm.stage.device import send
 from imdm.training.distillation import DistillTraining
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from imdm.diffusion.counter import root_seed
-from imdm.models.dit import Network
+from imdm.network.network import Network
 from imdm.params import Optimizer, Runtime
-from imdm.runtime import prepare_frozen
+from imdm.stage.device import prepare_frozen
 from imdm.training.pretrain import BlockTraining
 
 

@@ -8,9 +8,9 @@ from torch.nn import functional as F
 from transformers.models.gpt2 import GPT2Config, GPT2LMHeadModel
 
 from imdm import params
-from imdm.models.shape import JudgeShape
+from imdm.network.sizes import JudgeShape
 from imdm.params import Runtime
-from imdm.runtime import send, setup
+from imdm.stage.device import send, setup
 from imdm.training.pretrain import BlockTraining
 
 

@@ -13,10 +13,10 @@ from imdm.diffusion.nelbo import Noised
 from imdm.diffusion.schedule import stratified_times
 from imdm.diffusion.states import keyed_masks, mask_where
 from imdm.distill.keyed import consistency_loss, keyed_loss
-from imdm.models.dit import Network
-from imdm.models.shape import Shape, training_step
+from imdm.network.network import Network
+from imdm.network.sizes import Shape, training_step
 from imdm.params import Keyed, Runtime
-from imdm.runtime import prepare
+from imdm.stage.device import prepare
 from imdm.training.distillation import DistillTraining
 
 

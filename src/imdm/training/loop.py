@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from imdm.diffusion.counter import root_seed
-from imdm.job import Job
-from imdm.models.ema import Ema
+from imdm.network.ema import Ema
 from imdm.params import Optimizer, Runtime
-from imdm.runtime import precision_name, prepare, setup
+from imdm.stage.device import precision_name, prepare, setup
+from imdm.stage.job import Job
+from imdm.training.checkpoints import LOG_COLUMNS, Keeper
 from imdm.training.devices import OneDevice, open_devices
-from imdm.training.keeper import LOG_COLUMNS, Keeper
 
 __all__ = ["LOG_COLUMNS", "Training", "fit"]
 

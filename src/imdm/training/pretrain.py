@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from imdm.data.blocks import Dataset, batch_indices, unigram_perplexity
 from imdm.diffusion.counter import Stream, bits, root_seed, row_seeds, uniform
 from imdm.diffusion.nelbo import forward_process
-from imdm.models.dit import Network
-from imdm.models.head_loss import cross_entropy, head_loss, nelbo
-from imdm.models.shape import Shape, next_token_step, training_step
+from imdm.network.head_loss import cross_entropy, head_loss, nelbo
+from imdm.network.network import Network
+from imdm.network.sizes import Shape, next_token_step, training_step
 from imdm.params import Finetune, Optimizer, Pretrain
-from imdm.runtime import send
+from imdm.stage.device import send
 from imdm.training.loop import Training
 
 

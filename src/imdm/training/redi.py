@@ -13,11 +13,11 @@ from imdm.diffusion.nelbo import Noised
 from imdm.diffusion.schedule import mask_probability, stratified_times
 from imdm.diffusion.states import mask_where
 from imdm.distill.couplings import CouplingSet
-from imdm.models.dit import Network
-from imdm.models.head_loss import nelbo
-from imdm.models.shape import Shape, training_step
+from imdm.network.head_loss import nelbo
+from imdm.network.network import Network
+from imdm.network.sizes import Shape, training_step
 from imdm.params import Redi
-from imdm.runtime import send
+from imdm.stage.device import send
 from imdm.training.loop import Training
 
 

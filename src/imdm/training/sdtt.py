@@ -8,8 +8,8 @@ from torch import Tensor
 from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.nelbo import forward_process
 from imdm.distill.sdtt import sdtt_loss, teacher_step
-from imdm.models.dit import Network
-from imdm.models.shape import Shape, training_step
+from imdm.network.network import Network
+from imdm.network.sizes import Shape, training_step
 from imdm.params import Sdtt
 from imdm.training.distillation import DistillTraining
 

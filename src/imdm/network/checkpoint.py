@@ -1,0 +1,136 @@
+"""Checkpoints: one safetensors file with online weights, their moving average and the network's config.
+
+Tensors are named `online.NAME` and `ema.NAME`. A file without a moving average (an adopted or imported
+network) holds one set of weights, which serves as both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from imdm.errors import UserError
+from imdm.network.config import NetworkConfig
+from imdm.network.ema import Ema
+from imdm.network.network import Network
+
+_KEY = "imdm"
+_ADDED = ("vocab_embed.imdm_mlp.", "vocab_embed.mask_table", "latent_projection.")  # what a variant or Di4C adds to an MDLM
+
+
+def save_network(path: str | Path, network: Network, ema: Ema | None = None) -> None:
+    """Write a checkpoint; equal weights give equal bytes."""
+    write_checkpoint(path, network.config, network.state_dict(), dict(zip(ema.names, ema.shadow)) if ema else {})
+
+
+def write_checkpoint(path: str | Path, config: NetworkConfig, online: dict[str, Tensor], ema: dict[str, Tensor]) -> None:
+    """As `save_network`, from tensors by name; `ema` is empty where there is one set of weights."""
+    sets = {"online": online, "ema": ema}
+    tensors = {f"{kind}.{name}": tensor.detach().cpu().contiguous() for kind, found in sets.items() for name, tensor in found.items()}
+    save_file(tensors, path, metadata={_KEY: config.model_dump_json()})
+
+
+def is_checkpoint(path: str | Path) -> bool:
+    """Whether a safetensors file is one of ours.
+
+    Raises:
+        UserError: it is truncated or no safetensors file.
+    """
+    with _opened(path) as file:
+        return _KEY in (file.metadata() or {})
+
+
+def read_config(path: str | Path) -> NetworkConfig:
+    """The config of a checkpoint.
+
+    Raises:
+        UserError: the file is truncated or isn't one of ours.
+    """
+    with _opened(path) as file:
+        metadata = file.metadata() or {}
+    try:
+        return NetworkConfig.model_validate_json(metadata[_KEY])
+    except (KeyError, ValidationError):
+        raise UserError(f"{path} is not a checkpoint of this project; load a public one with load_mdlm.") from None
+
+
+def read_tensors(path: str | Path) -> dict[str, Tensor]:
+    """Every tensor of a safetensors file, in its order.
+
+    Raises:
+        UserError: it is truncated or no safetensors file.
+    """
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+
+
+def read_sets(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Online weights and moving average of a checkpoint, by the network's names; the second may be empty.
+
+    Raises:
+        UserError: as `read_tensors`.
+    """
+    tensors = read_tensors(path)
+    sets = [{name.removeprefix(kind): t for name, t in tensors.items() if name.startswith(kind)} for kind in ("online.", "ema.")]
+    return sets[0], sets[1]
+
+
+@contextlib.contextmanager
+def _opened(path: str | Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is truncated or no safetensors file ({error}); make or download it again.") from None
+
+
+def load_network(path: str | Path, weights: str = "ema", body_dtype: torch.dtype | None = None) -> Network:
+    """Build the network of a checkpoint.
+
+    Args:
+        weights: "ema" or "online".
+
+    Raises:
+        UserError: as `read_config`, or a tensor is missing or has another shape.
+    """
+    network = Network(read_config(path), body_dtype)
+    network.load_state_dict(_weights(path, weights))
+    return network
+
+
+def adopt_weights(network: Network, path: str | Path, weights: str = "ema") -> None:
+    """Load a checkpoint into a network of another mask kind; what the checkpoint lacks keeps its initial value.
+
+    Raises:
+        UserError: a size differs, or the checkpoint holds weights that the network has no place for.
+    """
+    _fill(network, _weights(path, weights), str(path))
+
+
+def share_weights(network: Network, source: Network) -> None:
+    """As `adopt_weights`, from a network in memory."""
+    _fill(network, source.state_dict(), "the source network")
+
+
+def _fill(network: Network, found: dict[str, Tensor], origin: str) -> None:
+    own = network.state_dict()
+    missing = [name for name in own if name not in found and not name.startswith(_ADDED)]
+    wrong = [name for name in found if name not in own or own[name].shape != found[name].shape]
+    if missing or wrong:
+        raise UserError(
+            f"{origin} does not fit the network (first difference: {(missing + wrong)[0]}); adopt a checkpoint of the same sizes."
+        )
+    network.load_state_dict(found, strict=False)
+
+
+def _weights(path: str | Path, weights: str) -> dict[str, Tensor]:
+    online, ema = read_sets(path)
+    return online | (ema if weights == "ema" else {})

@@ -1,0 +1,152 @@
+"""A network's sizes in numbers: parameters, floating-point operations, bytes.
+
+An operation is an addition or a multiplication, so a matrix product of [m, k] and [k, n] takes 2 m k n. Norms,
+activations, softmax and rotary embeddings are left out, as in torch.utils.flop_counter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from imdm.network.config import NetworkConfig
+
+_FREQUENCIES = 256  # of the time embedding
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What goes through a network: rows through the body, single positions through head and mask embedding.
+
+    Attributes:
+        rows: sequences of L tokens through the body.
+        heads: positions whose logits are computed.
+        masked: masked positions that are embedded.
+        calls: network calls, each of which evaluates the constant conditioning once.
+    """
+
+    rows: float
+    heads: float
+    masked: float
+    calls: float
+
+
+class Shape:
+    """Counts for one network."""
+
+    def __init__(self, config: NetworkConfig):
+        self.config = config
+
+    @property
+    def mask_parameters(self) -> int:
+        """Of the mask embedding: MLP d_noise -> 4d -> d without output bias, or the table of finite masks."""
+        config, d = self.config, self.config.hidden_size
+        if config.mask == "finite":
+            return config.finite_masks * d
+        return (config.noise_dim * 4 * d + 4 * d) + 4 * d * d if config.mask == "infinite" else 0
+
+    @property
+    def parameters(self) -> int:
+        """All parameters, embedding, head and mask embedding included."""
+        config, d, c = self.config, self.config.hidden_size, self.config.cond_dim
+        sigma = (_FREQUENCIES * c + c) + (c * c + c)
+        block = 2 * d + 4 * d * d + (4 * d * d + 4 * d) + (4 * d * d + d) + (6 * d * c + 6 * d)
+        head = d + (d * config.vocab_size + config.vocab_size) + (2 * d * c + 2 * d)
+        positions = config.seq_len * d if config.learned_positions else 0
+        return config.vocab_size * d + self.mask_parameters + sigma + config.blocks * block + head + positions
+
+    @property
+    def row_flops(self) -> float:
+        """Body, one sequence: 24 d^2 a token and block for the matrices, 4 L d for the attention's two products."""
+        config, d, length = self.config, self.config.hidden_size, self.config.seq_len
+        return config.blocks * length * (24 * d * d + 4 * length * d)
+
+    @property
+    def head_flops(self) -> float:
+        """Head, one position: 2 d V."""
+        return 2 * self.config.hidden_size * self.config.vocab_size
+
+    @property
+    def mask_flops(self) -> float:
+        """Noise MLP, one masked position: 2 (4 d d_noise + 4 d^2). Other masks are looked up."""
+        config, d = self.config, self.config.hidden_size
+        return 8 * d * (config.noise_dim + d) if config.mask == "infinite" else 0
+
+    @property
+    def call_flops(self) -> float:
+        """Conditioning, one call: time embedding (body and head each), adaLN of every block and of the head."""
+        config, d, c = self.config, self.config.hidden_size, self.config.cond_dim
+        return 2 * (2 * (_FREQUENCIES * c + c * c) + config.blocks * 6 * d * c + 2 * d * c)
+
+    def forward(self, work: Pass) -> float:
+        """Operations of a forward pass; a training step takes 3 times as many (a backward pass is 2)."""
+        return work.rows * self.row_flops + work.heads * self.head_flops + work.masked * self.mask_flops + work.calls * self.call_flops
+
+    def saved_bytes(self, logit_bytes: float) -> float:
+        """What one sequence of a training pass keeps on the GPU, with the body in bfloat16 and half of it masked.
+
+        A token keeps 48.4 d bytes a block (measured with torch.autograd.graph.saved_tensors_hooks), and with a soft
+        cap the attention's matrix too, 4 bytes a head and pair.
+
+        Args:
+            logit_bytes: for each logit of a masked position.
+        """
+        config = self.config
+        scores = 4 * config.heads * config.seq_len if config.softcap else 0
+        body = config.blocks * (48.4 * config.hidden_size + scores)
+        return config.seq_len * (body + 0.5 * config.vocab_size * logit_bytes)
+
+
+@dataclass(frozen=True)
+class JudgeShape:
+    """Counts for a judge, a GPT-2: width, blocks and vocabulary, learned positions and a head tied to the embedding."""
+
+    width: int
+    blocks: int
+    vocab_size: int
+    positions: int
+
+    @property
+    def parameters(self) -> int:
+        d = self.width
+        return (self.vocab_size + self.positions) * d + self.blocks * (12 * d * d + 13 * d) + 2 * d
+
+    def token_flops(self, length: int) -> float:
+        """Forward operations a token; the causal attention is counted in full, as it is computed or masked by the kernel."""
+        d = self.width
+        return self.blocks * (24 * d * d + 4 * length * d) + 2 * d * self.vocab_size
+
+    @property
+    def held_bytes(self) -> float:
+        """Bytes a token of a float32 forward pass: logits, their log-softmax and a copy, and a block's activations."""
+        return 12 * self.vocab_size + 60 * self.width
+
+    @property
+    def saved_bytes(self) -> float:
+        """Bytes a token of a training pass in bfloat16."""
+        return self.blocks * 66.4 * self.width + 14 * self.vocab_size
+
+
+def training_step(shape: Shape, rows: float, passes: float = 1, teacher_passes: float = 0, masked: float = 0.5) -> float:
+    """Operations of a step on `rows` sequences: forward and backward take 3 forward passes.
+
+    Args:
+        passes: parts in which the rows go through the network.
+        teacher_passes: forward passes of a frozen teacher a row; together they compute each masked position's logits once.
+        masked: share of the positions that are masked; a half where noise levels are uniform.
+    """
+    found = 3 * noised(shape, rows, passes, masked)
+    if teacher_passes:
+        heads = rows * shape.config.seq_len * masked
+        found += shape.forward(Pass(teacher_passes * rows, heads, teacher_passes * heads, teacher_passes * passes))
+    return found
+
+
+def noised(shape: Shape, rows: float, calls: float, masked: float = 0.5) -> float:
+    """Forward operations of `rows` sequences of whose positions a share is masked."""
+    heads = rows * shape.config.seq_len * masked
+    return shape.forward(Pass(rows, heads, heads, calls))
+
+
+def next_token_step(shape: Shape, rows: float, passes: float = 1) -> float:
+    """Operations of a step of the warm start, which has logits at all positions and no masks."""
+    return 3 * shape.forward(Pass(rows, rows * shape.config.seq_len, 0, passes))

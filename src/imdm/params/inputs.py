@@ -1,0 +1,74 @@
+"""What an experiment starts from: corpus, network, teacher, public checkpoints."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from imdm.params.base import Block, Fraction, Positive, PositiveFloat, Weights
+
+_CHECKPOINT = "ORG/NAME, ORG/NAME/FILE or either with @REVISION on the hub, or a local file or folder"
+
+
+class Corpus(Block):
+    name: Literal["pydocs", "files", "lm1b", "openwebtext"] = Field(
+        "pydocs", description="pydocs: text that ships with Python; files: your own; lm1b, openwebtext: the paper's"
+    )
+    path: str | None = Field(
+        None,
+        description="files: glob of .txt, .txt.gz or .jsonl; lm1b: its tar, or the folder with its shards; "
+        "openwebtext: its tar, or a glob of .parquet or .jsonl; null: from the hub (lm1b, openwebtext)",
+    )
+    documents: Literal["blank_line", "line", "file"] = Field("blank_line", description="what one document is in a text file (files)")
+    text_field: str = Field("text", description="field of a .jsonl or .parquet record that holds the text")
+    tokenizer: str = Field(
+        "trained",
+        description="trained: a byte-level BPE on the training text; else a tokenizer's hub id (bert-base-uncased, gpt2), "
+        "or a folder with tokenizer.json, vocab.txt (BERT), or vocab.json and merges.txt (GPT-2)",
+    )
+    vocab_size: Positive = Field(512, description="size of the trained BPE vocabulary, special tokens included")
+    packing: Literal["carry", "per_batch"] = Field(
+        "carry",
+        description="carry: no token lost; per_batch: the rest of every 1,000 documents is dropped, as MDLM, Duo and IMDM do",
+    )
+    seq_len: Annotated[int, Field(ge=4)] = Field(32, description="tokens per block, BOS and EOS included")
+    judge_fraction: Fraction = Field(0.4, description="share of documents set apart for training the judge")
+    valid_fraction: Fraction = Field(0.05, description="share of documents for validation (pydocs, files)")
+    valid_documents: Positive = Field(100_000, description="the last so many documents are for validation (openwebtext)")
+    test_fraction: Fraction = Field(0.05, description="share of documents for the reference text (lm1b, openwebtext: of the held-out ones)")
+    workers: Positive = Field(1, description="processes that tokenize, and threads that train a tokenizer; no effect on the result")
+
+    @model_validator(mode="after")
+    def _path(self) -> Corpus:
+        if self.name == "files" and not self.path:
+            raise ValueError("path must be a glob where corpus.name is files")
+        return self
+
+
+class Network(Block):
+    hidden_size: Positive = Field(768, description="d, width of the residual stream")
+    blocks: Positive = Field(12, description="transformer blocks")
+    heads: Positive = Field(12, description="attention heads")
+    cond_dim: Positive = Field(128, description="width of the time conditioning, a constant in all the paper's models")
+    dropout: Fraction = Field(0.1, description="dropout on the two branches of a block")
+    learned_positions: bool = Field(False, description="add a learned position embedding to the rotary one")
+    softcap: PositiveFloat | None = Field(None, description="soft cap on attention logits (authors' LM1B runs: 50)")
+    init_std: PositiveFloat | None = Field(None, description="N(0, std) for attention and MLP weights; null: torch's default")
+
+
+class Teacher(Block):
+    stage: Literal["pretrain", "load_mdlm"] = Field("pretrain", description="trained here, or a public checkpoint")
+    checkpoint: str | None = Field(None, description=f"what load_mdlm loads: {_CHECKPOINT}")
+    weights: Weights = Field("ema", description="which weights of a checkpoint that holds both")
+
+    @model_validator(mode="after")
+    def _checkpoint(self) -> Teacher:
+        if self.stage == "load_mdlm" and not self.checkpoint:
+            raise ValueError("checkpoint must be given where teacher.stage is load_mdlm")
+        return self
+
+
+class PublicCheckpoint(Block):
+    checkpoint: str = Field(description=_CHECKPOINT)
+    weights: Weights = Field("ema", description="which weights of a checkpoint that holds both")

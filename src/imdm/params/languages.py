@@ -1,0 +1,147 @@
+"""The synthetic tasks: {00, 11} (Tab. 1, 2), the dictionary and the Markov chain."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from imdm.params.base import Block, NonNegative, Positive, PositiveFloat
+
+Student = Literal["mdm", "imdm", "imdm-driven", "imdm-driven-any-order", "keyed"]
+_RANDOM = {"pairs": 400, "steps": 600, "batch_size": 64, "lr": 1e-3, "noise_dim": 128, "levels": "all"}
+_DRIVEN = {"pairs": 5000, "steps": 600, "batch_size": 128, "lr": 3e-3, "noise_dim": 8, "levels": "all"}
+
+
+class SmallNetwork(Block):
+    """Sizes of a synthetic task's networks, and how long its teacher learns."""
+
+    hidden_size: Positive = Field(description="width")
+    blocks: Positive = Field(description="transformer blocks")
+    learned_positions: bool = Field(False, description="as network.learned_positions; {00, 11} looks the same at both positions")
+    teacher_steps: Positive = Field(description="optimizer steps of the teacher")
+
+
+class Rectify(Block):
+    """How a student of a synthetic task is rectified."""
+
+    pairs: Positive = Field(description="couplings, equally many of each outcome")
+    steps: Positive = Field(description="optimizer steps")
+    batch_size: Positive = Field(description="couplings a step")
+    lr: PositiveFloat = Field(description="peak learning rate, cosine to 0")
+    noise_dim: Positive = Field(description="d_noise")
+    noise_scale: PositiveFloat = Field(1.0, description="factor on the noise")
+    levels: Literal["full", "all"] = Field(
+        "full", description="full: trained all masked, for one step; all: masked at every noise level with the pair's keys, for several"
+    )
+
+
+class KeyedWords(Block):
+    """How a keyed student of a synthetic task is distilled; as `keyed`, with half of a batch all masked."""
+
+    steps: Positive = Field(800, description="optimizer steps")
+    batch_size: Positive = Field(128, description="sequences a step")
+    lr: PositiveFloat = Field(3e-3, description="peak learning rate, cosine to 0")
+    teacher_steps: Annotated[int, Field(ge=2)] = Field(8, description="steps of the teacher that the student learns in one")
+
+
+class Synthetic(SmallNetwork):
+    seeds: list[NonNegative] = Field(min_length=1, description="one model of each kind a seed")
+    random: Rectify = Field(description="rectification on randomly paired noise: few pairs, since they can only be memorised")
+    driven: Rectify = Field(description="rectification on noise-driven couplings: many pairs, since the map can be learnt")
+    samples: Positive = Field(description="one-step samples")
+    noise_draws: Positive = Field(description="noise realizations of the factorization error")
+    workers: Positive = Field(1, description="processes, one seed each; the result does not depend on it")
+
+
+class DictionaryCell(Block):
+    """One language of the dictionary task, and at most one setting that differs from the others' (an ablation)."""
+
+    words: Annotated[int, Field(ge=2, description="K, number of words")]
+    length: Annotated[int, Field(ge=2, le=10, description="L, letters of a word")]
+    models: list[Student] = Field(
+        ["mdm", "imdm", "imdm-driven", "keyed"],
+        description="students: mdm and imdm on random pairs, imdm-driven on noise-driven ones (left to right, or in any order), keyed",
+    )
+    pairs: Positive | None = Field(None, description="replaces random.pairs")
+    noise_dim: Positive | None = Field(None, description="replaces random.noise_dim")
+    hidden_size: Positive | None = Field(None, description="replaces hidden_size")
+
+    @property
+    def varied(self) -> str:
+        """The setting that differs, nothing in a cell of the main grid."""
+        return next((key for key in ("pairs", "noise_dim", "hidden_size") if getattr(self, key) is not None), "")
+
+    @model_validator(mode="after")
+    def _one(self) -> DictionaryCell:
+        if sum(value is not None for value in (self.pairs, self.noise_dim, self.hidden_size)) > 1:
+            raise ValueError("a cell replaces at most one of pairs, noise_dim and hidden_size, so that an ablation varies one thing")
+        return self
+
+
+class Dictionary(SmallNetwork):
+    """K words of L letters, drawn once a seed: between {00, 11} and text."""
+
+    seeds: list[NonNegative] = Field([0], min_length=1, description="one dictionary and one model of each kind a seed")
+    letters: Annotated[int, Field(ge=2)] = Field(26, description="size of the alphabet")
+    hidden_size: Positive = Field(64, description="width")
+    blocks: Positive = Field(2, description="transformer blocks")
+    learned_positions: bool = Field(True, description="as network.learned_positions")
+    teacher_steps: Positive = Field(400, description="optimizer steps of the teacher")
+    random: Rectify = Field(Rectify(**_RANDOM), description="rectification on randomly paired noise")
+    driven: Rectify = Field(Rectify(**_DRIVEN), description="rectification on noise-driven couplings")
+    keyed: KeyedWords = Field(KeyedWords(), description="keyed distillation")
+    cells: list[DictionaryCell] = Field([DictionaryCell(words=2, length=2)], min_length=1, description="the grid and its ablations")
+    steps: list[Positive] = Field([1, 4], min_length=1, description="sampling steps")
+    samples: Positive = Field(2000, description="samples at each step count")
+    noise_draws: Positive = Field(4000, description="noise realizations of the factorization errors")
+    workers: Positive = Field(1, description="processes, one cell and seed each; the result does not depend on it")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Dictionary:
+        for number, cell in enumerate(self.cells):
+            most = min(self.letters**cell.length, self.samples, self.random.pairs, self.driven.pairs, cell.pairs or cell.words)
+            if cell.words > most:
+                raise ValueError(
+                    f"cells[{number}].words is {cell.words}; letters^length, samples, random.pairs and driven.pairs must be at least that"
+                )
+        return self
+
+    def of(self, cell: DictionaryCell) -> Dictionary:
+        """The settings of a cell."""
+        random = self.random.model_copy(update=cell.model_dump(include={"pairs", "noise_dim"}, exclude_none=True))
+        return self.model_copy(update={"random": random} | cell.model_dump(include={"hidden_size"}, exclude_none=True))
+
+
+_STUDENT = {"steps": 300, "batch_size": 128, "lr": 3e-3}  # as much for each
+
+
+class Chain(SmallNetwork):
+    """Sequences of L states of a Markov chain, drawn once a seed; training sequences are fresh in every step."""
+
+    seeds: list[NonNegative] = Field([0], min_length=1, description="one chain and one model of each kind a seed")
+    states: Annotated[int, Field(ge=2, le=64)] = Field(16, description="V, number of states")
+    length: Annotated[int, Field(ge=2)] = Field(12, description="L, tokens of a sequence")
+    entropy_rate: PositiveFloat = Field(1.1, description="entropy of a token given the one before it, in nats")
+    hidden_size: Positive = Field(64, description="width")
+    blocks: Positive = Field(2, description="transformer blocks")
+    learned_positions: bool = Field(True, description="as network.learned_positions")
+    teacher_steps: Positive = Field(800, description="optimizer steps of the teacher")
+    models: list[Student] = Field(
+        ["mdm", "imdm", "imdm-driven-any-order", "keyed"],
+        description="students: mdm and imdm on random pairs, imdm-driven on noise-driven ones (left to right, or in any order), keyed",
+    )
+    random: Rectify = Field(Rectify(**_RANDOM | _STUDENT), description="rectification on randomly paired noise")
+    driven: Rectify = Field(Rectify(**_DRIVEN | _STUDENT | {"pairs": 10000}), description="rectification on noise-driven couplings")
+    keyed: KeyedWords = Field(KeyedWords(**_STUDENT, teacher_steps=4), description="keyed distillation")
+    steps: list[Positive] = Field([1, 2, 4, 12], min_length=1, description="sampling steps")
+    samples: Positive = Field(2000, description="samples at each step count")
+    workers: Positive = Field(1, description="processes, one seed each; the result does not depend on it")
+
+    @model_validator(mode="after")
+    def _peaked(self) -> Chain:
+        low, high = 0.2 * math.log(self.states), 0.95 * math.log(self.states)
+        if not low <= self.entropy_rate <= high:
+            raise ValueError(f"entropy_rate is {self.entropy_rate}; of {self.states} states it must be {low:.2f} to {high:.2f} nats")
+        return self

@@ -1,0 +1,1 @@
+"""Public checkpoints in, exported models out."""

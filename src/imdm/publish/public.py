@@ -1,0 +1,214 @@
+"""Public checkpoints of MDLM, SDTT, Di4C and IMDM, recognised by what they hold and not by their names.
+
+The networks share their parameter names; the files differ in prefixes (`backbone.`, `_orig_mod.`), in the
+container (safetensors, or Lightning's checkpoint with the moving average as a list in parameter order), and in
+what is added to MDLM: `latent_projection` (Di4C), `vocab_embed.imdm_mlp` (IMDM: two linear layers, or a table of
+finite masks). Sizes are read from the tensors, since configs of public files are known to be wrong.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from imdm.data.blocks import Dataset
+from imdm.errors import UserError
+from imdm.network.checkpoint import is_checkpoint, read_config, read_sets, read_tensors
+from imdm.network.config import NetworkConfig
+from imdm.network.network import Network, Rotary
+from imdm.publish.hub import Source, locate
+from imdm.publish.settings import Stated, read_ours, read_stated
+from imdm.publish.torch_file import plain, read_torch_file
+
+TABLE, FINITE = "vocab_embed.mask_table", "vocab_embed.imdm_mlp.weight"  # of finite masks: our name, and the IMDM authors'
+_BUFFER = "rotary_emb.inv_freq"  # in a state dict, but no parameter
+_BIAS = "vocab_embed.imdm_mlp.2.bias"
+_MASK_IDS = {30_522: 103, 50_258: 50_257}  # BERT's [MASK]; the row that MDLM adds to GPT-2's vocabulary
+_KINDS = {"single": "MDLM", "infinite": "IMDM", "finite": "finite masks"}
+
+
+@dataclass(frozen=True)
+class PublicModel:
+    """A loaded checkpoint, in float32.
+
+    Attributes:
+        config: of the network.
+        online: weights by name; the only ones where `ema` is empty.
+        ema: the parameters' moving average; empty where the file has none, or online weights were wanted.
+        used: which weights `network` has: "ema", "online", or "the only ones" of a file with one set.
+        layout: how the file was laid out, in words.
+        source: where it came from.
+    """
+
+    config: NetworkConfig
+    online: dict[str, Tensor]
+    ema: dict[str, Tensor]
+    used: str
+    layout: str
+    source: Source
+
+    @property
+    def kind(self) -> str:
+        return "Di4C" if self.config.latent_hidden else _KINDS[self.config.mask]
+
+    def network(self, body_dtype: torch.dtype | None = None) -> Network:
+        """The network in eval mode."""
+        network = Network(self.config, body_dtype)
+        network.load_state_dict(self.online | self.ema)
+        return network.eval()
+
+
+def load_public(where: str, weights: str = "ema", data: Dataset | None = None) -> PublicModel:
+    """Load a public checkpoint, one of ours, or what `export` wrote.
+
+    Args:
+        where: as in `hub.locate`.
+        weights: "ema" or "online", of a file that holds both.
+        data: the corpus that it is to be used with, which says what the file leaves out (the mask's id, the length,
+            the vocabulary's digest) and must agree with what it states.
+
+    Raises:
+        UserError: the file is missing, damaged, foreign or of another corpus, or lacks a tensor or a size.
+    """
+    source = locate(where)
+    if not zipfile.is_zipfile(source.file) and is_checkpoint(source.file):
+        config, (online, ema), layout = read_config(source.file), read_sets(source.file), "checkpoint of this project"
+        used = weights if ema else "the only ones"
+        ema = ema if used == "ema" else {}
+    else:
+        config, online, ema, used, layout = _foreign(source, weights, data)
+    for found in (online, online | ema):
+        _check_tensors(config, found, where)
+    if data is not None:
+        data.check_vocabulary(config, where)
+        if config.mask_id != data.mask_id:
+            differ = f"{where} has mask id {config.mask_id}, but {data.path} has {data.mask_id}"
+            raise UserError(f"{differ}; use the corpus that it was trained on.")
+    return PublicModel(config, online, ema, used, layout, source)
+
+
+def _foreign(source: Source, weights: str, data: Dataset | None) -> tuple[NetworkConfig, dict[str, Tensor], dict[str, Tensor], str, str]:
+    """All but the source of a `PublicModel`, from a file that another project, or `export`, wrote."""
+    tensors, shadow, settings, container = _contents(source)
+    online, prefix = _strip(tensors)
+    if "vocab_embed.embedding" not in online:
+        first = next(iter(tensors), "none")
+        raise UserError(
+            f"{source.where} holds no network of MDLM's kind (its first tensor: {first}); give one of MDLM, SDTT, Di4C or IMDM."
+        )
+    used = weights if shadow else "the only ones"
+    ema = _by_order(shadow, online, source.where) if used == "ema" else {}
+    online, ema = (_adapt(found, source.where) for found in (online, ema))
+    config = read_ours(settings, source.where) or _config(online, read_stated(settings, source.where), source.where, data)
+    online.setdefault(_BUFFER, Rotary(config.hidden_size // config.heads).inv_freq)
+    return config, online, ema, used, f"{container}, {f'prefix {prefix}' if prefix else 'no prefix'}"
+
+
+def _contents(source: Source) -> tuple[dict[str, Tensor], list[Tensor], dict[str, Any], str]:
+    """Tensors of the state dict, moving average as a list, settings, and what kind of file it is."""
+    if not zipfile.is_zipfile(source.file):
+        return read_tensors(source.file), [], source.settings, "safetensors"
+    tree = read_torch_file(source.file, source.where)
+    tree = tree if isinstance(tree, dict) else {}
+    settings, average, container = source.settings, None, "PyTorch state dict"
+    if isinstance(tree.get("state_dict"), dict):
+        settings = (plain(tree.get("hyper_parameters")) or {}) | settings
+        average, tree, container = tree.get("ema"), tree["state_dict"], "Lightning checkpoint"
+    shadow = average.get("shadow_params", []) if isinstance(average, dict) else []
+    tensors = {str(name): tensor for name, tensor in tree.items() if isinstance(tensor, Tensor)}
+    return tensors, [tensor for tensor in shadow if isinstance(tensor, Tensor)], settings, container
+
+
+def _strip(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
+    """Tensors under the network's own names, in the file's order, and the prefix that they had.
+
+    Where there is a `backbone`, what lies outside it belongs to other parts of the training, such as a teacher.
+    """
+    names = {name.replace("_orig_mod.", ""): tensor for name, tensor in tensors.items()}
+    inside = {name: tensor for name, tensor in names.items() if name.startswith("backbone.")} or names
+    prefix = re.match(r"(backbone\.)*", next(iter(inside), "")).group()
+    return {re.sub(r"^(backbone\.)+", "", name): tensor for name, tensor in inside.items()}, prefix
+
+
+def _by_order(shadow: list[Tensor], online: dict[str, Tensor], where: str) -> dict[str, Tensor]:
+    """Names for a moving average that is a bare list: the state dict's, which keep the order of registration."""
+    names = [name for name in online if name != _BUFFER]
+    if [tensor.shape for tensor in shadow] != [online[name].shape for name in names]:
+        raise UserError(
+            f"{where} has a moving average of {len(shadow)} tensors that do not match its {len(names)} parameters; set weights to online."
+        )
+    return dict(zip(names, shadow))
+
+
+def _adapt(found: dict[str, Tensor], where: str) -> dict[str, Tensor]:
+    """Float32 and this project's names."""
+    found = {name: tensor.detach().float() for name, tensor in found.items()}
+    if _BIAS in found and found.pop(_BIAS).any():
+        raise UserError(
+            f"{where} has a bias in the last layer of its mask MLP ({_BIAS}), which IMDM lacks; add it to the mask token's embedding."
+        )
+    if FINITE in found:
+        found[TABLE] = found.pop(FINITE)
+    return found
+
+
+def _config(tensors: dict[str, Tensor], stated: Stated, where: str, data: Dataset | None) -> NetworkConfig:
+    """Sizes from the tensors; from the file's settings, or else the corpus, what tensors don't tell."""
+
+    def size(name: str, dim: int) -> int:
+        if name not in tensors or tensors[name].dim() <= dim:
+            raise UserError(f"{where} lacks {name}, or it has too few dimensions; download it again.")
+        return tensors[name].shape[dim]
+
+    def known(key: str, found: int | None, of_data: int | None) -> int:
+        if found is None and of_data is None:
+            raise UserError(f"{where} does not state its {key}; load it together with the dataset that it was trained on.")
+        return of_data if found is None else found
+
+    vocab_size, width = size("vocab_embed.embedding", 0), size("vocab_embed.embedding", 1)
+    mask: dict[str, Any] = {"mask": "single"}
+    if "vocab_embed.imdm_mlp.0.weight" in tensors:
+        mask = {"mask": "infinite", "noise_dim": size("vocab_embed.imdm_mlp.0.weight", 1), "noise_scale": stated.noise_scale}
+        mask["noise_dist"] = "gaussian" if stated.noise_type == "randn" else "uniform"
+    elif TABLE in tensors:
+        mask = {"mask": "finite", "finite_masks": size(TABLE, 0)}
+    stated_mask = _MASK_IDS.get(vocab_size) if stated.mask_index is None else stated.mask_index
+    return NetworkConfig(
+        hidden_size=width,
+        blocks=1 + max((int(match[1]) for name in tensors if (match := re.match(r"blocks\.(\d+)\.", name))), default=0),
+        heads=_heads(width, tensors.get(_BUFFER), stated.n_heads, where),
+        cond_dim=size("sigma_map.mlp.2.weight", 0),
+        dropout=stated.dropout,
+        softcap=stated.softcap if stated.softcap > 0 else None,
+        latent_hidden=size("latent_projection.0.weight", 0) if "latent_projection.0.weight" in tensors else None,
+        vocab_size=vocab_size,
+        mask_id=known("mask id (mask_index of a config.json)", stated_mask, data and data.mask_id),
+        seq_len=known("length (model_length of a config.json)", stated.length, data and data.seq_len),
+        tokenizer_sha256=data.tokenizer_sha256 if data else "",
+        **mask,
+    )
+
+
+def _heads(width: int, inv_freq: Tensor | None, stated: int | None, where: str) -> int:
+    """From the rotary embedding, half a head long, else the file's settings, else heads of 64 as in the public networks."""
+    head = 2 * len(inv_freq) if inv_freq is not None else width // stated if stated else 64
+    if not head or width % head or stated not in (None, width // head):
+        raise UserError(f"{where}: n_heads {stated} does not fit width {width} and heads of {head}; correct n_heads in its config.json.")
+    return width // head
+
+
+def _check_tensors(config: NetworkConfig, online: dict[str, Tensor], where: str) -> None:
+    with torch.device("meta"):
+        expected = {name: tuple(tensor.shape) for name, tensor in Network(config).state_dict().items()}
+    for name, shape in expected.items():
+        if name not in online:
+            raise UserError(f"{where} lacks {name}; it is incomplete, or not a network of MDLM, SDTT, Di4C or IMDM.")
+        if tuple(online[name].shape) != shape:
+            raise UserError(f"{where} has {name} of shape {tuple(online[name].shape)}, not {shape}; it is no checkpoint of one network.")
+    for name in online.keys() - expected.keys():
+        raise UserError(f"{where} holds {name}, for which MDLM, SDTT, Di4C and IMDM have no place; give a checkpoint of one of these.")

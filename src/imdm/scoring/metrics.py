@@ -1,0 +1,98 @@
+"""All figures of a set of texts, each with its interval."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from imdm.scoring.bootstrap import mean_interval, ratio_interval
+from imdm.scoring.diversity import distinct, entropy, repetition
+from imdm.scoring.gen_ppl import Judged, gen_ppl, gen_ppl_mean, judge_texts
+from imdm.scoring.mauve import mauve
+from imdm.scoring.texts import as_texts
+from imdm.stage.chunks import in_chunks
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+    from tokenizers import Tokenizer
+
+    from imdm.params import Scoring
+    from imdm.scoring.judge import Judge
+    from imdm.scoring.window import Window
+    from imdm.stage.job import Job
+
+Figures = dict[str, tuple[float, float, float]]  # metric: value, low, high
+
+
+def judge_samples(judge: Judge, samples: np.ndarray, window: Window, tokenizer: Tokenizer, settings: Scoring) -> Judged:
+    """The judge's verdict on the window of samples [n, L], token ids of `tokenizer`."""
+    texts = as_texts(samples, window, tokenizer, judge, settings.retokenize, settings.max_tokens)
+    return judge_texts(judge, texts, settings.batch_size)
+
+
+def judge_each(
+    job: Job, name: str, judge: Judge, samples: list[np.ndarray], window: Window, tokenizer: Tokenizer, settings: Scoring
+) -> list[Judged]:
+    """`judge_samples` of each array of samples; what is judged stays in `job.dir` under `name`, so that an interruption costs one array."""
+
+    def make(first: int, _: int) -> dict[str, torch.Tensor]:
+        judged = judge_samples(judge, samples[first], window, tokenizer, settings)
+        return {key: torch.from_numpy(value) for key, value in vars(judged).items()}
+
+    found, _ = in_chunks(job, range(len(samples)), 1, make, name)
+    ends = np.cumsum([len(rows) for rows in samples])[:-1]
+    columns = {key: np.split(values.numpy(), ends) for key, values in found.items()}
+    return [Judged(**dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)]
+
+
+def per_sample(tokens: np.ndarray, judged: Judged, **columns: Any) -> DataFrame:
+    """One line a sample: its number, nll (nats) and tokens of the judge, entropy (nats), and what `columns` adds, first.
+
+    Args:
+        tokens: the scored token ids [n, L].
+    """
+    import pandas as pd
+
+    found = {"sample": range(len(tokens)), "nll": judged.nll, "tokens": judged.tokens, "entropy": entropy(tokens)}
+    return pd.DataFrame(columns | found)
+
+
+def text_figures(tokens: np.ndarray, judged: Judged, resamples: int, seed: int, group: int = 1) -> Figures:
+    """Gen-PPL, entropy (nats) and 4-gram diversity of samples or of real text.
+
+    Args:
+        tokens: the scored token ids [n, L].
+        resamples: of the bootstrap.
+        group: consecutive texts that share a prompt; the intervals draw them together.
+    """
+    kept = judged.tokens > 0
+    means = np.divide(judged.nll, judged.tokens, out=np.zeros(len(kept)), where=kept)
+    corpus = ratio_interval(judged.nll, judged.tokens, resamples, seed, group)
+    average = ratio_interval(means, kept, resamples, seed, group)
+    figures = {
+        "gen_ppl": (gen_ppl(judged.nll, judged.tokens), *map(float, np.exp(corpus))),
+        "gen_ppl_mean": (gen_ppl_mean(judged.nll, judged.tokens), *map(float, np.exp(average))),
+        "distinct_4": (distinct(tokens, 4),) * 3,
+    }
+    for name, values in (("entropy", entropy(tokens)), ("repetition_4", repetition(tokens, 4))):
+        figures[name] = (float(values.mean()), *mean_interval(values, resamples, seed, group))
+    return figures
+
+
+def sample_figures(
+    tokens: np.ndarray, calls: np.ndarray, judged: Judged, reference: np.ndarray, settings: Scoring, seed: int, group: int = 1
+) -> Figures:
+    """`text_figures`, MAUVE and the network calls of one model at one step count.
+
+    Args:
+        calls: network calls of each sample [n].
+        reference: MAUVE features of real text [m, d].
+    """
+    mean, sd = mauve(reference, judged.features, settings.mauve_seeds, settings.mauve_scale)
+    calls = calls.astype(float)
+    return text_figures(tokens, judged, settings.bootstrap, seed, group) | {
+        "mauve": (mean, mean - sd, mean + sd),
+        "calls": (float(calls.mean()), *mean_interval(calls, settings.bootstrap, seed, group)),
+    }

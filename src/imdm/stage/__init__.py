@@ -1,0 +1,1 @@
+"""What every stage shares: the harness, atomic artifacts, chunks, shards, devices."""

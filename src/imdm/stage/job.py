@@ -1,0 +1,203 @@
+"""The harness that every stage script runs in: arguments, parameters, output, provenance, errors.
+
+`python stages/NAME.py --help` imports neither torch nor pandas. A user's mistake ends with exit code 2
+and one sentence; SIGTERM ends with 143 after what was done is safe.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from imdm.errors import UserError
+from imdm.params import Params, load_params
+from imdm.stage.artifact import AlreadyMade, Artifact, Follower, verify
+from imdm.stage.reads import resolve
+
+_ROOT = Path(__file__).resolve().parents[3]
+LIBRARIES = ("torch", "lightning", "transformers", "tokenizers", "datasets", "numpy", "pandas", "mauve-text")
+
+
+class StageParser(argparse.ArgumentParser):
+    """ArgumentParser that knows which arguments are inputs, so that the harness can check and record them."""
+
+    def __init__(self, stage: str, doc: str):
+        super().__init__(prog=f"stages/{stage}.py", description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+        self.inputs: list[str] = []
+        self.add_argument("--params", default="params.yaml", help="parameter file (default: params.yaml)")
+        self.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace one parameter, for example noise_dim=64")
+        self.add_argument("--out", required=True, help="directory to write; appears only when complete")
+
+    def input(self, flag: str, help: str, nargs: str | None = None, required: bool = True) -> None:
+        """Add an argument that names one file (or several) of another stage."""
+        self.inputs.append(flag.removeprefix("--").replace("-", "_"))
+        self.add_argument(flag, help=help, nargs=nargs, required=required)
+
+
+@dataclass
+class Job:
+    """One run of a stage.
+
+    Attributes:
+        dir: where to write files; hidden names (`.resume`) survive an interruption but aren't part of the artifact.
+        metrics: figures of the run for meta.json, for example tokens a second.
+        resumed: whether `dir` holds what an interrupted run with the same fingerprint left.
+    """
+
+    stage: str
+    args: argparse.Namespace
+    params: Params
+    dir: Path
+    resumed: bool
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+    def progress(self, total: int | None, unit: str, initial: int = 0) -> Any:
+        """A tqdm bar with ETA: live on a terminal, a line every 30 s in a log."""
+        from tqdm import tqdm
+
+        live = sys.stderr.isatty()
+        return tqdm(
+            total=total, initial=initial, unit=unit, desc=self.stage, mininterval=0.2 if live else 30, maxinterval=0.5 if live else 60
+        )
+
+
+def run_stage(
+    script: str,
+    doc: str,
+    reads: tuple[str, ...],
+    arguments: Callable[[StageParser], None],
+    run: Callable[[Job], None],
+    argv: list[str] | None = None,
+) -> int:
+    """Run a stage and return its exit code: 0, 2 for a user's mistake, 143 after SIGTERM.
+
+    Args:
+        script: `__file__` of the stage.
+        doc: its docstring, shown by --help.
+        reads: the parameters that it reads, as `imdm.stage.reads` has them.
+        arguments: adds the stage's own arguments.
+        run: does the work, writing below `job.dir`.
+    """
+    stage = Path(script).stem
+    parser = StageParser(stage, doc)
+    arguments(parser)
+    args = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        _run(stage, script, reads, parser, args, run)
+    except AlreadyMade:
+        print(f"{stage}: {args.out} was made by the process that was waited for.", file=sys.stderr)
+    except UserError as error:
+        print(f"{stage}: {error}", file=sys.stderr)
+        return 2
+    except Exception as error:
+        # torch and safetensors report a full disk in words of their own, so the disk itself is asked.
+        unwritable = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+        if not unwritable and not _disk_full(args.out):
+            raise
+        reason = os.strerror(error.errno) if unwritable else os.strerror(errno.ENOSPC)
+        print(f"{stage}: {args.out} can't be written: {reason}; free space or choose another --out, then run again.", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _disk_full(out: str) -> bool:
+    """Whether less than 64 KiB are free where `out` goes."""
+    place = next((parent for parent in Path(out).absolute().parents if parent.exists()), Path("/"))
+    return shutil.disk_usage(place).free < 1 << 16
+
+
+def _run(
+    stage: str, script: str, reads: tuple[str, ...], parser: StageParser, args: argparse.Namespace, run: Callable[[Job], None]
+) -> None:
+    start = time.perf_counter()
+    params = load_params(args.params, args.set)
+    inputs = {path: verify(path) for name in parser.inputs for path in _paths(getattr(args, name))}
+    resolved = resolve(params, reads, vars(args).get("variant"))
+    arguments = {key: value for key, value in vars(args).items() if key not in ("params", "set", "out")}
+    code = code_digest(script)
+    identity = json.dumps([stage, resolved, arguments, inputs], sort_keys=True)
+    place = Artifact if _rank() == 0 else Follower
+    with place(args.out, hashlib.sha256(identity.encode()).hexdigest(), code) as artifact:
+        job = Job(stage, args, params, artifact.partial, artifact.resumed)
+        run(job)
+        artifact.commit(
+            {
+                "stage": stage,
+                "arguments": arguments,
+                "parameters": resolved,
+                "inputs": inputs,
+                "outputs": artifact.digests(),
+                "metrics": job.metrics,
+                "seconds": round(time.perf_counter() - start, 2),
+                "resumed": artifact.resumed,
+                "peak_memory_mib": _peak_memory(),
+                "code": code,
+                "older_code": artifact.older_code,
+                "git": _git(),
+                "machine": {"platform": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version(), "gpu": _gpu()},
+                "libraries": {name: library_version(name) for name in LIBRARIES},
+            }
+        )
+
+
+def _rank() -> int:
+    """0 for the first process of a training on several devices, as Lightning, torchrun or srun tell it."""
+    names = ("RANK", "LOCAL_RANK", "NODE_RANK", *(["SLURM_PROCID"] if "SLURM_NTASKS" in os.environ else []))
+    return max(int(os.environ.get(name, "0")) for name in names)
+
+
+def _paths(value: str | list[str] | None) -> list[str]:
+    return [] if value is None else [value] if isinstance(value, str) else value
+
+
+def code_digest(script: str) -> str:
+    """One digest of the stage script and the library, to notice artifacts of older code."""
+    digest = hashlib.sha256()
+    for path in [Path(script), *sorted(path for path in Path(__file__).parents[1].rglob("*.*") if path.suffix in (".py", ".j2", ".csv"))]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _git() -> str | None:
+    """Commit of the checkout, with `+changes` where tracked files differ; None outside git."""
+    try:
+        ask = ["git", "-C", str(_ROOT), "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+changes"]
+        return subprocess.run(ask, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def library_version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _peak_memory() -> dict[str, float]:
+    peak = {"host": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)}
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        peak["gpu"] = round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    return peak
+
+
+def _gpu() -> str | None:
+    torch = sys.modules.get("torch")
+    return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else None

@@ -1,0 +1,145 @@
+"""What watches over a training: log, checkpoints, a clean stop."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+import pickle
+import signal
+import sys
+import time
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from imdm.errors import UserError
+from imdm.stage.device import bfloat16_peak
+from imdm.stage.job import Job
+from imdm.training.devices import OneDevice
+from imdm.training.loggers import Logger, open_loggers
+
+LOG_COLUMNS = ("step", "loss", "lr", "tokens_per_second", "seconds")  # of train_log.csv
+_LOG_ROWS = 200  # rows that a training aims at
+
+
+class Keeper:
+    """Writes train_log.csv and the resume checkpoint, moves the progress bar, and stops cleanly on SIGTERM.
+
+    With several devices the first one writes; all of them agree on when to save and when to stop.
+
+    Args:
+        job: the stage.
+        parts: what a checkpoint holds, by name; each has a `state_dict` and `load_state_dict`.
+        steps: of the whole training.
+        tokens_per_step: tokens of the global batch, for the throughput.
+
+    Attributes:
+        first: the step to go on with.
+        metrics: of the last row, for meta.json: loss, tokens and operations a second (of one device), and on a GPU that is
+            known by name the share of its bfloat16 peak (model FLOPs utilization).
+    """
+
+    def __init__(self, job: Job, devices: OneDevice, parts: dict[str, Any], steps: int, tokens_per_step: int):
+        self.job, self.devices, self.parts, self.steps, self.tokens_per_step = job, devices, parts, steps, tokens_per_step
+        self.checkpoint, self.table = job.dir / ".resume" / "last.ckpt", job.dir / "train_log.csv"
+        self.every, self.stop = max(1, steps // _LOG_ROWS), False
+        self.first, self.total, self.count, self.seconds_before = 0, torch.zeros((), device=devices.device), 0, 0.0
+        self.metrics: dict[str, float] = {}
+        self.loggers: list[Logger] = []
+        self.flops, self.peak = 0.0, bfloat16_peak(devices.device)
+
+    def __enter__(self) -> Self:
+        self.before = signal.signal(signal.SIGTERM, self._on_sigterm)
+        if self.checkpoint.exists():
+            self._resume()
+        self.saved = self.started = time.monotonic()
+        if self.devices.rank == 0:
+            self.checkpoint.parent.mkdir(exist_ok=True)
+            rows = list(csv.reader(self.table.open())) if self.table.exists() else []
+            with self.table.open("w", newline="") as file:
+                writer = csv.writer(file)
+                writer.writerow(LOG_COLUMNS)
+                writer.writerows(row for row in rows[1:] if int(row[0]) <= self.first)
+            done = [(int(row[0]), dict(zip(LOG_COLUMNS[1:4], map(float, row[1:4])))) for row in rows[1:] if int(row[0]) <= self.first]
+            name = f"{self.job.params.run}-{self.job.args.out.replace('/', '-')}"
+            self.loggers = open_loggers(self.job.params.runtime.loggers, name, done)
+        self.bar = self.job.progress(self.steps, "step", initial=self.first)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        signal.signal(signal.SIGTERM, self.before)
+        self.bar.close()
+        for logger in self.loggers:
+            logger.close()
+
+    def _on_sigterm(self, *_: Any) -> None:
+        self.stop = True
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.monotonic() - self.started
+
+    def _save(self, step: int) -> None:
+        if self.devices.rank == 0:
+            log = {"total": float(self.total), "count": self.count, "seconds": self._seconds(), "metrics": self.metrics}
+            state = {"step": step, "log": log} | {name: part.state_dict() for name, part in self.parts.items()}
+            with self.checkpoint.with_suffix(".tmp").open("wb") as file:
+                torch.save(state, file)
+            os.replace(self.checkpoint.with_suffix(".tmp"), self.checkpoint)
+        self.saved = time.monotonic()
+
+    def _resume(self) -> None:
+        try:
+            state = torch.load(self.checkpoint, map_location=self.devices.device, weights_only=True)
+            self.first, log = state["step"], state["log"]
+        except (KeyError, pickle.UnpicklingError):
+            if self.devices.rank == 0:
+                print(f"{self.job.stage}: {self.checkpoint} was written by an older version; the training starts anew.", file=sys.stderr)
+            return
+        for name, part in self.parts.items():
+            part.load_state_dict(state[name])
+        self.total += log["total"]
+        self.count, self.seconds_before, self.metrics = log["count"], log["seconds"], log["metrics"]
+
+    def after_step(self, step: int, loss: Tensor, lr: float, flops: float) -> None:
+        """Log, save and stop where due.
+
+        Args:
+            step: number of steps done.
+            loss: of the last one, on this device.
+            lr: learning rate of the next one.
+            flops: operations of the last one, on all devices.
+        """
+        self.flops += flops
+        self.total, self.count = self.total + loss, self.count + 1
+        self.bar.update()
+        if step % self.every == 0 or step == self.steps:
+            self._write_row(step, lr)
+        # After the last step too, since validation and saving may be interrupted as well.
+        due = time.monotonic() - self.saved > self.job.params.runtime.checkpoint_seconds or step == self.steps
+        stop, due = self.devices.any(self.stop, due)
+        if stop or due:
+            self._save(step)
+        if stop:
+            print(f"{self.job.stage}: stopped at step {step} and saved; run again to continue.", file=sys.stderr)
+            sys.exit(143)
+
+    def _write_row(self, step: int, lr: float) -> None:
+        loss = float(self.devices.mean(self.total)) / self.count
+        if not math.isfinite(loss):
+            raise UserError(f"the loss is {loss} at step {step}; lower the learning rate of {self.job.stage} or its clip.")
+        self.total, self.count = torch.zeros_like(self.total), 0
+        rate = (step - self.first) * self.tokens_per_step / (time.monotonic() - self.started)
+        sustained = self.flops / (time.monotonic() - self.started) / self.devices.world
+        self.metrics = {"loss": loss, "tokens_per_second": round(rate), "train_seconds": round(self._seconds(), 1)}
+        self.metrics |= {"gflops_per_second": float(f"{sustained / 1e9:.4g}")}
+        if self.peak:
+            self.metrics["mfu"] = round(sustained / self.peak, 4)
+        if self.devices.rank:
+            return
+        with self.table.open("a", newline="") as file:
+            csv.writer(file).writerow([step, f"{loss:.6g}", f"{lr:.4g}", f"{rate:.0f}", f"{self._seconds():.1f}"])
+        self.bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
+        for logger in self.loggers:
+            logger.add(step, {"loss": loss, "lr": lr, "tokens_per_second": rate})

@@ -1,0 +1,69 @@
+"""Let a model write in the terminal: from nothing, from the beginning of a text, or in the gaps of one. Writes no files.
+
+A gap is a run of three underscores or more and has as many tokens as underscores. With --live the tokens appear as the
+sampler unmasks them; where the output is no terminal, only the final text is printed. The same arguments give the same
+text, and sample i is the same whatever --count is.
+
+Example: python stages/generate.py --model results/tiny/models/imdm/redi/model.safetensors
+    --data data/pydocs-carry-32/dataset.json --infill "Return the _____ of the list." --steps 4 --live
+"""
+
+import argparse
+import sys
+
+import _src  # noqa: F401, I001  (first: this checkout's library)
+from imdm.errors import UserError
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="stages/generate.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True, help="model.safetensors of any stage, an exported folder, or ORG/NAME of the hub")
+    parser.add_argument("--data", required=True, help="dataset.json of the corpus that it was trained on, for the tokenizer")
+    text = parser.add_mutually_exclusive_group()
+    text.add_argument("--prompt", default="", metavar="TEXT", help="beginning of the text")
+    text.add_argument("--infill", metavar="TEXT", help='text with gaps, for example "Return the _____ of the list."')
+    parser.add_argument("--steps", type=int, default=16, metavar="N", help="sampling steps (default: 16)")
+    parser.add_argument("--count", type=int, default=1, metavar="N", help="number of samples (default: 1)")
+    parser.add_argument("--seed", type=int, default=0, help="of all draws (default: 0)")
+    parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="of the token draw (default: 1)")
+    parser.add_argument("--live", action="store_true", help="show how the text comes about")
+    args = parser.parse_args(argv)
+    try:
+        say(args)
+    except UserError as error:
+        print(f"say: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def say(args: argparse.Namespace) -> None:
+    """Sample and print."""
+    from rich.console import Console
+
+    from imdm.data.blocks import Dataset
+    from imdm.diffusion.counter import row_seeds
+    from imdm.params import Runtime
+    from imdm.publish.public import load_public
+    from imdm.report.live import show
+    from imdm.report.samples import Speller
+    from imdm.sampling.infill import write
+    from imdm.sampling.sampler import sample
+    from imdm.stage.device import prepare_frozen
+
+    if min(args.steps, args.count, args.temperature) <= 0:
+        raise UserError("--steps, --count and --temperature must be positive.")
+    data = Dataset.open(args.data)
+    written = write(data, args.prompt if args.infill is None else args.infill, gaps=args.infill is not None)
+    network = prepare_frozen(load_public(args.model, data=data).network(), Runtime(compile=False))
+    seeds = row_seeds(args.seed, 0, args.count, network.vocab_embed.embedding.device)
+    drawn = sample(network, seeds, args.steps, visible=written.visible(args.count, seeds.device), temperature=args.temperature)
+    console, speller = Console(), Speller(data.tokenizer(), {data.bos_id, data.eos_id})
+    for number in range(args.count):
+        if args.count > 1:
+            print(f"--- {number + 1} of {args.count}", flush=True)
+        tokens, at = (rows[number, written.shown].tolist() for rows in (drawn.tokens, drawn.unmasked_at))
+        show(console, speller.pieces(tokens, at), args.live)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,196 @@
+"""Keyed distillation: keys say what the teacher draws, the target is its own step, and a student that knows nothing is its teacher."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chi2_contingency, kstest
+
+from imdm.diffusion.counter import row_seeds
+from imdm.diffusion.nelbo import Noised
+from imdm.diffusion.noise import carried_uniforms, noise
+from imdm.diffusion.states import initial_masks, key_of, keyed_masks, mask_where
+from imdm.distill.keyed import consistency_loss, keyed_loss, keyed_rows, keyed_student
+from imdm.distill.sdtt import forward_kl
+from imdm.network.config import NetworkConfig
+from imdm.network.network import Network
+from imdm.params import Keyed, Runtime
+from imdm.sampling.categorical import draw_tokens
+from imdm.sampling.sampler import sample
+from imdm.training.keyed import KeyedTraining
+
+V, L, MASK = 7, 6, 6
+
+
+def network(**settings: object) -> Network:
+    torch.manual_seed(0)
+    config = {"hidden_size": 16, "blocks": 2, "heads": 2, "cond_dim": 8, "dropout": 0.0, "learned_positions": True} | settings
+    found = Network(NetworkConfig(vocab_size=V, mask_id=MASK, seq_len=L, **config)).eval()
+    torch.nn.init.normal_(found.output_layer.linear.weight, std=0.5)  # far from uniform
+    for block in found.blocks:
+        torch.nn.init.normal_(block.adaLN_modulation.bias, std=1.0)  # opens the gates: tokens depend on one another
+    torch.nn.init.normal_(found.vocab_embed.embedding, std=1.0)
+    return found
+
+
+def signs(**settings: object) -> Network:
+    return network(mask="infinite", noise_dist="rademacher", noise_dim=32, **settings)
+
+
+def noised(count: int, t: float) -> Noised:
+    """Blocks masked at one time, as the training makes them."""
+    seeds, times = row_seeds(3, 0, count), torch.full((count,), t, dtype=torch.float64)
+    x = torch.randint(V - 1, (count, L), generator=torch.Generator().manual_seed(1))
+    masked = keyed_masks(seeds, times, L)
+    return Noised(mask_where(x, masked, seeds, V), x, masked.flatten().nonzero().squeeze(1), times)
+
+
+def test_rademacher_noise_is_signs_of_equal_probability_and_no_correlation():
+    values = noise(key_of(initial_masks(row_seeds(0, 0, 4000), 4, 0), 0).flatten(), 70, "rademacher", 2.0)
+    assert values.shape == (16000, 70) and set(values.unique().tolist()) == {-2.0, 2.0}
+    assert (values.mean(0) / 2).abs().max() < 5 / 16000**0.5  # five standard deviations of a mean, of 70
+    correlation = (values / 2).T @ (values / 2) / len(values) - torch.eye(70)
+    assert correlation.abs().max() < 6 / 16000**0.5
+
+
+def test_the_first_signs_are_the_bits_of_what_a_key_carries():
+    keys = key_of(initial_masks(row_seeds(5, 0, 500), L, 0), 0).flatten()
+    bits = (noise(keys, 32, "rademacher") > 0).double()
+    weights = 2.0 ** -torch.arange(1, 17, dtype=torch.float64)
+    for value, seen in zip(carried_uniforms(keys), (bits[:, :16], bits[:, 16:])):
+        rest = value - seen @ weights
+        assert (rest > 0).all() and (rest < 2.0**-16).all()
+
+
+def test_what_a_key_carries_is_uniform_below_its_sixteen_bits_too():
+    for value in carried_uniforms(key_of(initial_masks(row_seeds(7, 0, 5000), 4, 0), 0).flatten()):
+        assert kstest(value.numpy(), "uniform").pvalue > 1e-4
+        assert kstest((value * 2**16 % 1).numpy(), "uniform").pvalue > 1e-4
+
+
+@settings(max_examples=30, deadline=None)
+@given(steps=st.integers(1, 9), done=st.integers(0, 8))
+def test_the_states_of_a_keyed_trajectory_are_those_of_its_forward_process(steps, done):
+    done = min(done, steps)
+    seeds, t = row_seeds(11, 0, 20), torch.full((20,), 1 - done / steps, dtype=torch.float64)
+    unmasked_at = sample(signs(draws="from_noise"), seeds, steps).unmasked_at
+    assert torch.equal(unmasked_at >= done, keyed_masks(seeds, t, L)) or steps & (steps - 1)  # exact where 1/steps is
+
+
+@pytest.mark.parametrize("t, steps", [(1.0, 1), (1.0, 3), (1.0, 8), (0.75, 4), (0.5, 2)])
+def test_targets_are_the_distributions_that_the_sampler_draws_from(t, steps):
+    """The sampler's own trajectory from z_t: drawing from each target with the key's uniform gives its tokens."""
+    teacher, batch = signs(), noised(40, t)
+    visible = ~torch.zeros_like(batch.z, dtype=torch.bool)
+    visible.view(-1)[batch.masked] = False
+    seeds = row_seeds(3, 0, 40)
+    wanted = sample(teacher, seeds, steps, start=batch.t, visible=(visible, batch.x), draws="from_noise").tokens
+    rows = keyed_rows(teacher, batch, steps)
+    _, u = carried_uniforms(key_of(batch.z.flatten()[batch.masked], V))
+    cumulative = torch.softmax(teacher.subs(rows).double(), -1).cumsum(-1)
+    assert torch.equal((cumulative < u[:, None]).sum(-1), wanted.flatten()[batch.masked])
+
+
+def test_the_loss_is_the_mean_divergence_and_its_gradient_autograds():
+    teacher, batch = signs().double(), noised(12, 0.9)
+    student = keyed_student(teacher).double()
+    for parameter in student.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    target = torch.log_softmax(teacher.subs(keyed_rows(teacher, batch, 3)), -1)
+    logits = student(batch.z, batch.masked)
+    q = torch.log_softmax(logits, -1)
+    plain = (target.exp() * (target - q)).sum(-1).mean()
+    plain.backward()
+    wanted = {name: parameter.grad.clone() for name, parameter in student.named_parameters() if parameter.grad is not None}
+    student.zero_grad()
+    loss = keyed_loss(student, teacher, batch, 3, "forward_kl")
+    loss.backward()
+    assert loss.item() == pytest.approx(plain.item(), abs=1e-10)
+    mean = torch.tensor(1 / len(batch.masked), dtype=torch.float64)
+    assert forward_kl(logits.detach(), target, mean)[0].item() == pytest.approx(plain.item(), abs=1e-10)
+    for name, parameter in student.named_parameters():
+        if name in wanted:
+            torch.testing.assert_close(parameter.grad, wanted[name], atol=1e-10, rtol=1e-8)
+
+
+@pytest.mark.parametrize("t", [1.0, 0.7, 0.2])
+def test_consistency_takes_the_teachers_next_step_and_behind_it_the_students_own(t):
+    teacher, average, batch = signs().double(), signs().double(), noised(30, t)
+    student = keyed_student(teacher).double()
+    generator = torch.Generator().manual_seed(2)
+    for parameter in (*student.parameters(), *average.parameters()):
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+    order, u = carried_uniforms(key_of(batch.z.flatten()[batch.masked], V))
+    now = order < 1 - t + 0.25
+    of_teacher = torch.log_softmax(teacher(batch.z, batch.masked).detach(), -1)
+    behind = batch.z.clone()
+    behind.view(-1)[batch.masked[now]] = (of_teacher.exp().cumsum(-1) < u[:, None]).sum(-1)[now]
+    target = torch.where(now[:, None], of_teacher, torch.log_softmax(average(behind, batch.masked).detach(), -1))
+    q = torch.log_softmax(student(batch.z, batch.masked), -1)
+    plain = (target.exp() * (target - q)).sum(-1).mean()
+    plain.backward()
+    wanted = {name: parameter.grad.clone() for name, parameter in student.named_parameters() if parameter.grad is not None}
+    student.zero_grad()
+    loss = consistency_loss(student, teacher, average, batch, 0.25, "forward_kl")
+    loss.backward()
+    assert loss.item() == pytest.approx(plain.item(), abs=1e-10) and (now.all() == (t < 0.25))
+    for name, parameter in student.named_parameters():
+        if name in wanted:
+            torch.testing.assert_close(parameter.grad, wanted[name], atol=1e-10, rtol=1e-8)
+
+
+def test_a_student_that_has_learnt_the_trajectory_is_consistent():
+    """The teacher's own rows stand for it: one step on, the rest of the trajectory is the rest of its targets."""
+    teacher, batch, steps = signs(), noised(40, 1.0), 4
+    whole = keyed_rows(teacher, batch, steps)
+    order, u = carried_uniforms(key_of(batch.z.flatten()[batch.masked], V))
+    now = order < 1 / steps
+    behind = batch.z.clone()
+    behind.view(-1)[batch.masked[now]] = draw_tokens(teacher, whole[now], u[now])
+    rest = Noised(behind, batch.x, batch.masked[~now], torch.full((40,), 1 - 1 / steps, dtype=torch.float64))
+    assert torch.equal(keyed_rows(teacher, rest, steps - 1), whole[~now])
+
+
+def test_the_average_network_is_the_moving_average_itself():
+    teacher = signs()
+    settings = Keyed(steps=3, batch_size=4, ema=0.5, target="consistency", teacher_steps=2)
+    training = KeyedTraining(keyed_student(teacher), teacher, settings, 0, np.zeros((8, L), dtype=np.uint16))
+    training.place(Runtime(device="cpu", compile=False), torch.device("cpu"))
+    before = [parameter.clone() for parameter in training.frozen[1].parameters()]
+    for parameter in training.network.parameters():
+        parameter.data += 1.0
+    training.ema.update(training.network)
+    decay = 2 / 11  # of the first update
+    for parameter, old in zip(training.frozen[1].parameters(), before, strict=True):
+        torch.testing.assert_close(parameter, old + 1 - decay)
+    assert training.loss(0).isfinite() and not any(parameter.requires_grad for parameter in training.frozen[1].parameters())
+
+
+def test_one_teacher_step_leaves_nothing_to_learn():
+    teacher, batch = signs(), noised(12, 1.0)
+    assert keyed_loss(keyed_student(teacher), teacher, batch, 1, "forward_kl").item() == pytest.approx(0, abs=1e-6)
+    assert keyed_loss(keyed_student(teacher), teacher, batch, 4, "forward_kl").item() > 1e-3
+
+
+def test_before_any_training_the_student_samples_from_the_teachers_distribution():
+    """Two steps on short sequences: the same text, by order and uniforms of the keys, as by draws of their own."""
+    teacher, student = signs(), keyed_student(signs())
+    assert student.config.draws == "from_noise" and teacher.config.draws == "independent"
+    counts = []
+    for model, seed in ((teacher, 1), (student, 2)):
+        tokens = sample(model, row_seeds(seed, 0, 30_000), 2).tokens
+        counts.append(torch.bincount(tokens[:, 0] * V * V + tokens[:, 3] * V + tokens[:, 5], minlength=V**3).numpy())
+    kept = counts[0] + counts[1] > 40
+    assert kept.sum() > 10 and chi2_contingency([counts[0][kept], counts[1][kept]]).pvalue > 1e-4
+
+
+def test_a_temperature_and_given_text_are_the_samplers_own():
+    student, seeds = keyed_student(signs()), row_seeds(9, 0, 8)
+    given_at = torch.zeros(8, L, dtype=torch.bool)
+    given_at[:, :2] = True
+    text = torch.arange(8 * L).view(8, L) % (V - 1)
+    drawn = sample(student, seeds, 3, visible=(given_at, text), temperature=0.7)
+    assert torch.equal(drawn.tokens[:, :2], text[:, :2]) and (drawn.tokens < V - 1).all() and drawn.calls.max() <= 3

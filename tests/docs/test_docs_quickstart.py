@@ -1,0 +1,95 @@
+"""docs/quickstart.md: every command, in order, at micro size: from text files to tables, report and DVC."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import documents
+from checkout import ROOT, clone, commit, run
+
+SMALL = {"sdtt3-redi": "sdtt1-redi", "files-carry-32": "files-carry-16"}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which the commands of the page were run."""
+    folder = clone(tmp_path_factory.mktemp("quickstart"), "tests/micro.yaml")
+    (folder / "slurm").symlink_to("workflow/profiles/slurm")
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    text = (folder / "params.yaml").read_text()
+    assert "variants: [mdlm, imdm]" in text
+    (folder / "params.yaml").write_text(text.replace("variants: [mdlm, imdm]", "variants: [imdm]"))  # to save time
+    for key, value in (("user.name", "test"), ("user.email", "test@example.org")):
+        run(folder, "git", "config", key, value)
+    commit(folder)
+    for block in documents.blocks("docs/quickstart.md"):
+        if block.declared == "tests/docs/test_docs_quickstart.py":
+            script = block.text
+            for large, small in SMALL.items():
+                script = script.replace(large, small)
+            (folder / f"{block.section}.log").write_text(run(folder, "bash", "-euo", "pipefail", "-c", script))
+    return folder
+
+
+def log(project: Path, section: str) -> str:
+    return (project / f"{section}.log").read_text()
+
+
+def test_three_lines_of_the_parameters_change(project):
+    changed = [line[2:].split()[0] for line in log(project, "Parameters").splitlines() if line.startswith(">")]
+    assert changed == ["run:", "name:", "path:"]
+
+
+def test_tables_are_of_the_text(project):
+    dataset = json.loads((project / "data/files-carry-16/dataset.json").read_text())
+    assert dataset["packing"] == "carry"  # as the folder's name has it
+    assert dataset["statistics"]["source"] == "8 files of texts/*.txt"
+    rows = pd.read_csv(project / "results/mine/tables/tables.csv")
+    assert {"teacher", "imdm/sdtt1-redi"} <= set(rows["model"])
+    assert "Gen-PPL" in log(project, "Look") and "Table 5" in log(project, "Look")
+
+
+def test_snakemakes_report_reads_like_an_appendix(project):
+    page = (project / "results/mine/snakemake.html").read_text()
+    for words in ("Few-step text generation", "Gen-PPL against entropy", "Table 04", "a low generative perplexity with a low entropy"):
+        assert words in page, words
+
+
+def test_one_model_is_sampled_and_scored(project):
+    scores = json.loads((project / "results/mine/more/scores/scores.json").read_text())
+    assert scores["model"] == "imdm/sdtt1-redi" and list(scores["metrics"]["gen_ppl"]) == ["1", "3"]
+
+
+def test_the_model_writes(project):
+    said = log(project, "Let it write")
+    assert said.startswith("--- 1 of 2\n") and "\nthe list" in said and said.endswith(" of\n")
+    assert "\x1b[" not in said  # colours; a lone escape may be a byte of the model's own
+
+
+def test_the_model_is_exported_with_its_scores(project):
+    card = (project / "results/mine/exported/README.md").read_text()
+    assert re.search(r"\| seeds \| .*train 0", card) and "| training data | files: " in card
+    assert "license: mit" in card and "| gen_ppl |" in card and (project / "results/mine/exported/modeling_imdm.py").is_file()
+
+
+def test_dvc_shows_metrics_and_plots_and_has_nothing_to_do(project):
+    text = log(project, "With DVC")
+    assert "results/mine/scores/imdm/sdtt1-redi/scores.json" in text and "up to date" in text
+    plots = json.loads((project / "results/mine/plots.json").read_text())
+    assert plots
+
+
+def test_every_metrics_file_has_its_provenance(project):
+    files = [project / line.split()[0] for line in log(project, "With DVC").splitlines() if line.startswith("results/")]
+    assert len(files) >= 4
+    for file in files:
+        meta = json.loads((file.parent / "meta.json").read_text())
+        assert file.name in meta["outputs"] and meta["git"] and meta["code"] and meta["libraries"]["torch"], file
+        assert any(key.startswith("seeds.") for key in meta["parameters"]), file
+        assert meta["seconds"] > 0 and meta["peak_memory_mib"]["host"] > 0 and meta["inputs"], file

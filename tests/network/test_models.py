@@ -1,0 +1,186 @@
+"""The network against the public ones' outputs, its mask embeddings, EMA and checkpoints."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+
+from imdm.diffusion.counter import row_seeds
+from imdm.diffusion.nelbo import Noised, weighted_nll
+from imdm.diffusion.states import initial_masks
+from imdm.errors import UserError
+from imdm.network.checkpoint import adopt_weights, load_network, read_config, save_network
+from imdm.network.config import NetworkConfig
+from imdm.network.ema import Ema
+from imdm.network.network import Network
+from networks import SMALL, small_network
+
+PARITY = Path(__file__).parents[1] / "parity"
+
+
+@pytest.fixture(params=["mdlm", "imdm", "di4c"])
+def public(request):
+    """A small instance of a public network: (ours with its weights, its inputs and outputs, our states, latents or None)."""
+    folder = PARITY / request.param
+    sizes, io = json.loads((folder / "config.json").read_text()), np.load(folder / "io.npz")
+    config = NetworkConfig(
+        hidden_size=sizes["hidden_size"],
+        blocks=sizes["n_blocks"],
+        heads=sizes["n_heads"],
+        cond_dim=sizes["cond_dim"],
+        vocab_size=sizes["vocab_size"],
+        mask_id=sizes["mask_index"],
+        seq_len=sizes["length"],
+        mask="infinite" if "noise_dim" in sizes else "single",
+        noise_dim=sizes.get("noise_dim", 1),
+        latent_hidden=512 if sizes["kind"] == "di4c" else None,
+    )
+    network = Network(config).eval()
+    network.load_state_dict(load_file(folder / "weights.safetensors"))
+    xt = torch.from_numpy(io["xt"]).long()
+    z = torch.where(xt == config.mask_id, config.vocab_size + torch.arange(xt.numel()).view_as(xt), xt)
+    if config.mask == "infinite":  # keys count the positions, so that each gets the noise it had there
+        eps = torch.from_numpy(io["noise"]).flatten(0, 1)
+        network.vocab_embed.mask_vectors = lambda keys: network.vocab_embed.imdm_mlp(eps[keys])
+    return network, io, z, torch.from_numpy(io["latent_z"]) if "latent_z" in io else None
+
+
+@torch.no_grad()
+def test_logits_of_the_public_networks(public):
+    network, io, z, latent = public
+    assert np.abs(network.logits(network.hidden(z, latent=latent)).numpy() - io["logits_sigma0"]).max() < 1e-4
+    sigma = torch.from_numpy(io["sigma_t"])
+    assert np.abs(network.logits(network.hidden(z, sigma, latent=latent), sigma).numpy() - io["logits_sigma_t"]).max() < 1e-4
+
+
+@torch.no_grad()
+def test_nelbo_of_the_public_networks(public):
+    network, io, z, latent = public
+    masked = (z >= network.config.vocab_size).flatten().nonzero().squeeze(1)
+    batch = Noised(z, torch.from_numpy(io["x0"]).long(), masked, torch.from_numpy(io["t"]).double())
+    assert weighted_nll(network(z, masked, latent), batch).item() == pytest.approx(io["nelbo_mean"].item(), abs=1e-5)
+
+
+@torch.no_grad()
+def test_subs_of_the_public_networks(public):
+    network, io, z, latent = public
+    masked = (z >= network.config.vocab_size).flatten().nonzero().squeeze(1)
+    ours = torch.log_softmax(network(z, masked, latent), -1).numpy()
+    theirs = io["subs_logprobs"].reshape(-1, network.config.vocab_size)[masked]
+    tokens = np.delete(np.arange(network.config.vocab_size), network.config.mask_id)
+    assert np.abs(ours - theirs)[:, tokens].max() < 1e-4
+    assert np.exp(ours[:, network.config.mask_id]).max() == 0
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("mask", ["infinite", "finite"])
+def test_a_mask_kind_starts_as_the_mdlm_bit_for_bit(mask, tmp_path):
+    mdlm = small_network(mask="single")
+    save_network(tmp_path / "mdlm.safetensors", mdlm)
+    torch.manual_seed(1)
+    variant = Network(NetworkConfig(**(SMALL | {"mask": mask}))).eval()
+    adopt_weights(variant, tmp_path / "mdlm.safetensors")
+    z = initial_masks(row_seeds(0, 0, 3), 5, 7)
+    z[:, 2] = 4
+    assert torch.equal(variant.hidden(z), mdlm.hidden(z))
+
+
+@torch.no_grad()
+def test_noise_reaches_masked_positions_only():
+    network = small_network()
+    z = initial_masks(row_seeds(0, 0, 1), 5, 7)
+    z[0, 1] = 2
+    assert torch.equal(network.vocab_embed(z)[0, 1], network.vocab_embed.embedding[2])
+    other = z.clone()
+    other[0, 3] += 1
+    changed = (network.vocab_embed(other) != network.vocab_embed(z)).any(-1)[0]
+    assert changed.tolist() == [False, False, False, True, False]
+    single = small_network(mask="single")
+    assert torch.equal(single.vocab_embed(other), single.vocab_embed(z))
+    assert torch.equal(single.vocab_embed(z)[0, 0], single.vocab_embed.embedding[SMALL["mask_id"]])
+
+
+def test_gathered_head_gives_equal_logits_and_gradients():
+    network = small_network().double()
+    z = initial_masks(row_seeds(0, 0, 4), 5, 7)
+    positions = torch.tensor([0, 3, 7, 19])
+    dense = network.logits(network.hidden(z)).flatten(0, 1)[positions]
+    gathered = network(z, positions)
+    assert torch.allclose(dense[:, :3], gathered[:, :3], rtol=0, atol=1e-10)
+    tokens = [0, 1, 2, 4, 5, 6]
+    grads = [torch.autograd.grad(out[:, tokens].logsumexp(-1).sum(), list(network.blocks.parameters())) for out in (dense, gathered)]
+    assert all(torch.allclose(a, b, rtol=0, atol=1e-10) for a, b in zip(*grads))
+
+
+@torch.no_grad()
+def test_softcap_of_a_large_value_is_plain_attention_and_causal_masks_the_future():
+    plain, capped = small_network(), small_network(softcap=1e6)
+    capped.load_state_dict(plain.state_dict())
+    z = torch.randint(0, 7, (2, 5))
+    later = z.clone()
+    later[:, 3:] = 0
+    for causal in (False, True):
+        assert torch.allclose(plain.hidden(z, causal=causal), capped.hidden(z, causal=causal), atol=1e-4)
+    assert torch.allclose(plain.hidden(z, causal=True)[:, :3], plain.hidden(later, causal=True)[:, :3], atol=1e-5)
+    assert not torch.allclose(small_network(softcap=0.1).hidden(z), plain.hidden(z), atol=1e-3)
+
+
+def test_parameter_counts_of_the_paper():
+    """LM1B small: 139,292,986 parameters; its mask MLP 4,721,664."""
+    with torch.device("meta"):
+        sizes = dict(vocab_size=30522, mask_id=103, seq_len=128, noise_dim=768)
+        single = Network(NetworkConfig(**sizes, mask="single"))
+        infinite = Network(NetworkConfig(**sizes, mask="infinite"))
+    count = [sum(p.numel() for p in network.parameters()) for network in (single, infinite)]
+    assert count == [139_292_986, 139_292_986 + 4_721_664]
+
+
+def test_ema_follows_the_formula():
+    network = small_network()
+    ema, start = Ema(network, 0.5), [p.detach().clone() for p in network.parameters()]
+    with torch.no_grad():
+        for p in network.parameters():
+            p.add_(1)
+    ema.update(network)  # decay 2/11
+    ema.update(network)  # decay 3/12
+    expected = 1 - (2 / 11) * (3 / 12)
+    assert all(torch.allclose(s, p + expected, atol=1e-5) for s, p in zip(ema.shadow, start))
+    fresh = Ema(network, 0.5)
+    fresh.load_state_dict(ema.state_dict())
+    assert fresh.updates == 2 and all(torch.equal(a, b) for a, b in zip(fresh.shadow, ema.shadow))
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.sampled_from(["single", "infinite", "finite"]), st.booleans(), st.integers(0, 9))
+def test_checkpoint_round_trip(tmp_path_factory, mask, positions, seed):
+    path = tmp_path_factory.mktemp("c") / "model.safetensors"
+    network = small_network(seed, mask=mask, learned_positions=positions, finite_masks=9)
+    ema = Ema(network, 0.9)
+    ema.shadow[0] += 1
+    save_network(path, network, ema)
+    online, averaged = load_network(path, "online"), load_network(path, "ema")
+    assert read_config(path) == network.config
+    assert all(torch.equal(value, network.state_dict()[name]) for name, value in online.state_dict().items())
+    assert all(torch.equal(p, s) for p, s in zip(averaged.parameters(), ema.shadow))
+    first = path.read_bytes()
+    save_network(path, network, ema)
+    assert path.read_bytes() == first
+
+
+def test_bad_checkpoints_are_refused(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_network(path, small_network())
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError, match="model.safetensors is truncated"):
+        load_network(path)
+    save_file({"a": torch.zeros(1)}, tmp_path / "foreign.safetensors")
+    with pytest.raises(UserError, match="not a checkpoint of this project"):
+        load_network(tmp_path / "foreign.safetensors")
+    save_network(tmp_path / "wide.safetensors", small_network(hidden_size=32))
+    with pytest.raises(UserError, match="does not fit the network"):
+        adopt_weights(small_network(), tmp_path / "wide.safetensors")

@@ -1,0 +1,148 @@
+"""stages/generate.py: a user's text stays as it is, the rest is the model's, and pipes get the text alone."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+import judges
+from checkout import ROOT
+from imdm.data.blocks import Dataset
+from imdm.data.bpe import train_bpe
+from imdm.errors import UserError
+from imdm.network.checkpoint import save_network
+from imdm.publish.export import export_model
+from imdm.report import live
+from imdm.report.samples import Speller
+from imdm.sampling.infill import write
+from networks import small_network
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Dataset:
+    return Dataset.open(judges.make_dataset(tmp_path_factory.mktemp("data")))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, data) -> Path:
+    sizes = {"vocab_size": data.vocab_size, "mask_id": data.mask_id, "seq_len": data.seq_len}
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    save_network(path, small_network(tokenizer_sha256=data.tokenizer_sha256, **sizes))
+    return path
+
+
+def say(model: Path, data: Dataset, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, ROOT / "stages/generate.py", "--model", model, "--data", data.path, *arguments]
+    # bytes of the models' that are no UTF-8 come as U+FFFD; the terminal's settings must not matter
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8", "TERM": "xterm-256color"}
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment, timeout=300)
+
+
+def test_the_prompt_stays_and_a_pipe_gets_the_same_text_twice(model, data):
+    arguments = ("--prompt", "the list of", "--steps", "3", "--seed", "4")
+    first, second = say(model, data, *arguments), say(model, data, *arguments, "--live")
+    assert first.returncode == 0, first.stderr
+    assert first.stdout == second.stdout and first.stdout.startswith("the list of") and "\x1b" not in first.stdout
+    more = say(model, data, *arguments, "--count", "2").stdout
+    assert more.startswith(f"--- 1 of 2\n{first.stdout}--- 2 of 2\nthe list of")
+    assert say(model, data, "--prompt", "the list of", "--steps", "3", "--seed", "5").stdout != first.stdout
+
+
+def test_what_is_around_gaps_stays_and_nothing_follows(model, data):
+    done = say(model, data, "--infill", "the ___ of", "--steps", "2")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("the ") and done.stdout.endswith(" of\n") and "___" not in done.stdout
+
+
+def test_mistakes(model, data, tmp_path):
+    other = Dataset.open(judges.make_dataset(tmp_path / "other", train_bpe(judges.TEXT[:1] * 4, 280)))
+    for folder, arguments, words in (
+        (data, ("--prompt", "module " * 20), ["the text has", "room for 10; shorten it."]),
+        (data, ("--infill", "a" + 11 * "_"), ["the text has 12 tokens, gaps included"]),
+        (other, (), ["vocab_size", "use a network that was made for this corpus"]),
+        (data, ("--steps", "0"), ["must be positive"]),
+        (data, ("--temperature", "-1"), ["must be positive"]),
+    ):
+        done = say(model, folder, *arguments)
+        assert done.returncode == 2 and not done.stdout and len(done.stderr.splitlines()) == 1, done.stderr
+        assert all(word in done.stderr for word in words), done.stderr
+    assert say(model, data, "--prompt", "a", "--infill", "b").returncode == 2
+
+
+def test_an_exported_folder_says_the_same(model, data, tmp_path):
+    """And transformers, from the same folder with the same seed."""
+    from transformers import AutoModel
+
+    export_model(model, data, tmp_path)
+    text = say(tmp_path, data, "--prompt", "the", "--steps", "4", "--seed", "2").stdout
+    assert text == say(model, data, "--prompt", "the", "--steps", "4", "--seed", "2").stdout
+    given = write(data, "the", gaps=False)
+    rows = AutoModel.from_pretrained(tmp_path, trust_remote_code=True).generate(given.tokens, steps=4, seed=2)
+    speller = Speller(data.tokenizer(), {data.eos_id})
+    assert "".join(piece for piece, _ in speller.pieces(rows[0, given.shown].tolist(), [0] * 10)) + "\n" == text
+
+
+@settings(max_examples=60, deadline=None)
+@given(parts=st.lists(st.text(st.characters(exclude_characters="_", exclude_categories=["Cs"]), max_size=2), min_size=1, max_size=3))
+def test_text_and_gaps_as_tokens(parts, data):
+    text = "____".join(parts)
+    ids = [data.tokenizer().encode(part).ids for part in parts]
+    length = sum(map(len, ids)) + 4 * (len(parts) - 1)
+    if length > data.seq_len - 2:
+        with pytest.raises(UserError):
+            write(data, text, gaps=True)
+        return
+    written = write(data, text, gaps=True)
+    assert (written.shown, len(written.tokens)) == (slice(1, 1 + length), data.seq_len)
+    runs = written.tokens[written.shown].tolist()
+    expected = [token for number, part in enumerate(ids) for token in ([data.mask_id] * 4 if number else []) + part]
+    assert runs == expected and (written.given == (written.tokens != data.mask_id)).all()
+    assert written.given[0] and written.given[-1] and not written.given[1 + length : -1].any()
+    assert torch.equal(written.visible(3, "cpu")[1][2] * written.given, written.visible(1, "cpu")[1][0])
+
+
+def test_underscores_of_a_prompt_are_text(data):
+    written = write(data, "a ___ b", gaps=False)
+    assert data.tokenizer().decode(written.tokens[written.given][1:-1].tolist()) == "a ___ b" and written.shown == slice(1, 11)
+
+
+PIECES = [("the", -1), (" list", 3), ("\n", 0), (" is", 0), (" empty", 3)]
+
+
+def test_frames_in_the_order_of_the_steps():
+    found = live.frames(PIECES)
+    assert [frame.plain for frame in found] == ["the ░░░░\n ░░ ░░░░░", "the ░░░░\n is ░░░░░", "the list\n is empty"]
+    styles = [{str(span.style) for span in frame.spans} for frame in found]
+    assert styles == [{"bold", "dim"}, {"bold", "dim", "green"}, {"bold", "green"}]
+
+
+def test_a_terminal_gets_the_replay_and_then_the_text(monkeypatch):
+    waited = []
+    monkeypatch.setattr(live.time, "sleep", waited.append)
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=40, height=20, color_system="standard", legacy_windows=False)
+    live.show(terminal, [*PIECES, ("\x1b[2J[red]", 4)], live=True)
+    said = terminal.file.getvalue()
+    assert len(waited) == 4 and "░" in said and "\x1b[1A" in said and "\x1b[2J" not in said
+    assert said.rpartition("\x1b")[2].partition("m")[2].endswith(" is empty\ufffd[2J[red]\n") or said.endswith(" is empty\ufffd[2J[red]\n")
+    still = Console(file=io.StringIO(), force_terminal=True, width=40)
+    live.show(still, PIECES, live=False)
+    assert still.file.getvalue() == "the list\n is empty\n" and len(waited) == 4
+    pipe = Console(file=io.StringIO(), width=5)
+    live.show(pipe, PIECES, live=True)
+    assert pipe.file.getvalue() == "the list\n is empty\n" and len(waited) == 4
+
+
+def test_help_needs_no_heavy_import():
+    code = "import sys, runpy; sys.argv = ['x', '--help']\ntry: runpy.run_path('stages/generate.py', run_name='__main__')\n"
+    code += "except SystemExit: sys.exit(bool({'torch', 'transformers', 'rich'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": "stages"})
+    assert done.returncode == 0 and "Example: python stages/generate.py" in done.stdout, done.stderr

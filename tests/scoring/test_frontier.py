@@ -1,0 +1,231 @@
+"""Gen-PPL at equal entropy: interpolation by hand, its intervals, and the frontier of networks whose curve is known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from imdm.params import Sampling, load_params
+from imdm.report.cells import number, value_cell
+from imdm.report.equal_entropy import AT, at, decided, frontier_rows
+from imdm.report.rows import Row, select
+from imdm.sampling.generate import Rows
+from imdm.scoring.bootstrap import resamples
+from imdm.scoring.diversity import entropy
+from imdm.scoring.frontier import Frontier, at_entropy, end_of, interval, pooled, with_resamples
+from networks import small_network
+from script import MICRO
+
+
+def by_hand(entropies: list[float], log_ppl: list[float], temperatures: list[float] | None = None) -> Frontier:
+    """A frontier without resamples."""
+    return Frontier(np.array(temperatures or range(1, len(entropies) + 1), float), np.array([entropies]), np.array([log_ppl]))
+
+
+def read(frontier: Frontier, target: float) -> float:
+    return at_entropy(frontier, np.array([target]))[0][0]
+
+
+def test_a_log_linear_curve_is_met_exactly():
+    entropies = [2.0, 2.3, 2.9, 3.4]
+    curve = by_hand(entropies, [1.0 + 4 * value for value in entropies])
+    for target in (2.0, 2.1, 2.3, 2.75, 3.4):
+        assert read(curve, target) == pytest.approx(1 + 4 * target)
+
+
+def test_between_two_temperatures_the_logarithms_are_interpolated():
+    curve = by_hand([3.0, 3.2], [math.log(100), math.log(400)], [0.5, 2.0])
+    log_ppl, log_temperature = at_entropy(curve, np.array([3.1]))
+    assert math.exp(log_ppl[0]) == pytest.approx(200) and math.exp(log_temperature[0]) == pytest.approx(1.0)
+
+
+def test_nothing_is_extrapolated():
+    curve = by_hand([2.0, 2.5, 3.0], [1.0, 2.0, 4.0])
+    assert (read(curve, 1.999), read(curve, 3.001)) == (-math.inf, math.inf)
+    assert (end_of(curve, above=False), end_of(curve, above=True)) == (1.0, 4.0)
+
+
+def test_entropies_out_of_order_are_pooled():
+    curve = by_hand([2.0, 2.6, 2.4, 3.0], [1.0, 2.0, 4.0, 5.0])  # the two in the middle count as one at (2.5, 3)
+    assert read(curve, 2.5) == pytest.approx(3.0)
+    assert read(curve, 2.25) == pytest.approx(2.0) and read(curve, 2.75) == pytest.approx(4.0)
+    flat = by_hand([2.5, 2.4, 2.3], [1.0, 2.0, 3.0])  # no order at all: one point
+    assert (read(flat, 2.39), read(flat, 2.41)) == (-math.inf, math.inf) and read(flat, 2.4) == pytest.approx(2.0)
+
+
+@given(values=st.lists(st.floats(0, 4), min_size=2, max_size=8), data=st.data())
+@settings(deadline=None)
+def test_pooling_keeps_means_and_orders_entropies(values, data):
+    entropies, log_ppl = np.array(values), np.array(data.draw(st.lists(st.floats(0, 9), min_size=len(values), max_size=len(values))))
+    x, y = pooled(entropies, log_ppl)
+    assert (np.diff(x) >= -1e-12).all() and entropies.min() - 1e-12 <= x[0] and x[-1] <= entropies.max() + 1e-12
+    if (np.diff(entropies) > 0).all():
+        assert x is entropies and y is log_ppl
+    target = data.draw(st.floats(0, 4))
+    found = read(by_hand(values, list(log_ppl)), target)
+    assert math.isinf(found) == (not x[0] <= target <= x[-1])
+    assert math.isinf(found) or log_ppl.min() - 1e-9 <= found <= log_ppl.max() + 1e-9
+
+
+def test_intervals_have_open_ends_where_resamples_are_out_of_reach():
+    inside = np.linspace(0, 1, 1001)
+    assert interval(inside) == pytest.approx((0.025, 0.975))
+    assert interval(np.where(inside > 0.98, np.inf, inside)) == pytest.approx((0.025, 0.975))  # 2%: both ends are within
+    low, high = interval(np.where(inside > 0.95, np.inf, inside))
+    assert low == pytest.approx(0.025) and high is None
+    low, high = interval(np.where(inside < 0.05, -np.inf, inside))
+    assert low is None and high == pytest.approx(0.975)
+    assert interval(np.where(inside > 0.95, np.nan, inside)) == (None, None)  # not known on which side
+
+
+SLOPE, LEVEL = 3.0, 4.0  # of the population: ln Gen-PPL = LEVEL + SLOPE (H - 3)
+
+
+def population(n: int, seed: int, shift: float = 0.0) -> dict[str, np.ndarray]:
+    """Samples at five temperatures whose entropies have means 2.8 to 3.2; noise is common to temperatures, and a little of each."""
+    draw, means = np.random.default_rng(seed), np.linspace(2.8, 3.2, 5)[:, None]
+    common = draw.normal(0, 0.1, (2, 1, n)) + draw.normal(0, 0.05, (2, 5, n))
+    tokens = draw.integers(20, 31, (5, n)).astype(float)
+    return {"nll": (LEVEL + shift + SLOPE * (means - 3) + common[0]) * tokens, "tokens": tokens, "entropy": means + common[1]}
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say():
+    """Of the value at a given entropy, and of the ratio of two models at that of a third, which is estimated as well."""
+    covered = []
+    for trial in range(200):
+        picks = with_resamples(80, resamples(80, 200, trial))
+        curves = [Frontier.of(np.arange(1.0, 6.0), **population(80, 3 * trial + k, 0.1 * k), picks=picks) for k in range(3)]
+        alone, _ = at_entropy(curves[0], np.full(201, 3.03))
+        ours, base = (at_entropy(curve, curves[2].entropy[:, 2])[0] for curve in curves[:2])
+        for values, truth in ((alone, LEVEL + SLOPE * 0.03), (ours - base, -0.1)):
+            low, high = interval(values[1:])
+            covered.append(low <= truth <= high)
+    alone, ratio = np.mean(covered[::2]), np.mean(covered[1::2])
+    assert 0.89 < alone < 0.985 and 0.89 < ratio < 0.985, (alone, ratio)
+
+
+# Of a run
+
+
+def run_of(**levels: float):
+    """frontier.json, per_sample.parquet and the data's entropies of models over MDLM's level; all have the same noise."""
+    import pandas as pd
+
+    found, samples, n = {}, {}, 40
+    for model, shift in levels.items():
+        values = population(n, 0, shift)
+        places = [{"steps": 2, "temperature": temperature} for temperature in (0.5, 0.75, 1.0, 1.5, 2.0)]
+        frames = [pd.DataFrame(place | {"sample": range(n)} | {k: v[i] for k, v in values.items()}) for i, place in enumerate(places)]
+        rows = [place | {"metric": metric, "value": 1.0, "low": 1.0, "high": 1.0} for place in places for metric in ("gen_ppl", "entropy")]
+        found[model], samples[model] = {"sampled_at": 1.0, "rows": rows}, pd.concat(frames, ignore_index=True)
+    return found, samples, np.random.default_rng(1).normal(3.1, 0.05, 60)
+
+
+def test_rows_at_the_teachers_and_the_datas_entropy():
+    models = {"teacher": 0.0, "mdlm/redi": 0.2, "imdm/redi": 0.5, "imdm/sdtt1": 0.1}
+    found, samples, real = run_of(**models)
+    rows = frontier_rows(found, samples, real)
+    assert {row.table for row in rows} == {"frontier"} and len(select(rows, metric="gen_ppl", setting="temperature 0.75")) == 4
+    own = samples["teacher"].query("temperature == 1")
+    teacher = at(rows, "teacher", "teacher", 2)
+    assert teacher.value == pytest.approx(math.exp(own["nll"].sum() / own["tokens"].sum()))  # its own samples have its own entropy
+    assert at(rows, "teacher", "teacher", 2, "temperature").value == pytest.approx(1.0)
+    assert at(rows, "teacher", "teacher", 2, "entropy").value == pytest.approx(own["entropy"].mean())
+    assert at(rows, "data", "test text", None, "entropy").value == pytest.approx(real.mean())
+    for target in AT:
+        ratio = at(rows, target, "imdm:mdlm/redi", 2, "gen_ppl_ratio")
+        assert ratio.value == pytest.approx(math.exp(0.3)) and ratio.high - ratio.low < 1e-6  # common noise falls out
+        assert decided(ratio) == "base"
+        ours = at(rows, target, "imdm/redi", 2)
+        assert ours.low < ours.value < ours.high
+    assert not select(rows, model="imdm:mdlm/sdtt1")
+
+
+def test_an_entropy_out_of_reach_has_no_value_and_tells_its_side():
+    found, samples, real = run_of(**{"teacher": 0.0, "mdlm/redi": 0.2, "imdm/redi": 0.5})
+    for target, text, sign in ((real + 1, ">", 1), (real - 1, "<", -1)):
+        rows = frontier_rows(found, samples, target)
+        row = at(rows, "data", "imdm/redi", 2)
+        end = samples["imdm/redi"].query(f"temperature == {2.0 if sign > 0 else 0.5}")
+        reached = math.exp(end["nll"].sum() / end["tokens"].sum())
+        assert row.value is None and (row.low, row.high) == ((pytest.approx(reached), None) if sign > 0 else (None, pytest.approx(reached)))
+        assert value_cell(row).text == f"{text} {number(reached, 'gen_ppl')}"
+        for other in (at(rows, "data", "imdm/redi", 2, "temperature"), at(rows, "data", "imdm:mdlm/redi", 2, "gen_ppl_ratio")):
+            assert other.value is other.low is other.high is None and value_cell(other).text == "–"
+        assert at(rows, "teacher", "imdm/redi", 2).value is not None
+
+
+def test_models_of_other_samples_are_refused():
+    from imdm.errors import UserError
+
+    found, samples, real = run_of(**{"teacher": 0.0, "mdlm/redi": 0.2})
+    samples["mdlm/redi"] = samples["mdlm/redi"].query("sample < 30")
+    with pytest.raises(UserError, match="mdlm/redi has other steps, temperatures or samples"):
+        frontier_rows(found, samples, real)
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "result", "text"),
+    [
+        (0.8, 0.7, 0.9, "ours", "0.80 [0.70, 0.90]"),
+        (1.2, 1.1, 1.3, "base", "1.20 [1.10, 1.30]"),
+        (0.9, 0.8, 1.1, "tie", "0.90 [0.80, 1.10]"),
+        (0.8, None, 0.9, "ours", "0.80 [–, 0.90]"),
+        (0.8, 0.7, None, "tie", "0.80 [0.70, –]"),
+    ],
+)
+def test_a_ratio_is_decided_by_its_own_interval(value, low, high, result, text):
+    row = Row("frontier", "", "", 1, "gen_ppl_ratio", value, low, high)
+    assert decided(row) == result and value_cell(row).text == text
+    assert decided(None) == ""
+
+
+# Temperature
+
+
+def test_a_uniform_models_entropy_is_that_of_balls_in_bins():
+    """Without weights all tokens but the mask are equally likely at any temperature: ln L - E[k ln k] L' / L over counts k."""
+    network = small_network(random=False, mask="single", seq_len=12)
+    for parameter in network.parameters():
+        parameter.data.zero_()
+    rows = Rows(network, Sampling(steps=[1]), 5)
+    counts = stats.binom(12, 1 / 6)  # 6 tokens
+    expected = sum(6 * counts.pmf(k) * -(k / 12) * math.log(k / 12) for k in range(1, 13))
+    found = [float(entropy(rows.make(1, temperature, 0, 4000)["tokens"].numpy()).mean()) for temperature in (0.5, 1.0, 2.0)]
+    assert found[0] == found[1] == found[2] == pytest.approx(expected, abs=0.015)
+
+
+def test_entropy_and_surprise_grow_with_temperature():
+    """A network whose logits are one bias: in one step tokens are independent draws of a known categorical distribution."""
+    network = small_network(random=False, mask="single", seq_len=16)
+    for parameter in network.parameters():
+        parameter.data.zero_()
+    bias = torch.tensor([3.0, 2.0, 1.5, 0.0, 1.0, 0.5, 0.0])
+    network.output_layer.linear.bias.data.copy_(bias)
+    logits = np.delete(bias.numpy(), network.config.mask_id).astype(float)  # no sample holds a mask
+    rows, temperatures = Rows(network, Sampling(steps=[1]), 5), np.array([0.5, 1.0, 2.0])
+    p = np.exp(logits) / np.exp(logits).sum()
+    nll = -np.log(np.insert(p, network.config.mask_id, 1.0))
+    drawn = [rows.make(1, temperature, 0, 2000)["tokens"].numpy() for temperature in temperatures]
+    curve = Frontier.of(
+        temperatures,
+        np.stack([nll[tokens].sum(1) for tokens in drawn]),
+        np.full((3, 2000), 16.0),
+        np.stack([entropy(tokens) for tokens in drawn]),
+        with_resamples(2000, resamples(2000, 10, 0)),
+    )
+    assert (np.diff(curve.entropy) > 0).all() and (np.diff(curve.log_ppl) > 0).all()
+    for place, temperature in enumerate(temperatures):
+        heated = np.exp(logits / temperature) / np.exp(logits / temperature).sum()
+        assert curve.log_ppl[0, place] == pytest.approx(-(heated * np.log(p)).sum(), abs=0.02)
+
+
+def test_the_usual_temperature_is_always_one_of_the_frontiers():
+    assert load_params(MICRO).temperatures() == [0.5, 1.0, 2.0]
+    assert load_params(MICRO, ["sampling.temperature=0.8"]).temperatures() == [0.5, 0.8, 1.0, 2.0]

@@ -1,0 +1,146 @@
+"""Artifacts are complete or absent; interrupted work is kept, but only for the same run."""
+
+import itertools
+import json
+import multiprocessing
+import threading
+import types
+
+import pytest
+import torch
+
+from imdm.errors import UserError
+from imdm.stage import chunks
+from imdm.stage.artifact import AlreadyMade, Artifact, verify
+from imdm.stage.chunks import in_chunks
+
+
+def test_an_artifact_appears_at_once_and_replaces_the_old_one(tmp_path):
+    out = tmp_path / "a"
+    for text in ("one", "two"):
+        with Artifact(out, "f") as artifact:
+            (artifact.partial / "file.txt").write_text(text)
+            (artifact.partial / ".chunks").mkdir()
+            assert not out.exists() or (out / "file.txt").read_text() != text
+            artifact.commit({"outputs": artifact.digests()})
+        assert (out / "file.txt").read_text() == text
+    assert sorted(path.name for path in out.iterdir()) == ["file.txt", "meta.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_files_of_a_shared_folder(tmp_path):
+    for name in ("table03", "table06"):
+        with Artifact(tmp_path / f"{name}.csv", name) as artifact:
+            for suffix in ("csv", "md"):
+                (artifact.partial / f"{name}.{suffix}").write_text(name)
+            artifact.commit({"stage": "exhibit", "outputs": artifact.digests()})
+    names = [f"{name}.{suffix}" for name in ("table03", "table06") for suffix in ("csv", "md", "meta.json")]
+    assert [path.name for path in sorted(tmp_path.iterdir())] == names
+    verify(tmp_path / "table06.md")
+    (tmp_path / "table06.md").write_text("other")
+    with pytest.raises(UserError, match=r"table06.md is damaged .* run stage exhibit again"):
+        verify(tmp_path / "table06.md")
+
+
+@pytest.mark.parametrize(("fingerprint", "resumed"), [("same", True), ("other", False)])
+def test_work_in_progress_is_kept_for_the_same_run_only(tmp_path, fingerprint, resumed):
+    with pytest.raises(KeyboardInterrupt), Artifact(tmp_path / "a", "same") as artifact:
+        (artifact.partial / ".resume").mkdir()
+        (artifact.partial / ".resume" / "last.ckpt").write_text("half")
+        raise KeyboardInterrupt
+    with Artifact(tmp_path / "a", fingerprint) as artifact:
+        assert artifact.resumed == resumed
+        assert (artifact.partial / ".resume").exists() == resumed
+
+
+def test_an_edit_of_the_code_loses_no_work_and_is_recorded(tmp_path, capsys):
+    for code in ("one", "two"):
+        with pytest.raises(KeyboardInterrupt), Artifact(tmp_path / "a", "f", code) as artifact:
+            (artifact.partial / ".resume").mkdir(exist_ok=True)
+            raise KeyboardInterrupt
+    with Artifact(tmp_path / "a", "f", "three") as artifact:
+        assert artifact.resumed and (artifact.partial / ".resume").exists()
+        assert artifact.older_code == ["one", "two"]
+    assert "what other code began" in capsys.readouterr().err
+    with Artifact(tmp_path / "a", "g", "three") as artifact:
+        assert not artifact.resumed and artifact.older_code == []
+
+
+def write_slowly(out, fingerprint, content, started, go_on):
+    with Artifact(out, fingerprint) as artifact:
+        started.set()
+        go_on.wait()
+        (artifact.partial / "file.txt").write_text(content)
+        artifact.commit({"outputs": artifact.digests()})
+
+
+@pytest.mark.parametrize("name", ["a", "a.txt"])
+@pytest.mark.parametrize("ends", ["finished", "another", "killed"])
+def test_a_second_writer_waits_for_the_first(tmp_path, name, ends):
+    """What was asked for is there then; if not, the second makes it."""
+    out, context = tmp_path / name, multiprocessing.get_context("spawn")
+    started, go_on = context.Event(), context.Event()
+    first = context.Process(target=write_slowly, args=(out, "other" if ends == "another" else "f", "first", started, go_on))
+    first.start()
+    assert started.wait(60)
+    threading.Timer(0.5, first.kill if ends == "killed" else go_on.set).start()
+    try:
+        with Artifact(out, "f") as second:
+            (second.partial / "file.txt").write_text("second")
+            second.commit({"outputs": second.digests()})
+    except AlreadyMade:
+        assert ends == "finished"
+    else:
+        assert ends != "finished"
+    first.join()
+    file = (tmp_path if out.suffix else out) / "file.txt"
+    assert file.read_text() == ("first" if ends == "finished" else "second")
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_changed_byte_is_noticed(tmp_path):
+    with Artifact(tmp_path / "a", "f") as artifact:
+        (artifact.partial / "w.bin").write_bytes(b"12345")
+        artifact.commit({"stage": "pretrain", "outputs": artifact.digests()})
+    file = tmp_path / "a" / "w.bin"
+    digest = verify(file)
+    assert digest == json.loads((tmp_path / "a" / "meta.json").read_text())["outputs"]["w.bin"]
+    file.write_bytes(b"12346")
+    for place in (file, tmp_path):
+        with pytest.raises(UserError, match=r"w.bin is damaged .* run stage pretrain again"):
+            verify(place)
+    (tmp_path / "b.partial").mkdir()
+    file.unlink()
+    with pytest.raises(UserError, match="holds no finished artifact"):
+        verify(tmp_path)
+
+
+@pytest.mark.parametrize("stop", [0, 3, 6])
+def test_chunks_go_on_where_they_stopped(tmp_path, stop, monkeypatch):
+    clock = itertools.count()
+    monkeypatch.setattr(chunks, "time", types.SimpleNamespace(perf_counter=lambda: 0.1 * next(clock)))
+    bar = types.SimpleNamespace(update=lambda n: None, __enter__=None)
+
+    class Bar:
+        def __enter__(self):
+            return bar
+
+        def __exit__(self, *_):
+            return None
+
+    job = types.SimpleNamespace(dir=tmp_path, progress=lambda total, unit: Bar())
+    made = []
+
+    def make(first, count):
+        if len(made) == stop and stop not in made:
+            raise KeyboardInterrupt
+        made.append(first)
+        return {"x": torch.arange(first, first + count)}
+
+    with pytest.raises(KeyboardInterrupt):
+        in_chunks(job, range(30), 4, make)
+    before, stop = list(made), -1
+    result, seconds = in_chunks(job, range(30), 4, make)
+    assert result.keys() == {"x"} and torch.equal(result["x"], torch.arange(30))
+    assert seconds == pytest.approx(0.1 * 8)  # those before the interruption too
+    assert made == list(range(0, 30, 4)) and made[: len(before)] == before

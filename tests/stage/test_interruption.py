@@ -1,0 +1,158 @@
+"""Stages that are killed, or told to stop, and run again: the same bytes as without, and no finished work is done twice."""
+
+import csv
+import json
+import shutil
+from collections import Counter
+from pathlib import Path
+from random import Random
+from signal import SIGKILL, SIGTERM
+
+import numpy as np
+import pytest
+
+import killing
+
+# Checkpoints after every step, several chunks, dropout.
+SETS = (
+    "runtime.checkpoint_seconds=0.001",
+    "network.dropout=0.1",
+    "sampling.batch_size=8",
+    "couplings.batch_size=4",
+    *(f"{stage}.steps=8" for stage in ("pretrain", "finetune", "judge", "sdtt", "di4c", "redi")),
+)
+DATA, TEACHER, STUDENT = ("--data", "{}/tokenize_pack/dataset.json"), "{}/pretrain/model.safetensors", "{}/redi/model.safetensors"
+JUDGE = ("--judge", "{}/train_judge/judge.json")
+ARGUMENTS = {
+    "tokenize_pack": (),
+    "train_judge": DATA,
+    "pretrain": DATA,
+    "reference": (*DATA, *JUDGE),
+    "finetune": (*DATA, "--init", TEACHER),
+    "di4c": (*DATA, "--teacher", TEACHER, "--round", "1"),
+    "initialize": ("--teacher", TEACHER, "--variant", "imdm"),
+    "sdtt": (*DATA, "--teacher", "{}/adopt/model.safetensors", "--round", "1"),
+    "couple": (*DATA, "--teacher", "{}/sdtt/model.safetensors"),
+    "redi": ("--couplings", "{}/couple/couplings.safetensors", "--init", "{}/sdtt/model.safetensors"),
+    "sample": ("--model", STUDENT),
+    "complete": (*DATA, "--model", STUDENT),
+    "score": (*DATA, *JUDGE, "--reference", "{}/reference/reference.json", "--samples", "{}/sample/samples.safetensors"),
+    "match_entropy": ("--model", STUDENT, "--target", "{}/score/scores.json"),
+    "frontier": (*DATA, *JUDGE, "--model", STUDENT),
+}
+TRAININGS = ("train_judge", "pretrain", "finetune", "di4c", "sdtt", "redi")
+GENERATIONS = ("couple", "sample", "complete", "match_entropy", "frontier")
+JUDGED = ("reference", "score")
+
+
+class Project:
+    """A small corpus, and every stage's artifact from one undisturbed run."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        words = np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat", "and", "saw", "one", "red", "dog", "run"], 6000)
+        (folder / "text.txt").write_text("\n\n".join(" ".join(words[i : i + 12]) for i in range(0, len(words), 12)))
+        self.sets = (*SETS, "corpus.name=files", f"corpus.path={folder}/text.txt", "corpus.vocab_size=280")
+        self.undisturbed = {}
+        for stage in ARGUMENTS:
+            self.undisturbed[stage] = self.run(stage, folder / stage)
+            assert self.undisturbed[stage].code == 0, self.undisturbed[stage].said
+
+    def run(self, stage: str, out: Path, *sets: str, stop: tuple[int | str, int] | None = None) -> killing.Ended:
+        arguments = [argument.format(self.folder) for argument in ARGUMENTS[stage]]
+        return killing.run(stage, out, *arguments, sets=(*self.sets, *sets), stop=stop)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        return Project(tmp_path_factory.mktemp("project"))
+
+
+def kept(ended: killing.Ended) -> list[str]:
+    """The chunks, checkpoints and seeds that a run has put aside for the next one."""
+    return [change for change in ended.changes if change.startswith("rename") and ".partial/." in change]
+
+
+def content(artifact: Path) -> dict[str, object]:
+    """Every file of an artifact but for times and for what its metadata say of the run."""
+    files = {str(path.relative_to(artifact)): path for path in sorted(artifact.rglob("*")) if path.is_file()}
+    found = {name: path.read_bytes() for name, path in files.items()}
+    meta = json.loads(found["meta.json"])
+    found["meta.json"] = [meta[key] for key in ("stage", "arguments", "parameters", "code")]
+    found["digests"] = meta["outputs"]
+    if log := found.pop("train_log.csv", None):
+        found["train_log.csv"] = [row[:3] for row in csv.reader(log.decode().splitlines())]
+        del found["digests"]["train_log.csv"]
+    return found
+
+
+@pytest.mark.parametrize("stage", [name for name in ARGUMENTS if name != "initialize"])
+def test_the_same_bytes_after_interruptions(stage, project, tmp_path):
+    """Before anything is put aside, twice in the middle, by either signal, and when all is done but not yet in place."""
+    undisturbed, draw, out = project.undisturbed[stage], Random(stage), tmp_path / stage
+    aside = kept(undisturbed)
+    assert bool(aside) == (stage in TRAININGS + GENERATIONS + JUDGED)
+    last = undisturbed.changes.index(f"rename {stage}.partial {stage}")
+    first = undisturbed.changes.index(aside[0]) if aside else last // 2
+    signals = draw.sample([SIGKILL, SIGTERM], 2)
+    stops = [
+        (draw.randint(0, first), draw.choice(signals)),
+        (draw.randint(first + 1, (first + last) // 2), signals[0]),
+        (draw.randint(1, 6), signals[1]),  # not later: a training that is done ends in spite of SIGTERM
+        (f"rename {stage}.partial {stage}", SIGKILL),
+    ]
+    runs = [project.run(stage, out, stop=stop) for stop in stops]
+    for ended, (_, signal) in zip(runs, stops):
+        assert ended.code == (143 if signal == SIGTERM else -SIGKILL), ended.said
+        assert "Traceback" not in ended.said
+    assert not out.exists()
+    runs.append(project.run(stage, out))
+    assert runs[-1].code == 0, runs[-1].said
+    assert json.loads((out / "meta.json").read_text())["resumed"]
+    assert content(out) == content(project.folder / stage)
+    assert not out.with_name(f"{stage}.partial").exists()
+    assert Counter(change for ended in runs for change in kept(ended)) == Counter(aside)
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "sdtt"])
+def test_a_training_that_is_told_to_stop_says_so(stage, project, tmp_path):
+    ended = project.run(stage, tmp_path / stage, stop=(kept(project.undisturbed[stage])[0], SIGTERM))
+    assert ended.code == 143 and "stopped at step 2 and saved; run again to continue." in ended.said
+    assert (tmp_path / f"{stage}.partial/.resume/last.ckpt").exists() and not (tmp_path / stage).exists()
+
+
+def test_a_kill_at_any_moment_of_putting_an_artifact_in_place(project, tmp_path):
+    """An older artifact is replaced: there are states with both, and one with neither at its place."""
+    out, older = tmp_path / "sample", tmp_path / "older"
+    assert project.run("sample", older, "seeds.sampling=9").code == 0
+    shutil.copytree(older, out)
+    changes = project.run("sample", out).changes
+    before, wanted = content(older), content(project.folder / "sample")
+    assert content(out) == wanted != before
+    placing = changes.index("rename sample.partial sample")
+    assert changes[placing - 1] == "rename sample sample.old/replaced"
+    for moment in range(changes.index("open sample.partial/meta.json"), len(changes)):
+        shutil.rmtree(out)
+        shutil.copytree(older, out)
+        assert project.run("sample", out, stop=(moment, SIGKILL)).code == -SIGKILL
+        assert out.exists() == (moment != placing)
+        if out.exists():
+            assert (out / "samples.safetensors").read_bytes() == (wanted if moment > placing else before)["samples.safetensors"]
+        ended = project.run("sample", out)
+        assert ended.code == 0 and content(out) == wanted
+        assert bool(kept(ended)) == (moment > placing)  # till then every chunk is there already
+        assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"older", "sample"}
+
+
+@pytest.mark.parametrize("task", ["synthetic", "chain"])
+def test_seeds_of_a_synthetic_task_are_kept(project, tmp_path, task):
+    sets = [f"{task}.seeds=[0,1]"]
+    whole = killing.run(task, tmp_path / "whole", sets=sets)
+    assert whole.code == 0 and len(kept(whole)) == 2, whole.said
+    stops = [("open out.partial/.seeds/0.tmp", SIGKILL), ("open out.partial/.seeds/1.tmp", SIGTERM), None]
+    runs = [killing.run(task, tmp_path / "out", sets=sets, stop=stop) for stop in stops]
+    assert [ended.code for ended in runs] == [-SIGKILL, 143, 0], runs[-1].said
+    assert [len(kept(ended)) for ended in runs] == [0, 1, 1]
+    assert content(tmp_path / "out") == content(tmp_path / "whole")

@@ -1,0 +1,168 @@
+"""A user's mistakes: exit code 2, one sentence that names the key or file, nothing half-written."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from imdm.errors import UserError
+from imdm.params import load_params, parse_recipe
+from imdm.stage.reads import of_stages
+from script import MICRO, ROOT, run
+
+READS = of_stages(ROOT / "stages")
+
+
+def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    said = done.stderr.strip().splitlines()[-1]
+    assert all(word in said for word in words), said
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("nois_dim=64", ["nois_dim is not a parameter", "did you mean noise_dim?"]),
+        ("redi.step=3", ["redi.step is not a parameter", "did you mean steps?"]),
+        ("sampling.stepz=3", ["sampling.stepz", "did you mean steps?"]),
+        ("variants.imdm.noise=1", ["variants.imdm.noise is not a parameter"]),
+        ("noise_dim=wide", ["noise_dim = 'wide' is wrong"]),
+        ("noise_dim=-1", ["noise_dim = -1 is wrong", "greater than 0"]),
+        ("sampling.steps=[1,-2]", ["sampling.steps.1 = -2 is wrong"]),
+        ("couplings.steps=0", ["couplings.steps = 0 is wrong"]),
+        ("corpus.seq_len=3", ["corpus.seq_len = 3 is wrong"]),
+        ("corpus.name=books", ["corpus.name = 'books' is wrong"]),
+        ("corpus.name=files", ["corpus: path must be a glob"]),
+        ("network.heads=3", ["network.hidden_size must be a multiple of network.heads"]),
+        ("compare.recipes=[reedi]", ["'reedi'"]),
+        ("compare.recipes=[sdtt9-redi]", ["'sdtt9-redi'", "K up to 1"]),
+        ("compare.variants=[imdn]", ["'imdn'", "does not declare"]),
+        ("compare.recipes=[di4c1]", ["'di4c1'", "a main comparison is of"]),
+        ("compare.also=[imdm/di4c1]", ["imdm/di4c1", "mask: single"]),
+        ("compare.keyed=[imdm]", ["imdm/keyed", "noise_dist: rademacher", "noise_dim of at least 32"]),
+        ("compare.recipes=[keyed]", ["'keyed'", "a main comparison is of"]),
+        ("keyed.teacher_steps=1", ["keyed.teacher_steps = 1 is wrong"]),
+        ("compare.also=[public/mdlm]", ["public/mdlm", "public declares nothing"]),
+        ("paper.scale=[imdm-s3]", ["paper.scale", "'imdm-s3'"]),
+        ("paper.exhibits=[table15]", ["paper.exhibits.0 = 'table15' is wrong"]),
+        ("teacher.stage=load_mdlm", ["teacher: checkpoint must be given"]),
+        ("judge.stage=load_judge", ["judge: model must be given"]),
+        ("conditional.scored_tokens=17", ["conditional.scored_tokens", "at most corpus.seq_len"]),
+        ("sdtt.rounds=[{round: 2, teacher: teacher}]", ["sdtt: rounds: entry 1", "{round: 1, teacher: teacher}"]),
+    ],
+)
+def test_parameters(override, words):
+    with pytest.raises(UserError) as caught:
+        load_params(MICRO, [override])
+    text = str(caught.value)
+    assert all(word in text for word in words), text
+    assert "\n" not in text and "micro.yaml" in text
+
+
+def test_parameter_files(tmp_path):
+    with pytest.raises(UserError, match="does not exist"):
+        load_params(tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("run: [")
+    with pytest.raises(UserError, match="not valid YAML"):
+        load_params(tmp_path / "bad.yaml")
+    (tmp_path / "list.yaml").write_text("- 1")
+    with pytest.raises(UserError, match="must hold a mapping"):
+        load_params(tmp_path / "list.yaml")
+    with pytest.raises(UserError, match="KEY=VALUE"):
+        load_params(MICRO, ["noise_dim"])
+
+
+@pytest.mark.parametrize(
+    ("name", "trained"),
+    [
+        ("redi", ["redi"]),
+        ("sdtt2", ["sdtt1", "sdtt2"]),
+        ("sdtt2-redi", ["sdtt1", "sdtt2", "sdtt2-redi"]),
+        ("di4c2", ["di4c1", "di4c2"]),
+        ("sdtt1-di4c2", ["sdtt1", "sdtt1-di4c1", "sdtt1-di4c2"]),
+        ("scratch", ["scratch"]),
+        ("finetune", ["finetune"]),
+        ("keyed", ["keyed"]),
+        ("sdtt2-keyed", ["sdtt1", "sdtt2", "sdtt2-keyed"]),
+    ],
+)
+def test_recipes(name, trained):
+    assert parse_recipe(name).trained() == trained
+    assert parse_recipe(name).parent == (trained[-2] if len(trained) > 1 else "teacher")
+
+
+@pytest.mark.parametrize(
+    "name", ["sdtt0", "sdtt", "redi2", "redi-sdtt1", "di4c", "sdtt1-redi-di4c1", "keyed2", "redi-keyed", "teacher", ""]
+)
+def test_what_is_no_recipe(name):
+    assert parse_recipe(name) is None
+
+
+def test_overrides_reach_a_variant():
+    params = load_params(MICRO, ["noise_dim=99", "variants.wide={noise_dim: 7, noise_dist: gaussian}"])
+    assert params.mask_settings("imdm").noise_dim == 99 and params.mask_settings("mdlm").mask == "single"
+    assert (params.mask_settings("wide").noise_dim, params.mask_settings("wide").noise_dist) == (7, "gaussian")
+    with pytest.raises(UserError, match="variants has no 'other'"):
+        params.mask_settings("other")
+
+
+def test_stages_refuse_and_leave_nothing(tmp_path):
+    out = tmp_path / "out"
+    refused(run("synthetic", "--out", out, sets=["nois_dim=3"]), "nois_dim", "noise_dim")
+    refused(
+        run("initialize", "--teacher", tmp_path / "none.safetensors", "--variant", "imdm", "--out", out), "none.safetensors does not exist"
+    )
+    (tmp_path / "empty.safetensors").touch()
+    refused(run("initialize", "--teacher", tmp_path / "empty.safetensors", "--variant", "imdm", "--out", out), "empty.safetensors is empty")
+    (tmp_path / "text.safetensors").write_text("no tensors here")
+    refused(run("sample", "--model", tmp_path / "text.safetensors", "--out", out), "text.safetensors is truncated")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.safetensors", "text.safetensors"]
+
+
+@pytest.mark.parametrize("stage", sorted(READS))
+def test_help_needs_no_heavy_import(stage):
+    code = f"""
+import sys, runpy
+sys.argv = ["x", "--help"]
+try:
+    runpy.run_path("stages/{stage}.py", run_name="__main__")
+except SystemExit:
+    pass
+sys.exit(bool({{"torch", "pandas", "transformers", "matplotlib", "lightning"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": "stages"})
+    assert done.returncode == 0, done.stderr
+    assert "--out" in done.stdout and "Example: python stages/" in done.stdout
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A function that gives a file system of 512 KiB with some mount options."""
+    place = tmp_path / "disk"
+    place.mkdir()
+
+    def mount(options: str) -> Path:
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=512k,{options}", "tmpfs", str(place)], capture_output=True)
+        if mounted.returncode:
+            pytest.skip("mounting a small file system needs root")
+        return place
+
+    yield mount
+    if place.is_mount():
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk(disk):
+    place = disk("rw")
+    (place / "filler").write_bytes(bytes(500 << 10))
+    refused(run("tokenize_pack", "--out", place / "data"), "disk/data", "No space left on device")
+    assert not (place / "data").exists()
+
+
+def test_a_read_only_disk(disk):
+    place = disk("ro")
+    refused(run("tokenize_pack", "--out", place / "data"), "disk/data.partial can't be written", "Read-only file system", "--out")
+    assert not list(place.iterdir())
