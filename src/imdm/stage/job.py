@@ -39,6 +39,7 @@ class StageParser(argparse.ArgumentParser):
     def __init__(self, stage: str, doc: str):
         super().__init__(prog=f"stages/{stage}.py", description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
         self.inputs: list[str] = []
+        self.computed: Callable[[Params, argparse.Namespace], list[Path]] = lambda params, args: []
         self.add_argument("--params", default="params.yaml", help="parameter file (default: params.yaml)")
         self.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace one parameter, for example noise_dim=64")
         self.add_argument("--out", required=True, help="directory to write; appears only when complete")
@@ -47,6 +48,10 @@ class StageParser(argparse.ArgumentParser):
         """Add an argument that names one file (or several) of another stage."""
         self.inputs.append(flag.removeprefix("--").replace("-", "_"))
         self.add_argument(flag, help=help, nargs=nargs, required=required)
+
+    def inputs_by(self, files: Callable[[Params, argparse.Namespace], list[Path]]) -> None:
+        """Further inputs, which follow from the parameters and arguments."""
+        self.computed = files
 
 
 @dataclass
@@ -127,7 +132,8 @@ def _run(
 ) -> None:
     start = time.perf_counter()
     params = load_params(args.params, args.set)
-    inputs = {path: verify(path) for name in parser.inputs for path in _paths(getattr(args, name))}
+    paths = [path for name in parser.inputs for path in _paths(getattr(args, name))]
+    inputs = {path: verify(path) for path in [*paths, *map(str, parser.computed(params, args))]}
     resolved = resolve(params, reads, vars(args).get("variant"))
     arguments = {key: value for key, value in vars(args).items() if key not in ("params", "set", "out")}
     code = code_digest(script)
