@@ -24,7 +24,7 @@ RECIPES = ("sdtt3", "redi", "sdtt3-redi")
 LEVEL = {"teacher": 5.6, "sdtt3": 5.3, "redi": 5.1, "sdtt3-redi": 4.8}  # ln Gen-PPL at one step
 NOISE = ("imdm-gaussian", "imdm-d64", "imdm-d512", "imdm-s0.5", "imdm-s2", "multimask")  # variants of the ablations in params.yaml
 DI4C = "mdlm/sdtt3-di4c2"
-TASK = {"prompts": 8, "completions": 6, "prompt_tokens": 8, "split": "valid", "scored_tokens": 16, "scored": "with_prompt", "seed": 0}
+TASK = {"prompts": 8, "completions": 6, "prompt_tokens": 8, "split": "valid", "scored_tokens": 16, "seed": 0}
 NASTY = '<script>alert(1)</script> & "quoted" </script> naïve café €5 日本 '
 LENGTH, COUNT = 24, 48
 
