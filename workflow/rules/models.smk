@@ -9,8 +9,8 @@ rule pretrain:
     resources:
         accelerator=1,
     params:
-        variant=lambda wildcards: f" --variant {wildcards.model.partition('/')[0]}" if wildcards.model != TEACHER else "",
         **about("pretrain"),
+        variant=lambda wildcards: f" --variant {wildcards.model.partition('/')[0]}" if wildcards.model != TEACHER else "",
     shell:
         stage("pretrain.py --data {input.data}{params.variant}")
 
@@ -25,8 +25,8 @@ rule load_mdlm:
     resources:
         accelerator=1,
     params:
-        public=lambda wildcards: f" --public {wildcards.model.partition('/')[2]}" if wildcards.model != TEACHER else "",
         **about("load_mdlm", PARAMS.teacher.checkpoint),
+        public=lambda wildcards: f" --public {wildcards.model.partition('/')[2]}" if wildcards.model != TEACHER else "",
     shell:
         stage("load_mdlm.py --data {input.data}{params.public}")
 
@@ -70,8 +70,8 @@ rule sdtt:
     resources:
         accelerator=1,
     params:
-        round=lambda wildcards: wildcards.recipe.removeprefix("sdtt"),
         **about("sdtt"),
+        round=lambda wildcards: wildcards.recipe.removeprefix("sdtt"),
     shell:
         stage("sdtt.py --data {input.data} --round {params.round} --teacher {input.teacher}")
 
@@ -87,8 +87,8 @@ rule di4c:
     resources:
         accelerator=1,
     params:
-        round=lambda wildcards: wildcards.recipe.rpartition("di4c")[2],
         **about("di4c"),
+        round=lambda wildcards: wildcards.recipe.rpartition("di4c")[2],
     shell:
         stage("di4c.py --data {input.data} --round {params.round} --teacher {input.teacher}")
 
@@ -118,8 +118,8 @@ rule couple:
     resources:
         accelerator=1,
     params:
-        shard=shard("couplings"),
         **about("couple"),
+        shard=shard("couplings"),
     shell:
         stage("couple.py --data {input.data} --teacher {input.teacher}{params.shard}")
 
