@@ -1,0 +1,194 @@
+"""What one piece of work computes, holds in memory and leaves on disk: a training, a generation, an evaluation, a judging.
+
+Operations come from `imdm.network.sizes`; how often the parts run, and all bytes, are counted here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from imdm.network.sizes import JudgeSizes, Pass, Sizes, judge_step, noised, step_flops
+from imdm.params import Judge, Optimizer, Pretrain, Runtime, Scoring
+
+# Bytes a parameter. Training: weight, gradient, two Adam moments and moving average in float32, a copy in bfloat16.
+TRAINING, INFERENCE = 22, 6
+TRAINED_FILE, LOADED_FILE, RESUME_FILE = 8, 4, 16  # online and moving average; one set; both and Adam's moments
+# Bytes a logit: of a chunk of the head, its loss and gradient; with the target of a teacher and the gap to it; of a
+# mixture, whose loss holds those of all its latents; of a float64 draw.
+NLL_LOGIT, KL_LOGIT, MIXTURE_LOGIT, DRAW_LOGIT = 8, 24, 24, 44
+CHUNK, DRAW_CHUNK = 2**27, 2**25  # most logits that a training and a draw hold at once on a GPU
+ACTIVATION = 40  # bytes a token and unit of width that a forward pass holds at once
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of a job or a part of it.
+
+    Attributes:
+        tokens: trained on, written by a sampler, read by a judge or by the tokenizer.
+        flops: operations on its GPUs together.
+        float32: how many of them run in full float32.
+        blocks: transformer blocks launched one after another on each of them, backward counted twice.
+        memory: peak bytes on one GPU.
+        batch: the parameter that lowers it.
+        disk: bytes of the artifact.
+        temporary: bytes of the resume checkpoint while it runs.
+        cpu_seconds: time without a GPU.
+        gpus: over which its operations are spread evenly, where it has any.
+    """
+
+    tokens: float = 0
+    flops: float = 0
+    float32: float = 0
+    blocks: float = 0
+    memory: float = 0
+    batch: str = ""
+    disk: float = 0
+    temporary: float = 0
+    cpu_seconds: float = 0
+    gpus: int = 1
+
+    def times(self, factor: float) -> Cost:
+        """The same work so many times, or a share of it, with the same memory."""
+        return replace(self, **{name: factor * getattr(self, name) for name in _WORK})
+
+
+_WORK = ("tokens", "flops", "float32", "blocks", "disk", "cpu_seconds")
+
+
+def together(*costs: Cost) -> Cost:
+    """Costs one after another in one job."""
+    sums = {name: sum(getattr(cost, name) for cost in costs) for name in _WORK}
+    most = {name: max(getattr(cost, name) for cost in costs) for name in ("temporary", "gpus")}
+    return replace(max(costs, key=lambda cost: cost.memory), **sums, **most)
+
+
+def micro_batch(batch_size: int, most: int | None) -> int:
+    """Rows of one training pass on one GPU: the largest divisor of the batch that is at most `most`, at least 1."""
+    return next(n for n in range(max(1, min(batch_size, most or batch_size)), 0, -1) if batch_size % n == 0)
+
+
+def gpus_of_a_training(runtime: Runtime) -> int:
+    """GPUs that train one network together; without `runtime.devices` one, as the Slurm profile asks for."""
+    return (runtime.devices or 1) * runtime.nodes
+
+
+def training(sizes: Sizes, settings: Optimizer, runtime: Runtime, round_number: int = 1) -> Cost:
+    """A training. On several GPUs each has an equal part of the batch; what they tell each other is not counted."""
+    gpus, length = gpus_of_a_training(runtime), sizes.config.seq_len
+    size = max(1, settings.rows_per_sequence * settings.batch_size // gpus)
+    rows = micro_batch(size, runtime.micro_batch)
+    passes, teacher = size // rows, settings.teacher_passes(round_number)
+
+    def flops(step: int) -> float:
+        return step_flops(sizes, settings, step, size / settings.rows_per_sequence, passes, round_number)
+
+    mixture = settings.rows_per_sequence > 1
+    chunk = KL_LOGIT if teacher and not mixture else NLL_LOGIT
+    causal = settings.next_token_steps
+    return Cost(
+        tokens=gpus * settings.steps * size * length,
+        flops=gpus * (causal * flops(0) + (settings.steps - causal) * flops(causal)),
+        blocks=settings.steps * passes * sizes.config.blocks * (3 + teacher),
+        memory=sizes.parameters * (TRAINING + INFERENCE * (teacher > 0))
+        + rows * sizes.saved_bytes(MIXTURE_LOGIT * mixture)
+        + _chunk_memory(sizes, rows, chunk),
+        batch="runtime.micro_batch",
+        disk=TRAINED_FILE * sizes.parameters,
+        temporary=RESUME_FILE * sizes.parameters,
+        gpus=gpus,
+    )
+
+
+def judge_training(judge: JudgeSizes, settings: Judge, length: int, runtime: Runtime) -> Cost:
+    """A judge trained here, on next-token prediction."""
+    gpus = gpus_of_a_training(runtime)
+    size = max(1, settings.batch_size // gpus)
+    rows = micro_batch(size, runtime.micro_batch)
+    return Cost(
+        tokens=settings.steps * settings.batch_size * length,
+        flops=settings.steps * judge_step(judge, settings.batch_size, length),
+        blocks=3 * settings.steps * judge.blocks * (size // rows),
+        memory=judge.parameters * TRAINING + rows * length * judge.saved_bytes,
+        batch="runtime.micro_batch",
+        disk=TRAINED_FILE * judge.parameters,
+        temporary=RESUME_FILE * judge.parameters,
+        gpus=gpus,
+    )
+
+
+def evaluation(sizes: Sizes, batches: int, batch_size: int, batch: str) -> Cost:
+    """A pass over noised blocks, such as the validation NELBO; `batch` names the parameter behind `batch_size`."""
+    states = batch_size * sizes.config.seq_len
+    memory = sizes.parameters * INFERENCE + states * sizes.config.hidden_size * ACTIVATION + _chunk_memory(sizes, batch_size, NLL_LOGIT)
+    flops = noised(sizes, batches * batch_size, batches)
+    return Cost(tokens=batches * states, flops=flops, blocks=batches * sizes.config.blocks, memory=memory, batch=batch)
+
+
+def judging(judge: JudgeSizes, texts: int, length: int, settings: Scoring) -> Cost:
+    """Texts of up to `length` tokens read by a judge."""
+    longest = min(length, settings.max_tokens or length)
+    flops = texts * longest * judge.token_flops(longest)
+    return Cost(
+        tokens=texts * longest,
+        flops=flops,
+        float32=flops if settings.precision == "float32" else 0,
+        blocks=-(-texts // settings.batch_size) * judge.blocks,
+        memory=judge.parameters * 4 + min(texts, settings.batch_size) * longest * judge.held_bytes,
+        batch="scoring.batch_size",
+    )
+
+
+def generation(sizes: Sizes, rows: int, steps: int, masked: int | None, batch_size: int, batch: str, file_bytes: float = 0) -> Cost:
+    """`rows` sequences in `steps` steps from `masked` mask states each; None: blocks masked at t ~ U(0, 1).
+
+    Args:
+        batch: the parameter behind `batch_size`.
+        file_bytes: what is kept of a sequence.
+    """
+    length = sizes.config.seq_len
+    if masked is None:
+        calls, embedded = (perturbed(expectation, steps, length) for expectation in (expected_calls, expected_embedded))
+        heads = length / 2
+    else:
+        calls, embedded, heads = expected_calls(steps, masked), expected_embedded(steps, masked), masked
+    # A batch goes on until its longest row is done.
+    batch_calls = -(-rows // batch_size) * expected_calls(steps, masked or length)
+    at_once = min(rows, batch_size)
+    states = at_once * length * sizes.config.hidden_size * ACTIVATION
+    return Cost(
+        tokens=rows * heads,
+        flops=sizes.forward(Pass(rows * calls, rows * heads, rows * embedded, batch_calls)),
+        blocks=batch_calls * sizes.config.blocks,
+        memory=sizes.parameters * INFERENCE + states + DRAW_LOGIT * min(DRAW_CHUNK, at_once * heads / calls * sizes.config.vocab_size),
+        batch=batch,
+        disk=rows * file_bytes,
+    )
+
+
+# The sampler runs the network only in steps that unmask something. N equal steps put each of n masked positions into a
+# step that is uniform on 0..N-1, independently.
+
+
+def expected_calls(steps: int, masked: int) -> float:
+    """Network calls of a row that starts with `masked` positions: the expected number of distinct steps."""
+    return steps * (1 - (1 - 1 / steps) ** masked)
+
+
+def expected_embedded(steps: int, masked: int) -> float:
+    """Mask states embedded over all calls of a row.
+
+    A position is embedded in its own step, and in each step before it that is some other position's.
+    """
+    return masked * (1 + (steps - 1) / 2 * (1 - (1 - 1 / steps) ** max(0, masked - 1)))
+
+
+def perturbed(expectation: Callable[[int, int], float], steps: int, length: int) -> float:
+    """Mean of `expectation(steps, n)` for a block masked at t ~ U(0, 1): n is then uniform on 0..L."""
+    return sum(expectation(steps, n) for n in range(length + 1)) / (length + 1)
+
+
+def _chunk_memory(sizes: Sizes, rows: int, logit: int) -> float:
+    """Bytes of the logits that exist at once where `rows` half masked sequences are projected in chunks."""
+    return logit * min(CHUNK, rows * sizes.config.seq_len / 2 * sizes.config.vocab_size)
