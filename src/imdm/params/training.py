@@ -21,11 +21,35 @@ class Optimizer(Block):
     clip: PositiveFloat = Field(1.0, description="gradient-norm clip")
     ema: Fraction = Field(0.9999, description="decay of the weights' moving average")
 
+    # What a step computes, for its operations (`imdm.network.sizes.step_flops`).
+    @property
+    def next_token_steps(self) -> int:
+        """Leading steps of next-token prediction, which masks nothing."""
+        return 0
+
+    @property
+    def rows_per_sequence(self) -> int:
+        """Rows of the student for each sequence of the batch."""
+        return 1
+
+    @property
+    def masked_share(self) -> float:
+        """Mean share of the positions that are masked: a half where times are uniform."""
+        return 0.5
+
+    def teacher_passes(self, round_number: int = 1) -> float:
+        """Forward passes without gradient for each row of the student: of its teacher, or its own for a target."""
+        return 0
+
 
 class Pretrain(Optimizer):
     warm_start: NonNegative = Field(0, description="leading steps spent on next-token prediction with causal attention")
     eval_batches: Positive = Field(64, description="batches of the validation NELBO, also of finetune and load_mdlm")
     eval_batch_size: Positive = Field(64, description="sequences in each of them")
+
+    @property
+    def next_token_steps(self) -> int:
+        return self.warm_start
 
 
 class Finetune(Optimizer):
@@ -51,24 +75,14 @@ class Judge(Optimizer):
         return self
 
 
-class SdttRound(Block):
-    round: Positive = Field(description="number of the round, from 1")
-    teacher: str = Field(description="recipe that teaches it: teacher, then sdtt1, sdtt2, ...")
-
-
 class Sdtt(Optimizer):
-    rounds: list[SdttRound] = Field(min_length=1, description="one student a round; each round doubles the step")
+    rounds: Positive = Field(7, description="rounds, one student each; each starts from the student before it and doubles the step")
     base_steps: Positive = Field(1024, description="steps of the first round's teacher")
     divergence: Literal["reverse_kl", "forward_kl"] = Field("reverse_kl", description="KL(student || target), or the other way")
     time_grid: Literal["corrected", "released"] = Field("corrected", description="released: the time bug of the published SDTT code")
 
-    @model_validator(mode="after")
-    def _chain(self) -> Sdtt:
-        for number, entry in enumerate(self.rounds, start=1):
-            teacher = "teacher" if number == 1 else f"sdtt{number - 1}"
-            if (entry.round, entry.teacher) != (number, teacher):
-                raise ValueError(f"rounds: entry {number} must be {{round: {number}, teacher: {teacher}}}")
-        return self
+    def teacher_passes(self, round_number: int = 1) -> float:
+        return 2
 
 
 class Keyed(Optimizer):
@@ -85,8 +99,10 @@ class Keyed(Optimizer):
     divergence: Literal["reverse_kl", "forward_kl"] = Field("reverse_kl", description="KL(student || target), or the other way")
 
     @property
-    def passes(self) -> int:
-        """Forward passes for the targets of a step, each over all rows."""
+    def masked_share(self) -> float:
+        return 0.5 + self.from_start / 2
+
+    def teacher_passes(self, round_number: int = 1) -> float:
         return 2 if self.target == "consistency" else self.teacher_steps
 
 
@@ -104,6 +120,14 @@ class Di4c(Optimizer):
     small_time_share: Fraction = Field(0.3, description="share of steps below small_time")
     correlation_weight: Annotated[float, Field(ge=0)] = Field(0.1, description="largest weight of the data's correlation term")
 
+    @property
+    def rows_per_sequence(self) -> int:
+        return self.latents
+
+    def teacher_passes(self, round_number: int = 1) -> float:
+        """M of the student's own for its targets, and the teacher's: one, or M where it is the mixture of the round before."""
+        return 1 + (1 if round_number == 1 else self.latents) / self.latents
+
     @model_validator(mode="after")
     def _grid(self) -> Di4c:
         if self.small_time_share > 0 and self.small_time <= 1 / self.time_steps:
@@ -115,7 +139,6 @@ class Couplings(Block):
     pairs: Positive = Field(100_000, description="number of couplings")
     steps: Positive = Field(1024, description="steps of the teacher")
     batch_size: Positive = Field(64, description="sequences generated at once; the result does not depend on it")
-    start: Literal["perturbed", "full"] = Field("perturbed", description="perturbed: a real block masked at t~U(0,1); full: all masked")
     draws: Literal["independent", "from_noise", "from_noise_in_order"] = Field(
         "independent",
         description="from_noise: the teacher's order and draws are read from the mask keys; from_noise_in_order: left to right",

@@ -16,7 +16,6 @@ from imdm.distill.di4c import di4c_loss, draw_time
 from imdm.network.checkpoint import share_weights
 from imdm.network.config import NetworkConfig
 from imdm.network.network import Network
-from imdm.network.sizes import Shape, training_step
 from imdm.params import Di4c
 from imdm.stage.device import send
 from imdm.training.distillation import DistillTraining
@@ -36,13 +35,7 @@ class Di4cTraining(DistillTraining):
     """A mixture student that learns from its teacher, from real text, and from itself a step later."""
 
     def __init__(self, student: Network, teacher: Network, settings: Di4c, round_number: int, seed: int, blocks: np.ndarray):
-        super().__init__(student, teacher, settings, f"di4c:{round_number}", seed, blocks)
-
-    def flops(self, step: int) -> float:
-        """A row is M passes of the student with a gradient and M without, and the teacher's: one, or M of a mixture."""
-        latents = self.settings.latents
-        teacher = 1 if self.teacher.config.latent_hidden is None else latents
-        return training_step(Shape(self.network.config), self.settings.batch_size * latents, teacher_passes=1 + teacher / latents)
+        super().__init__(student, teacher, settings, f"di4c:{round_number}", seed, blocks, round_number)
 
     def loss(self, step: int) -> Tensor:
         x, first = self.rows(step)

@@ -14,7 +14,6 @@ from imdm.diffusion.schedule import stratified_times
 from imdm.diffusion.states import keyed_masks, mask_where
 from imdm.distill.keyed import consistency_loss, keyed_loss
 from imdm.network.network import Network
-from imdm.network.sizes import Shape, training_step
 from imdm.params import Keyed, Runtime
 from imdm.stage.device import prepare
 from imdm.training.distillation import DistillTraining
@@ -45,12 +44,6 @@ class KeyedTraining(DistillTraining):
         masked = keyed_masks(seeds, t, x.shape[1])
         z = mask_where(x, masked, seeds, self.network.config.vocab_size)
         return Noised(z, x, masked.flatten().nonzero().squeeze(1), t)
-
-    def flops(self, step: int) -> float:
-        # More than half of the positions are masked, as from_start says.
-        masked = 0.5 + self.settings.from_start / 2
-        shape = Shape(self.network.config)
-        return training_step(shape, self.settings.batch_size, teacher_passes=self.settings.passes, masked=masked)
 
     def loss(self, step: int) -> Tensor:
         batch, steps, kind = self.batch(step), self.settings.teacher_steps, self.settings.divergence

@@ -9,7 +9,6 @@ from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.nelbo import forward_process
 from imdm.distill.sdtt import sdtt_loss, teacher_step
 from imdm.network.network import Network
-from imdm.network.sizes import Shape, training_step
 from imdm.params import Sdtt
 from imdm.training.distillation import DistillTraining
 
@@ -18,11 +17,8 @@ class SdttTraining(DistillTraining):
     """A student that starts as its teacher and learns two of its steps in one."""
 
     def __init__(self, student: Network, teacher: Network, settings: Sdtt, round_number: int, seed: int, blocks: np.ndarray):
-        super().__init__(student, teacher, settings, f"sdtt:{round_number}", seed, blocks)
+        super().__init__(student, teacher, settings, f"sdtt:{round_number}", seed, blocks, round_number)
         self.dt = teacher_step(settings.base_steps, round_number)
-
-    def flops(self, step: int) -> float:
-        return training_step(Shape(self.network.config), self.settings.batch_size, teacher_passes=2)
 
     def loss(self, step: int) -> Tensor:
         x, first = self.rows(step)
