@@ -13,9 +13,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
-from imdm.cost.estimate import estimate  # noqa: E402
 from imdm.cost.machines import Machine  # noqa: E402
 from imdm.cost.scaling import plans  # noqa: E402
+
+from imdm.cost.estimate import estimate  # noqa: E402
 from imdm.cost.table import scaling_table, table  # noqa: E402
 from imdm.params import load_params  # noqa: E402
 from imdm.stage.gpus import find_gpu  # noqa: E402

@@ -9,11 +9,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from imdm.cost.machines import Machine
 
 import preflight as script
 from imdm.cost import ready
 from imdm.cost.estimate import estimate
-from imdm.cost.machines import Machine
 from imdm.params import load_params
 from imdm.stage.gpus import find_gpu, recognise
 from script import MICRO, ROOT

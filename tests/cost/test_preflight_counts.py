@@ -8,12 +8,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
-
 from imdm.cost.cost import CHUNK, DRAW_CHUNK, generation, micro_batch, training
 from imdm.cost.events import expected_calls, expected_embedded, perturbed
 from imdm.cost.judge import judge_shape
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
 from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.nelbo import Noised, forward_process
 from imdm.diffusion.states import initial_masks, is_masked

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from imdm.cost.machines import Machine
+from imdm.cost.scaling import plans
+from imdm.cost.schedule import critical_path, makespan
 
 from checkout import ROOT
 from imdm.cost.estimate import estimate
 from imdm.cost.jobs import Job
-from imdm.cost.machines import Machine
-from imdm.cost.scaling import plans
-from imdm.cost.schedule import critical_path, makespan
 from imdm.params import load_params
 from imdm.stage.gpus import find_gpu
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-
-from checkout import ROOT, clone, run
 from imdm.cost.cost import Cost
-from imdm.cost.estimate import estimate
-from imdm.cost.jobs import jobs
 from imdm.cost.machines import Machine
 from imdm.cost.scaling import plans
+
+from checkout import ROOT, clone, run
+from imdm.cost.estimate import estimate
+from imdm.cost.jobs import jobs
 from imdm.cost.table import scaling_table, table
 from imdm.params import load_params
 from imdm.stage.gpus import find_gpu

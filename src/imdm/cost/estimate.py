@@ -86,7 +86,7 @@ def estimate(params: Params, jobs: Sequence[Job], reads: Reads, machine: Machine
     Raises:
         UserError: the vocabulary of the tokenizer is not known yet.
     """
-    stages, waits, of = StageCosts(params, packed(params.corpus, root), reads), ordered(jobs), {job.out: job for job in jobs}
+    stages, waits, of = StageCosts(params, *packed(params.corpus, root), reads), ordered(jobs), {job.out: job for job in jobs}
     costs = {out: stages.of(of[out]) for out in waits}
     hours = {out: machine.seconds(cost) / 3600 for out, cost in costs.items()}
     return Estimate({out: of[out].stage for out in waits}, costs, hours, longest_chain(waits, hours))

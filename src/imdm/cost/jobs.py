@@ -6,23 +6,14 @@ from collections.abc import Mapping, Sequence
 from graphlib import TopologicalSorter
 from typing import Protocol
 
-from imdm.params import PUBLIC
-
 
 class Job(Protocol):
-    """One run of a stage. Its `out` is its name; it waits for the jobs that make its inputs.
+    """One run of a stage. Its `out` is its name; it waits for the jobs that make its inputs."""
 
-    Attributes:
-        stage: name of the script.
-        out: file or folder that it makes.
-        arguments: values by the name of the flag, without dashes.
-        inputs, outputs: files.
-    """
-
-    stage: str
-    out: str
-    arguments: Mapping[str, str | list[str]]
-    inputs: Sequence[str]
+    stage: str  # name of the script
+    out: str  # file or folder that it makes
+    arguments: Mapping[str, str | list[str]]  # values by the name of the flag, without dashes
+    inputs: Sequence[str]  # files
     outputs: Sequence[str]
 
 
@@ -32,11 +23,6 @@ def model(job: Job) -> str | None:
         if path and "/models/" in path:
             return path.partition("/models/")[2].removesuffix("/model.safetensors")
     return None
-
-
-def variant(name: str) -> str | None:
-    """The variant of a model; None for the teacher and public checkpoints, which have a single mask."""
-    return None if "/" not in name or name.startswith(f"{PUBLIC}/") else name.partition("/")[0]
 
 
 def shards(job: Job) -> int:

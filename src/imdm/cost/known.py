@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
 
 from imdm.errors import UserError
 from imdm.network.config import NetworkConfig
 from imdm.network.sizes import JudgeSizes, Sizes
-from imdm.params import Corpus, Judge, Params
+from imdm.params import PUBLIC, TEACHER, Corpus, Judge, Params
 
 # Training and held-out tokens: LM1B with bert-base-uncased (0.77 B words), OpenWebText with GPT-2 (nanoGPT: 9.04 B).
 _TOKENS = {"lm1b": 0.9e9, "openwebtext": 9.04e9, "pydocs": 0.7e6}
@@ -23,21 +22,13 @@ _GPT2 = {"gpt2": (768, 12), "gpt2-medium": (1024, 24), "gpt2-large": (1280, 36),
 _LONGEST, _VOCABULARY = 1024, 50_257
 
 
-@dataclass(frozen=True)
-class Packed:
-    """Tokens and vocabulary of a packed corpus."""
-
-    tokens: float
-    vocab_size: int
-
-
 def dataset_file(corpus: Corpus, root: Path) -> Path:
     """What tokenize_pack writes."""
     return root / "data" / f"{corpus.name}-{corpus.packing}-{corpus.seq_len}" / "dataset.json"
 
 
-def packed(corpus: Corpus, root: Path) -> Packed:
-    """From dataset.json where it is there, else from what is known of the corpus and its tokenizer.
+def packed(corpus: Corpus, root: Path) -> tuple[float, int]:
+    """Tokens and vocabulary of a packed corpus, from dataset.json or, before it is there, from what is known of such a corpus.
 
     Raises:
         UserError: the tokenizer is not one of those whose vocabulary is known.
@@ -45,7 +36,7 @@ def packed(corpus: Corpus, root: Path) -> Packed:
     made = dataset_file(corpus, root)
     if made.is_file():
         about = json.loads(made.read_text(encoding="utf-8"))
-        return Packed(sum(split["blocks"] for split in about["splits"].values()) * about["seq_len"], about["vocab_size"])
+        return sum(split["blocks"] for split in about["splits"].values()) * about["seq_len"], about["vocab_size"]
     name = Path(corpus.tokenizer).name
     if corpus.tokenizer != "trained" and name not in _VOCABULARIES:
         raise UserError(f"the vocabulary of corpus.tokenizer {corpus.tokenizer!r} is not known yet; run stages/tokenize_pack.py first.")
@@ -53,12 +44,13 @@ def packed(corpus: Corpus, root: Path) -> Packed:
         tokens = _TOKENS[corpus.name]
     else:
         tokens = sum(Path(path).stat().st_size for path in glob(corpus.path, recursive=True)) / _BYTES_PER_TOKEN
-    return Packed(tokens, corpus.vocab_size if corpus.tokenizer == "trained" else _VOCABULARIES[name])
+    return tokens, corpus.vocab_size if corpus.tokenizer == "trained" else _VOCABULARIES[name]
 
 
-def network_sizes(params: Params, variant: str | None, vocab_size: int) -> Sizes:
-    """The network of a variant; of the teacher and of public checkpoints, which have a single mask, where `variant` is None."""
-    masks = params.mask_settings(variant).model_dump() if variant else {"mask": "single"}
+def network_sizes(params: Params, model: str, vocab_size: int) -> Sizes:
+    """A model's network; the teacher and public checkpoints have a single mask."""
+    variant = model.partition("/")[0]
+    masks = {"mask": "single"} if variant in (TEACHER, PUBLIC) else params.mask_settings(variant).model_dump()
     return Sizes(NetworkConfig(**params.network.model_dump(), **masks, vocab_size=vocab_size, mask_id=0, seq_len=params.corpus.seq_len))
 
 

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import socket
-import subprocess
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,10 +14,10 @@ from glob import glob
 from pathlib import Path
 
 from imdm.cost.estimate import Estimate
-from imdm.cost.known import DOWNLOAD_BYTES, dataset_file, judge_sizes
+from imdm.cost.known import DOWNLOAD_BYTES, dataset_file, judge_sizes, network_sizes, packed
 from imdm.cost.stages import Reads, trainings
 from imdm.cost.work import LOADED_FILE, gpus_of_a_training
-from imdm.params import PUBLIC, Params
+from imdm.params import PUBLIC, TEACHER, Params
 from imdm.stage.gpus import Gpu
 
 _HUB = ("huggingface.co", 443)
@@ -42,17 +41,6 @@ def packages(project: Path) -> Iterator[Missing]:
     names = [re.match(r"[\w.-]+", requirement)[0] for requirement in wanted]
     if absent := [name for name in names if not list(importlib.metadata.distributions(name=name))]:
         yield Missing(f"Python packages {', '.join(absent)}", "pip install -r requirements.lock")
-
-
-def visible_gpus() -> list[tuple[str, float]]:
-    """Name and memory in GB of each GPU that nvidia-smi lists; empty without it."""
-    ask = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
-    try:
-        text = subprocess.run(ask, capture_output=True, text=True, check=True, timeout=20).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
-    lines = (line.rsplit(",", 1) for line in text.strip().splitlines())
-    return [(name.strip(), float(memory) * 2**20 / 1e9) for name, memory in lines]
 
 
 def gpus(visible: int, wanted: int) -> Iterator[Missing]:
@@ -80,13 +68,6 @@ def shares(stages: set[str], params: Params, reads: Reads) -> Iterator[Missing]:
             yield Missing(f"equal parts of {block}.batch_size = {size} for {devices} GPUs", "change it, runtime.devices or runtime.nodes")
 
 
-def disk(needed: float, project: Path) -> Iterator[Missing]:
-    """Space that is not free where the project lies."""
-    free = shutil.disk_usage(project).free
-    if free < needed:
-        yield Missing(f"{needed / 1e9:.0f} GB of disk ({free / 1e9:.0f} GB are free)", "free space, or run in a folder on a larger disk")
-
-
 class Sources:
     """What an experiment reads from elsewhere: checkpoints, judge, tokenizer and corpus.
 
@@ -97,10 +78,9 @@ class Sources:
     def __init__(self, params: Params, project: Path):
         self.params, self.project, self.corpus = params, project, params.corpus
         self.packed = dataset_file(params.corpus, project).is_file()
-        self.checkpoints = {f"{PUBLIC}.{name}.checkpoint": entry.checkpoint for name, entry in params.public.items()}
+        self.names = {f"{PUBLIC}.{name}.checkpoint": entry.checkpoint for name, entry in params.public.items()}
         if params.teacher.stage == "load_mdlm":
-            self.checkpoints["teacher.checkpoint"] = params.teacher.checkpoint
-        self.names = dict(self.checkpoints)
+            self.names["teacher.checkpoint"] = params.teacher.checkpoint
         if params.judge.stage == "load_judge":
             self.names["judge.model"] = params.judge.model
         if params.corpus.tokenizer != "trained" and not self.packed:
@@ -119,12 +99,11 @@ class Sources:
             remedy = "download them where there is a network (HF_HOME names the cache), or give local paths"
             yield Missing(f"{_HUB[0]} can't be reached from here, for {', '.join(wanted)}", remedy)
 
-    def download_bytes(self, checkpoint_bytes: float) -> float:
+    def download_bytes(self) -> float:
         """Of what still has to be fetched; tokenizers are small."""
-        sizes = dict.fromkeys(self.checkpoints, checkpoint_bytes)
-        if "judge.model" in self.names:
-            sizes["judge.model"] = LOADED_FILE * judge_sizes(self.params.judge, 0).parameters
-        return self._corpus_bytes() + sum(sizes.get(key, 0) for key in self._to_fetch())
+        network = network_sizes(self.params, TEACHER, packed(self.corpus, self.project)[1])
+        sizes = {"judge.model": judge_sizes(self.params.judge, 0).parameters, "corpus.tokenizer": 0}
+        return self._corpus_bytes() + LOADED_FILE * sum(sizes.get(key, network.parameters) for key in self._to_fetch())
 
     def _to_fetch(self) -> list[str]:
         return [key for key, name in self.names.items() if not self._is_path(name) and not cached(name)]
@@ -139,6 +118,13 @@ class Sources:
     def _is_path(self, name: str) -> bool:
         """Whether a checkpoint, judge or tokenizer is on this machine, and not ORG/NAME or NAME on the hub."""
         return name.startswith(("/", ".", "~")) or name.endswith((".ckpt", ".safetensors", ".pt")) or self._exists(name)
+
+
+def disk(needed: float, project: Path) -> Iterator[Missing]:
+    """Space that is not free where the project lies."""
+    free = shutil.disk_usage(project).free
+    if free < needed:
+        yield Missing(f"{needed / 1e9:.0f} GB of disk ({free / 1e9:.0f} GB are free)", "free space, or run in a folder on a larger disk")
 
 
 def cached(name: str) -> bool:

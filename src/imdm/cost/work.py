@@ -5,11 +5,11 @@ Operations come from `imdm.network.sizes`; how often the parts run, and all byte
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from imdm.network.sizes import JudgeSizes, Pass, Sizes, judge_step, noised, step_flops
-from imdm.params import Judge, Optimizer, Pretrain, Runtime, Scoring
+from imdm.params import Judge, Optimizer, Runtime, Scoring
+from imdm.sampling.expected import expected_calls, expected_embedded, perturbed
 
 # Bytes a parameter. Training: weight, gradient, two Adam moments and moving average in float32, a copy in bfloat16.
 TRAINING, INFERENCE = 22, 6
@@ -23,31 +23,18 @@ ACTIVATION = 40  # bytes a token and unit of width that a forward pass holds at 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a job or a part of it.
+    """Of a job or a part of it."""
 
-    Attributes:
-        tokens: trained on, written by a sampler, read by a judge or by the tokenizer.
-        flops: operations on its GPUs together.
-        float32: how many of them run in full float32.
-        blocks: transformer blocks launched one after another on each of them, backward counted twice.
-        memory: peak bytes on one GPU.
-        batch: the parameter that lowers it.
-        disk: bytes of the artifact.
-        temporary: bytes of the resume checkpoint while it runs.
-        cpu_seconds: time without a GPU.
-        gpus: over which its operations are spread evenly, where it has any.
-    """
-
-    tokens: float = 0
-    flops: float = 0
-    float32: float = 0
-    blocks: float = 0
-    memory: float = 0
-    batch: str = ""
-    disk: float = 0
-    temporary: float = 0
-    cpu_seconds: float = 0
-    gpus: int = 1
+    tokens: float = 0  # trained on, written by a sampler, read by a judge or by the tokenizer
+    flops: float = 0  # operations on its GPUs together
+    float32: float = 0  # how many of them run in full float32
+    blocks: float = 0  # transformer blocks launched one after another on each GPU, backward counted twice
+    memory: float = 0  # peak bytes on one GPU
+    batch: str = ""  # the parameter that lowers the memory
+    disk: float = 0  # bytes of the artifact
+    temporary: float = 0  # bytes of the resume checkpoint while it runs
+    cpu_seconds: float = 0  # time without a GPU
+    gpus: int = 1  # over which its operations are spread evenly, where it has any
 
     def times(self, factor: float) -> Cost:
         """The same work so many times, or a share of it, with the same memory."""
@@ -165,28 +152,6 @@ def generation(sizes: Sizes, rows: int, steps: int, masked: int | None, batch_si
         batch=batch,
         disk=rows * file_bytes,
     )
-
-
-# The sampler runs the network only in steps that unmask something. N equal steps put each of n masked positions into a
-# step that is uniform on 0..N-1, independently.
-
-
-def expected_calls(steps: int, masked: int) -> float:
-    """Network calls of a row that starts with `masked` positions: the expected number of distinct steps."""
-    return steps * (1 - (1 - 1 / steps) ** masked)
-
-
-def expected_embedded(steps: int, masked: int) -> float:
-    """Mask states embedded over all calls of a row.
-
-    A position is embedded in its own step, and in each step before it that is some other position's.
-    """
-    return masked * (1 + (steps - 1) / 2 * (1 - (1 - 1 / steps) ** max(0, masked - 1)))
-
-
-def perturbed(expectation: Callable[[int, int], float], steps: int, length: int) -> float:
-    """Mean of `expectation(steps, n)` for a block masked at t ~ U(0, 1): n is then uniform on 0..L."""
-    return sum(expectation(steps, n) for n in range(length + 1)) / (length + 1)
 
 
 def _chunk_memory(sizes: Sizes, rows: int, logit: int) -> float:
