@@ -14,10 +14,10 @@ from glob import glob
 from pathlib import Path
 
 from imdm.cost.estimate import Estimate
-from imdm.cost.known import DOWNLOAD_BYTES, dataset_file, judge_sizes, network_sizes, packed
+from imdm.cost.known import DOWNLOAD_BYTES, dataset_file
 from imdm.cost.stages import Reads, trainings
-from imdm.cost.work import LOADED_FILE, gpus_of_a_training
-from imdm.params import PUBLIC, TEACHER, Params
+from imdm.cost.work import gpus_of_a_training
+from imdm.params import PUBLIC, Params
 from imdm.stage.gpus import Gpu
 
 _HUB = ("huggingface.co", 443)
@@ -63,7 +63,7 @@ def shares(stages: set[str], params: Params, reads: Reads) -> Iterator[Missing]:
     """Batches that the GPUs of a training can't share evenly."""
     devices = gpus_of_a_training(params.runtime)
     for block in sorted({block for stage in stages for block in trainings(params, reads[stage])}):
-        size = getattr(params, block).batch_size
+        size = dict(params)[block].batch_size
         if size % devices:
             yield Missing(f"equal parts of {block}.batch_size = {size} for {devices} GPUs", "change it, runtime.devices or runtime.nodes")
 
@@ -93,22 +93,14 @@ class Sources:
                 yield Missing(f"{key}: {name}", f"download it to that path, or set {key} to where it is")
         if self.corpus.path and not self.packed and not self._exists(self.corpus.path):
             yield Missing(f"corpus.path: {self.corpus.path}", "correct the path, or set it to null to load the corpus from the hub")
-        wanted = [f"{key} ({self.names[key]})" for key in self._to_fetch()]
-        wanted += [f"corpus ({self.corpus.name})"] * (self._corpus_bytes() > 0)
+        wanted = [f"{key} ({name})" for key, name in self.names.items() if not self._is_path(name) and not cached(name)]
+        wanted += [f"corpus ({self.corpus.name})"] * (self.corpus_bytes() > 0)
         if wanted and not hub_reachable():
             remedy = "download them where there is a network (HF_HOME names the cache), or give local paths"
             yield Missing(f"{_HUB[0]} can't be reached from here, for {', '.join(wanted)}", remedy)
 
-    def download_bytes(self) -> float:
-        """Of what still has to be fetched; tokenizers are small."""
-        network = network_sizes(self.params, TEACHER, packed(self.corpus, self.project)[1])
-        sizes = {"judge.model": judge_sizes(self.params.judge, 0).parameters, "corpus.tokenizer": 0}
-        return self._corpus_bytes() + LOADED_FILE * sum(sizes.get(key, network.parameters) for key in self._to_fetch())
-
-    def _to_fetch(self) -> list[str]:
-        return [key for key, name in self.names.items() if not self._is_path(name) and not cached(name)]
-
-    def _corpus_bytes(self) -> float:
+    def corpus_bytes(self) -> float:
+        """Of a corpus that still has to be fetched; models are small beside it."""
         return 0 if self.packed or self.corpus.path else DOWNLOAD_BYTES.get(self.corpus.name, 0)
 
     def _exists(self, pattern: str) -> bool:

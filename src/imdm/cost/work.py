@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from imdm.network.sizes import JudgeSizes, Pass, Sizes, judge_step, noised, step_flops
 from imdm.params import Judge, Optimizer, Runtime, Scoring
-from imdm.sampling.expected import expected_calls, expected_embedded, perturbed
+from imdm.sampling.expected import expected_calls, expected_work
 
 # Bytes a parameter. Training: weight, gradient, two Adam moments and moving average in float32, a copy in bfloat16.
 TRAINING, INFERENCE = 22, 6
@@ -135,11 +135,7 @@ def generation(sizes: Sizes, rows: int, steps: int, masked: int | None, batch_si
         file_bytes: what is kept of a sequence.
     """
     length = sizes.config.seq_len
-    if masked is None:
-        calls, embedded = (perturbed(expectation, steps, length) for expectation in (expected_calls, expected_embedded))
-        heads = length / 2
-    else:
-        calls, embedded, heads = expected_calls(steps, masked), expected_embedded(steps, masked), masked
+    calls, embedded, heads = expected_work(steps, masked, length)
     # A batch goes on until its longest row is done.
     batch_calls = -(-rows // batch_size) * expected_calls(steps, masked or length)
     at_once = min(rows, batch_size)

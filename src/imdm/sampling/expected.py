@@ -25,3 +25,10 @@ def expected_embedded(steps: int, masked: int) -> float:
 def perturbed(expectation: Callable[[int, int], float], steps: int, length: int) -> float:
     """Mean of `expectation(steps, n)` for a block masked at t ~ U(0, 1): n is then uniform on 0..L."""
     return sum(expectation(steps, n) for n in range(length + 1)) / (length + 1)
+
+
+def expected_work(steps: int, masked: int | None, length: int) -> tuple[float, float, float]:
+    """Calls, embedded mask states and drawn tokens of a row that starts with `masked` masks; None: with as many as t ~ U(0, 1) masks."""
+    if masked is None:
+        return perturbed(expected_calls, steps, length), perturbed(expected_embedded, steps, length), length / 2
+    return expected_calls(steps, masked), expected_embedded(steps, masked), masked
