@@ -165,7 +165,7 @@ def test_loggers_show_the_rows_of_the_log_after_a_kill_too(data, tmp_path, monke
 
 def test_one_device_needs_neither_lightning_nor_transformers():
     """Their imports take longer than the rest of a training's start."""
-    code = "import sys, imdm.training.pretrain, imdm.training.sdtt, imdm.training.redi, imdm.training.di4c; "
+    code = "import sys, imdm.training.pretrain, imdm.distill.sdtt, imdm.distill.redi, imdm.distill.di4c; "
     code += "sys.exit(bool({'lightning', 'transformers', 'torch._dynamo', 'pandas', 'scipy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT / "src")}).returncode == 0
 
