@@ -43,7 +43,6 @@ def report(args: argparse.Namespace) -> int:
     from imdm.cost import ready
     from imdm.cost.estimate import Machine, estimate
     from imdm.cost.table import table
-    from imdm.cost.work import gpus_of_a_training
     from imdm.params import load_params
     from imdm.stage.gpus import find_gpu, recognise, visible_gpus
     from imdm.stage.reads import of_stages
@@ -51,9 +50,10 @@ def report(args: argparse.Namespace) -> int:
     if args.gpus < 1 or (args.tflops is not None and args.tflops <= 0):
         raise UserError("--gpus and --tflops must be positive.")
     params, root, reads = load_params(args.params, args.set), Path.cwd(), of_stages(PROJECT / "stages")
-    if args.gpus < gpus_of_a_training(params.runtime):
-        needed = gpus_of_a_training(params.runtime)
-        raise UserError(f"--gpus {args.gpus} is less than the {needed} of a training; raise it or lower runtime.devices.")
+    if args.gpus < params.runtime.planned_gpus:
+        raise UserError(
+            f"--gpus {args.gpus} is less than the {params.runtime.planned_gpus} of a training; raise it or lower runtime.devices."
+        )
     here = args.gpu is None and params.runtime.device != "cpu"  # else the jobs run elsewhere, or need no GPU
     visible = visible_gpus() if here else []
     machine = Machine.of(find_gpu(args.gpu) if args.gpu else visible and recognise(*visible[0]) or find_gpu("h100"), args.tflops)
@@ -71,7 +71,11 @@ def report(args: argparse.Namespace) -> int:
 
 
 def jobs_of(params, target: str) -> list:
-    """The jobs of a target, by Snakemake's dry run."""
+    """The jobs of a target, by Snakemake's dry run.
+
+    Raises:
+        UserError: Snakemake refuses.
+    """
     sys.path.insert(0, str(PROJECT / "workflow"))
     from graph import jobs
 
@@ -80,7 +84,10 @@ def jobs_of(params, target: str) -> list:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "params.yaml"
         file.write_text(resolved_yaml(params), encoding="utf-8")
-        return jobs(PROJECT, target, "--configfile", str(file))
+        try:
+            return jobs(PROJECT, target, "--configfile", str(file))
+        except RuntimeError as error:
+            raise UserError(f"snakemake {target} can't be planned: {str(error).splitlines()[-1].strip()}") from None
 
 
 if __name__ == "__main__":

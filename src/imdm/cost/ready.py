@@ -16,7 +16,6 @@ from pathlib import Path
 from imdm.cost.estimate import Estimate
 from imdm.cost.known import DOWNLOAD_BYTES, dataset_file
 from imdm.cost.stages import Reads, trainings
-from imdm.cost.work import gpus_of_a_training
 from imdm.params import PUBLIC, Params
 from imdm.stage.gpus import Gpu
 
@@ -61,7 +60,7 @@ def memory(estimate: Estimate, gpu: Gpu) -> Iterator[Missing]:
 
 def shares(stages: set[str], params: Params, reads: Reads) -> Iterator[Missing]:
     """Batches that the GPUs of a training can't share evenly."""
-    devices = gpus_of_a_training(params.runtime)
+    devices = params.runtime.planned_gpus
     for block in sorted({block for stage in stages for block in trainings(params, reads[stage])}):
         size = dict(params)[block].batch_size
         if size % devices:

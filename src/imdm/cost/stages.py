@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from imdm.cost.jobs import Job, model, shards
 from imdm.cost.known import judge_sizes, network_sizes
-from imdm.cost.work import LOADED_FILE, NLL_LOGIT, Cost, evaluation, generation, judge_training, judging, together, training
-from imdm.network.sizes import Sizes
+from imdm.cost.work import Cost, evaluation, generation, judge_training, judging, together, training
+from imdm.network.sizes import LOADED_FILE, Sizes
 from imdm.params import TEACHER, Optimizer, Params
 
 MATCH_TRIALS = 7  # temperatures that match_entropy tries at each number of steps before it samples
@@ -122,8 +122,7 @@ class StageCosts:
         settings, sizes, batch = self.params.audit, self._network(job), "audit.batch_size"
         drawn = generation(sizes, settings.pairs, self.params.couplings.steps, None, settings.batch_size, batch)
         predicted = evaluation(sizes, -(-settings.pairs // settings.batch_size), settings.batch_size, batch)
-        logits = NLL_LOGIT * settings.batch_size * self.length / 2 * self.vocab_size  # of a batch, all at once
-        predicted = replace(predicted.times(8), memory=predicted.memory + logits)
+        predicted = replace(predicted.times(8), memory=sizes.evaluation_bytes(settings.batch_size, chunked=False))
         return together(drawn, predicted, Cost(cpu_seconds=self.tokens * len(settings.n) / SEARCHED_PER_SECOND))
 
     def stage_factorization(self, job: Job) -> Cost:

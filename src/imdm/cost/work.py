@@ -1,24 +1,15 @@
 """What one piece of work computes, holds in memory and leaves on disk: a training, a generation, an evaluation, a judging.
 
-Operations come from `imdm.network.sizes`; how often the parts run, and all bytes, are counted here.
+Operations and bytes of one pass come from `imdm.network.sizes`; how often it runs is counted here.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from imdm.network.sizes import JudgeSizes, Pass, Sizes, judge_step, noised, step_flops
+from imdm.network.sizes import RESUME_FILE, TRAINED_FILE, TRAINING, JudgeSizes, Pass, Sizes, judge_step, noised, step_flops
 from imdm.params import Judge, Optimizer, Runtime, Scoring
 from imdm.sampling.expected import expected_calls, expected_work
-
-# Bytes a parameter. Training: weight, gradient, two Adam moments and moving average in float32, a copy in bfloat16.
-TRAINING, INFERENCE = 22, 6
-TRAINED_FILE, LOADED_FILE, RESUME_FILE = 8, 4, 16  # online and moving average; one set; both and Adam's moments
-# Bytes a logit: of a chunk of the head, its loss and gradient; with the target of a teacher and the gap to it; of a
-# mixture, whose loss holds those of all its latents; of a float64 draw.
-NLL_LOGIT, KL_LOGIT, MIXTURE_LOGIT, DRAW_LOGIT = 8, 24, 24, 44
-CHUNK, DRAW_CHUNK = 2**27, 2**25  # most logits that a training and a draw hold at once on a GPU
-ACTIVATION = 40  # bytes a token and unit of width that a forward pass holds at once
 
 
 @dataclass(frozen=True)
@@ -56,14 +47,9 @@ def micro_batch(batch_size: int, most: int | None) -> int:
     return next(n for n in range(max(1, min(batch_size, most or batch_size)), 0, -1) if batch_size % n == 0)
 
 
-def gpus_of_a_training(runtime: Runtime) -> int:
-    """GPUs that train one network together; without `runtime.devices` one, as the Slurm profile asks for."""
-    return (runtime.devices or 1) * runtime.nodes
-
-
 def training(sizes: Sizes, settings: Optimizer, runtime: Runtime, round_number: int = 1) -> Cost:
     """A training. On several GPUs each has an equal part of the batch; what they tell each other is not counted."""
-    gpus, length = gpus_of_a_training(runtime), sizes.config.seq_len
+    gpus, length = runtime.planned_gpus, sizes.config.seq_len
     size = max(1, settings.rows_per_sequence * settings.batch_size // gpus)
     rows = micro_batch(size, runtime.micro_batch)
     passes, teacher = size // rows, settings.teacher_passes(round_number)
@@ -71,16 +57,12 @@ def training(sizes: Sizes, settings: Optimizer, runtime: Runtime, round_number: 
     def flops(step: int) -> float:
         return step_flops(sizes, settings, step, size / settings.rows_per_sequence, passes, round_number)
 
-    mixture = settings.rows_per_sequence > 1
-    chunk = KL_LOGIT if teacher and not mixture else NLL_LOGIT
     causal = settings.next_token_steps
     return Cost(
         tokens=gpus * settings.steps * size * length,
         flops=gpus * (causal * flops(0) + (settings.steps - causal) * flops(causal)),
         blocks=settings.steps * passes * sizes.config.blocks * (3 + teacher),
-        memory=sizes.parameters * (TRAINING + INFERENCE * (teacher > 0))
-        + rows * sizes.saved_bytes(MIXTURE_LOGIT * mixture)
-        + _chunk_memory(sizes, rows, chunk),
+        memory=sizes.training_bytes(rows, teacher > 0, settings.rows_per_sequence > 1),
         batch="runtime.micro_batch",
         disk=TRAINED_FILE * sizes.parameters,
         temporary=RESUME_FILE * sizes.parameters,
@@ -90,7 +72,7 @@ def training(sizes: Sizes, settings: Optimizer, runtime: Runtime, round_number: 
 
 def judge_training(judge: JudgeSizes, settings: Judge, length: int, runtime: Runtime) -> Cost:
     """A judge trained here, on next-token prediction."""
-    gpus = gpus_of_a_training(runtime)
+    gpus = runtime.planned_gpus
     size = max(1, settings.batch_size // gpus)
     rows = micro_batch(size, runtime.micro_batch)
     return Cost(
@@ -107,10 +89,14 @@ def judge_training(judge: JudgeSizes, settings: Judge, length: int, runtime: Run
 
 def evaluation(sizes: Sizes, batches: int, batch_size: int, batch: str) -> Cost:
     """A pass over noised blocks, such as the validation NELBO; `batch` names the parameter behind `batch_size`."""
-    states = batch_size * sizes.config.seq_len
-    memory = sizes.parameters * INFERENCE + states * sizes.config.hidden_size * ACTIVATION + _chunk_memory(sizes, batch_size, NLL_LOGIT)
-    flops = noised(sizes, batches * batch_size, batches)
-    return Cost(tokens=batches * states, flops=flops, blocks=batches * sizes.config.blocks, memory=memory, batch=batch)
+    rows = batches * batch_size
+    return Cost(
+        tokens=rows * sizes.config.seq_len,
+        flops=noised(sizes, rows, batches),
+        blocks=batches * sizes.config.blocks,
+        memory=sizes.evaluation_bytes(batch_size),
+        batch=batch,
+    )
 
 
 def judging(judge: JudgeSizes, texts: int, length: int, settings: Scoring) -> Cost:
@@ -139,17 +125,11 @@ def generation(sizes: Sizes, rows: int, steps: int, masked: int | None, batch_si
     # A batch goes on until its longest row is done.
     batch_calls = -(-rows // batch_size) * expected_calls(steps, masked or length)
     at_once = min(rows, batch_size)
-    states = at_once * length * sizes.config.hidden_size * ACTIVATION
     return Cost(
         tokens=rows * heads,
         flops=sizes.forward(Pass(rows * calls, rows * heads, rows * embedded, batch_calls)),
         blocks=batch_calls * sizes.config.blocks,
-        memory=sizes.parameters * INFERENCE + states + DRAW_LOGIT * min(DRAW_CHUNK, at_once * heads / calls * sizes.config.vocab_size),
+        memory=sizes.drawing_bytes(at_once, at_once * heads / calls),
         batch=batch,
         disk=rows * file_bytes,
     )
-
-
-def _chunk_memory(sizes: Sizes, rows: int, logit: int) -> float:
-    """Bytes of the logits that exist at once where `rows` half masked sequences are projected in chunks."""
-    return logit * min(CHUNK, rows * sizes.config.seq_len / 2 * sizes.config.vocab_size)
