@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     from imdm.stage.gpus import GPUS
 
     parser = argparse.ArgumentParser(prog="stages/preflight.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--params", default="params.yaml", help="parameter file (default: params.yaml)")
+    parser.add_argument("--params", nargs="+", default=["params.yaml"], metavar="FILE", help="parameter files (default: params.yaml)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace one parameter, for example noise_dim=64")
     parser.add_argument("--target", choices=("all", "extras", "paper"), default="paper", help="what snakemake is to build (default: paper)")
     parser.add_argument("--gpu", help=f"kind of GPU where the jobs will run: {', '.join(GPUS)} (default: the one here)")
@@ -58,7 +58,7 @@ def report(args: argparse.Namespace) -> int:
     missing = list(ready.packages(PROJECT))
     if not missing:  # Snakemake, which lists the jobs, is one of them
         costs = estimate(params, jobs_of(params, args.target), reads, machine, root)
-        print(f"{args.params}: snakemake {args.target}\n\n{table(costs, machine, args.gpus)}\n")
+        print(f"{' '.join(args.params)}: snakemake {args.target}\n\n{table(costs, machine, args.gpus)}\n")
         missing += ready.gpus(len(visible), args.gpus) if here and params.runtime.device == "cuda" else ()
         missing += ready.memory(costs, machine.gpu) if args.gpu or visible else ()
         missing += ready.shares(set(costs.stages.values()), params, reads)
