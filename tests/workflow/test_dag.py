@@ -106,6 +106,20 @@ def test_models_are_made_from_what_their_names_say(project):
     assert starts["imdm/teacher"] == "teacher"
 
 
+def test_replicates_are_trained_beside_the_first_seed(project):
+    """The parents of a replicate are replicates; data, judge, teacher and its couplings are common."""
+    variants = ("compare={variants: [mdlm, imdm, mdlm-seed1, imdm-seed1]}",)
+    jobs = {job.out.removeprefix("results/tiny/"): job for job in graph.jobs(project, "all", "--config", *variants)}
+    counts = Counter(job.rule for job in jobs.values())
+    assert (counts["pretrain"], counts["initialize"], counts["sdtt"], counts["couple"], counts["redi"]) == (1, 5, 12, 5, 8)
+    models = "results/tiny/models/imdm-seed1"
+    assert f"{models}/sdtt3/model.safetensors" in jobs["couplings/imdm-seed1/sdtt3"].inputs
+    couplings = {"results/tiny/couplings/imdm-seed1/sdtt3/couplings.safetensors", f"{models}/sdtt3/model.safetensors"}
+    assert set(jobs["models/imdm-seed1/sdtt3-redi"].inputs) == couplings
+    common = {"results/tiny/couplings/teacher/couplings.safetensors", f"{models}/teacher/model.safetensors"}
+    assert set(jobs["models/imdm-seed1/redi"].inputs) == common
+
+
 @pytest.mark.parametrize(
     ("target", "words"),
     [
