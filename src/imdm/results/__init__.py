@@ -1,1 +1,1 @@
-"""From the results of a run's stages to one tidy table, and from it every table, figure and page."""
+"""From a run's artifacts to one tidy table, and from that to every table, figure and page."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 
-from imdm.params import PUBLIC, parse_recipe, parse_variant
+from imdm.audit import REAL
+from imdm.params import PUBLIC, TEACHER, parse_recipe, parse_variant
 
 BASELINE = "mdlm"
-TEACHER = "teacher"
-REAL = "test text"  # held-out text, among the models of a table
 NAMES = {
     "mdm": "MDM",
     "mdlm": "MDLM",
@@ -19,7 +18,7 @@ NAMES = {
     "keyed": "Keyed distillation",
     "best-mdm": "Best MDM",
     "random": "Random sequence",
-    "teacher": "Teacher, not distilled",
+    TEACHER: "Teacher, not distilled",
     REAL: "Real text",
 }
 METRICS = {
