@@ -37,6 +37,8 @@ _TITLES = {
     "figure03": "Quality over sampling steps",
     "figure05": "Quality over sampling steps, large models",
     "frontier": "Gen-PPL at equal entropy",
+    "quality": "Further metrics",
+    "models": "Judge and teacher",
     "training": "Training losses",
     "copies": "What samples share with couplings and training text",
     "pairs": "What models know of seen and unseen pairs",
@@ -105,7 +107,12 @@ def files(params: Params, output: str) -> list[str]:
     return needed
 
 
-_KEYS = {"table03": "distribution, dimension and scale", "table08": "distribution, dimension and scale", "table11": "finite", "table14": "width"}
+_KEYS = {
+    "table03": "distribution, dimension and scale",
+    "table08": "distribution, dimension and scale",
+    "table11": "finite",
+    "table14": "width",
+}
 
 
 def _table(params: Params, name: str) -> list[str]:
