@@ -145,7 +145,7 @@ def ratios(results: Path, pairs: Iterable[tuple[str, str, str, str]], records: I
         records: with the Gen-PPL of all of them.
         group: so many consecutive samples share a prompt and are drawn together.
     """
-    values = {(r["kind"], r["model"], r["steps"]): r for r in records if r["metric"] == "gen_ppl"}
+    values = {(r["kind"], r["model"], r["steps"]): r for r in records if r["metric"] == "gen_ppl" and r.get("value")}
     samples: dict[tuple[str, str], pd.DataFrame] = {}
     found = []
     for pair in pairs:

@@ -10,7 +10,7 @@ from imdm.data.blocks import Dataset
 from imdm.params import Params
 from imdm.results import collect, plan
 from imdm.results.exhibits import extras, main
-from imdm.results.exhibits.compare import exhibit_table
+from imdm.results.exhibits.compare import exhibit_table, numbers
 from imdm.results.frame import RATIO, first_seed, read_frame, select, write_frame
 from imdm.results.layout import make_view
 from imdm.results.seeds import with_seed_means
@@ -38,14 +38,42 @@ def write_main(results: Path, params: Params, folder: Path) -> pd.DataFrame:
     return frame
 
 
-def write_exhibit(name: str, results: Path, params: Params, data: Dataset, folder: Path) -> None:
-    """Write the files of one of plan.TABLES; arguments and errors as `write_main`."""
+def write_exhibit(output: str, results: Path, params: Params, data: Dataset, folder: Path) -> None:
+    """Write the files of a table, figure or page of samples that stands alone.
+
+    Args:
+        output: its file below results/RUN, as tables/table06.csv; one that plan.files knows.
+        results, params, folder: as in `write_main`, and errors as there.
+    """
+    name = Path(output).stem
+    if output.startswith("tables/"):
+        write_exhibit_table(name, results, params, data, folder)
+    elif name in plan.PAGES:
+        from imdm.results.pages import make_page
+
+        make_page(name, params, results, data).write(folder / name)
+    else:
+        from imdm.results.draw import draw
+
+        draw(name, figure_frame(name, results, params), folder / name, params)
+
+
+def write_exhibit_table(name: str, results: Path, params: Params, data: Dataset, folder: Path) -> None:
+    """Write the files of one of plan.TABLES."""
     if name in extras.TABLES:
         frame = extra_frame(name, results, params)
         table = extras.TABLES[name](first_seed(frame))
     else:
         table, frame = exhibit_table(params, name, results, data)
     write_table(folder, frame, make_view(table, first_seed(frame)))
+
+
+def figure_frame(name: str, results: Path, params: Params) -> pd.DataFrame:
+    """The frame of one of plan.FIGURES."""
+    tables = {"figure03": ("table06", "table07"), "figure05": ("table09", "table10")}.get(name)
+    if tables is None:
+        return extra_frame(name, results, params)
+    return pd.concat([numbers(params, table, results) for table in tables], ignore_index=True)
 
 
 def extra_frame(name: str, results: Path, params: Params) -> pd.DataFrame:

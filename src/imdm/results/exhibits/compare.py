@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ Trees = dict[str, dict[str, Any]]  # scores.json by the head of its model
 
 
 def numbers(params: Params, name: str, results: Path) -> pd.DataFrame:
-    """The frame of table03 or one of table06 to table14; `setting` is the head of a model.
+    """The frame of table03 or one of table06 to table14 as figures show it, without samples at another model's entropy.
 
     Args:
         results: the folder results/RUN.
@@ -36,6 +37,7 @@ def numbers(params: Params, name: str, results: Path) -> pd.DataFrame:
         UserError: a file is missing, edited or not what its stage writes, or models were scored by different judges.
     """
     exhibit = describe(params, name)
+    exhibit = replace(exhibit, models=tuple(model for model in exhibit.models if model.kind != "matched"))
     return _frame(exhibit, results, _read(exhibit, results))
 
 

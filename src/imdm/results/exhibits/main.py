@@ -184,7 +184,7 @@ def ratios(frame: pd.DataFrame) -> Table:
         f"steps. {'Training seeds: mean ± standard deviation. ' if seeds else ''}Paper: the same ratio from its Table 4."
     )
     columns = [column(int(steps)) for steps in sorted(select(found, kind="samples")["steps"].unique())]
-    return Table("ratios", "IMDM / MDLM by sampling steps", caption, [_RECIPE], body, columns)
+    return Table("ratios", plan.title("ratios"), caption, [_RECIPE], body, columns)
 
 
 def quality(frame: pd.DataFrame) -> Table:
