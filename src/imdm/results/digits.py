@@ -6,7 +6,7 @@ from imdm.results.frame import RATIO, Number, decided
 from imdm.results.names import BASELINE, TEACHER, name_of
 from imdm.results.view import NONE, Cell
 
-_MARKS = {"ours": "win", "base": "lose", "tie": "tie", "": ""}
+MARKS = {"ours": "win", "base": "lose", "tie": "tie", "": ""}
 
 
 def digits(value: float, metric: str) -> str:
@@ -32,12 +32,12 @@ def value_cell(row: Number | None, mark: str = "") -> Cell:
 
 def decided_cell(row: Number | None) -> Cell:
     """`value_cell` of a ratio or difference, marked by whom its paired interval decides it for."""
-    return value_cell(row, _MARKS[decided(row)])
+    return value_cell(row, MARKS[decided(row)])
 
 
 def short_cell(row: Number | None) -> Cell:
     """A ratio alone, marked as `decided_cell` does."""
-    return Cell(NONE) if row is None or row.value is None else Cell(digits(row.value, row.metric), row.value, _MARKS[decided(row)])
+    return Cell(NONE) if row is None or row.value is None else Cell(digits(row.value, row.metric), row.value, MARKS[decided(row)])
 
 
 def paper_cell(row: Number | None) -> Cell:
@@ -55,7 +55,7 @@ def better_cell(row: Number | None) -> Cell:
     if not side:
         return Cell(NONE)
     ours, base = ("student", "teacher") if row.against == TEACHER else (name_of(row.variant), name_of(BASELINE))
-    return Cell({"ours": ours, "base": base, "tie": "tie"}[side], None, _MARKS[side])
+    return Cell({"ours": ours, "base": base, "tie": "tie"}[side], None, MARKS[side])
 
 
 def seeds_cell(row: Number | None) -> Cell:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -58,10 +58,11 @@ def _escape(text: str) -> str:
     return "".join(_SPECIAL.get(char, char) for char in text)
 
 
-def plain(view: View, columns: Sequence[str] | None = None) -> str:
-    """A table for a terminal, without title and caption; `columns` are heads of those to show."""
-    keep = [place for place, head in enumerate(view.columns) if columns is None or head in columns]
-    grid = [[line[place] for place in keep] for line in (view.columns, *_texts(view))]
+def plain(view: View, heads: Mapping[str, str] | None = None) -> str:
+    """A table for a terminal, without title and caption; `heads` has those of the columns to show, and what stands there instead."""
+    keep = [place for place, head in enumerate(view.columns) if heads is None or head in heads]
+    head = [(heads or {}).get(text, text) for text in view.columns]
+    grid = [[line[place] for place in keep] for line in (head, *_texts(view))]
     widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
     lines, last = [], None
     for number, (first, *rest) in enumerate(grid):
