@@ -71,7 +71,7 @@ def stage(words):
 
 
 def about(name, outside=None, file=False, **more):
-    """The params of a rule that runs the stage `name`: its output, the options of every command, and what its job depends on.
+    """What a job of the stage `name` has as params. Its output, the options of every command, and what it depends on.
 
     Asking for `output` keeps a params function from triggering a rerun.
 
@@ -141,6 +141,14 @@ def checked(model):
     return model
 
 
+# What is asked for, before the graph is built: there Snakemake would only find that no job makes the file.
+KINDS = "models|couplings|samples|scores|frontier|audit|factorization"
+for word in sys.argv[1:]:
+    named = re.match(rf"results/{PARAMS.run}/(?:conditional/|matched/)?(?:{KINDS})/(.+)/", word)
+    if named:
+        checked(named[1])
+
+
 def weights(model):
     """The weights of `teacher`, VARIANT/RECIPE or public/NAME."""
     return f"<results>/models/{checked(model)}/model.safetensors"
@@ -194,7 +202,7 @@ def shown(path, category, name=None):
 
 
 def furnish(staged):
-    """Log, benchmark and environment of a rule, the same for all: named after its first output."""
+    """Give every job its log, benchmark and environment, named after the first output."""
     place = re.sub(r"\{(\w+),[^{}]*\}", r"{\1}", str(staged.output[0])).removeprefix(f"results/{PARAMS.run}/")
     place = Path(place).with_suffix("") if "main" in staged.output.keys() else Path(place).parent
     staged.log_modifier = staged.benchmark_modifier = staged.output_modifier

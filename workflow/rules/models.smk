@@ -6,11 +6,12 @@ rule pretrain:
         **trained("<results>/models/{model}", "validation.json"),
     wildcard_constraints:
         model=rf"{VARIANT}/scratch" + (f"|{TEACHER}" if PARAMS.teacher.stage == "pretrain" else ""),
+    priority: 2  # most jobs wait for the teacher
     resources:
         accelerator=1,
     params:
-        variant=lambda wildcards: f" --variant {wildcards.model.partition('/')[0]}" if wildcards.model != TEACHER else "",
         **about("pretrain"),
+        variant=lambda wildcards: f" --variant {wildcards.model.partition('/')[0]}" if wildcards.model != TEACHER else "",
     shell:
         stage("pretrain.py --data {input.data}{params.variant}")
 
@@ -22,11 +23,12 @@ rule load_mdlm:
         **trained("<results>/models/{model}", "validation.json"),
     wildcard_constraints:
         model=PUBLIC_MODEL + (f"|{TEACHER}" if PARAMS.teacher.stage == "load_mdlm" else ""),
+    priority: 2  # most jobs wait for the teacher
     resources:
         accelerator=1,
     params:
-        public=lambda wildcards: f" --public {wildcards.model.partition('/')[2]}" if wildcards.model != TEACHER else "",
         **about("load_mdlm", PARAMS.teacher.checkpoint),
+        public=lambda wildcards: f" --public {wildcards.model.partition('/')[2]}" if wildcards.model != TEACHER else "",
     shell:
         stage("load_mdlm.py --data {input.data}{params.public}")
 
@@ -70,8 +72,8 @@ rule sdtt:
     resources:
         accelerator=1,
     params:
-        round=lambda wildcards: wildcards.recipe.removeprefix("sdtt"),
         **about("sdtt"),
+        round=lambda wildcards: wildcards.recipe.removeprefix("sdtt"),
     shell:
         stage("sdtt.py --data {input.data} --round {params.round} --teacher {input.teacher}")
 
@@ -87,8 +89,8 @@ rule di4c:
     resources:
         accelerator=1,
     params:
-        round=lambda wildcards: wildcards.recipe.rpartition("di4c")[2],
         **about("di4c"),
+        round=lambda wildcards: wildcards.recipe.rpartition("di4c")[2],
     shell:
         stage("di4c.py --data {input.data} --round {params.round} --teacher {input.teacher}")
 
@@ -118,8 +120,8 @@ rule couple:
     resources:
         accelerator=1,
     params:
-        shard=shard("couplings"),
         **about("couple"),
+        shard=shard("couplings"),
     shell:
         stage("couple.py --data {input.data} --teacher {input.teacher}{params.shard}")
 

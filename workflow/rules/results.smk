@@ -19,8 +19,8 @@ rule tabulate:
         written=expand("<results>/tables/{name}.{suffix}", name=plan.MAIN_TABLES, suffix=["json", "md", "tex"]),
         meta="<results>/tables/tables.meta.json",
     params:
-        results=subpath(output.main, ancestor=2),
         **about("tabulate", file=True),
+        results=subpath(output.main, ancestor=2),
     shell:
         stage("tabulate.py --results {params.results}")
 
@@ -35,8 +35,8 @@ rule plot:
         drawn=expand("<results>/figures/{name}.svg", name=plan.MAIN_FIGURES),
         meta="<results>/figures/figure02.meta.json",
     params:
-        results=subpath(output.main, ancestor=2),
         **about("plot", file=True),
+        results=subpath(output.main, ancestor=2),
     shell:
         stage("plot.py --results {params.results}")
 
@@ -52,8 +52,8 @@ rule exhibit_table:
     wildcard_constraints:
         exhibit=alternatives(plan.TABLES),
     params:
-        results=subpath(output.main, ancestor=2),
         **about("exhibit", file=True),
+        results=subpath(output.main, ancestor=2),
     shell:
         stage("exhibit.py --data {input.data} --results {params.results}")
 
@@ -94,7 +94,7 @@ rule report:
     wildcard_constraints:
         exhibit="report|extras|paper",
     params:
-        results=subpath(output.main, parent=True),
         **about("report", file=True),
+        results=subpath(output.main, parent=True),
     shell:
         stage("report.py --data {input.data} --results {params.results}")

@@ -6,8 +6,8 @@ rule sample:
     resources:
         accelerator=1,
     params:
-        shard=shard("samples"),
         **about("sample"),
+        shard=shard("samples"),
     shell:
         stage("sample.py --model {input.model}{params.shard}")
 
@@ -22,8 +22,8 @@ rule complete:
     resources:
         accelerator=1,
     params:
-        shard=shard("samples"),
         **about("complete"),
+        shard=shard("samples"),
     shell:
         stage("complete.py --data {input.data} --model {input.model}{params.shard}")
 

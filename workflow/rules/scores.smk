@@ -62,7 +62,7 @@ rule audit:
     resources:
         accelerator=1,
     params:
-        pairs=lambda wildcards, input: "".join(f" --{name} {input[name]}" for name in ("couplings", "teacher") if name in input.keys()),
         **about("audit"),
+        pairs=lambda wildcards, input: "".join(f" --{name} {input[name]}" for name in ("couplings", "teacher") if name in input.keys()),
     shell:
         stage("audit.py --data {input.data} --model {input.model} --samples {input.samples} --baseline {input.baseline}{params.pairs}")
