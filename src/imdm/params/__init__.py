@@ -5,21 +5,19 @@ the nearest known one. Steps, sizes and counts are positive integers; times are 
 """
 
 from imdm.params.base import Block, MaskSettings, Name, NonNegative, Positive, Runtime, Seeds, Shards, VariantOverride
-from imdm.params.experiment import PUBLIC, Compare, Paper, Params
+from imdm.params.experiment import Compare, Paper, Params
 from imdm.params.inputs import Corpus, Network, PublicCheckpoint, Teacher
 from imdm.params.languages import Chain, Dictionary, DictionaryCell, KeyedWords, Rectify, SmallNetwork, Synthetic
-from imdm.params.load import load_params
-from imdm.params.recipes import PATTERN as RECIPES
-from imdm.params.recipes import UNRECTIFIED, Recipe, parse_recipe
+from imdm.params.load import load_params, resolved_yaml
+from imdm.params.names import PUBLIC, RECIPES, REPLICATE, TEACHER, Recipe, couplings_of, parent, parse_recipe, parse_variant, trained
 from imdm.params.scoring import Audit, Conditional, Factorization, Frontier, Matching, Sampling, Scoring
-from imdm.params.training import Couplings, Di4c, Finetune, Judge, Keyed, Optimizer, Pretrain, Redi, Sdtt, SdttRound
-from imdm.params.variants import REPLICATE, parse_variant
+from imdm.params.training import Couplings, Di4c, Finetune, Judge, Keyed, Optimizer, Pretrain, Redi, Sdtt
 
 __all__ = [
     "PUBLIC",
     "RECIPES",
     "REPLICATE",
-    "UNRECTIFIED",
+    "TEACHER",
     "Audit",
     "Block",
     "Compare",
@@ -54,14 +52,17 @@ __all__ = [
     "Sampling",
     "Scoring",
     "Sdtt",
-    "SdttRound",
     "Seeds",
     "Shards",
     "SmallNetwork",
     "Synthetic",
     "Teacher",
     "VariantOverride",
+    "couplings_of",
     "load_params",
+    "parent",
     "parse_recipe",
     "parse_variant",
+    "resolved_yaml",
+    "trained",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -10,29 +12,27 @@ from imdm.errors import UserError
 from imdm.params.base import CARRIED_BITS, Block, MaskSettings, Name, Runtime, Seeds, Shards, VariantOverride
 from imdm.params.inputs import Corpus, Network, PublicCheckpoint, Teacher
 from imdm.params.languages import Chain, Dictionary, Synthetic
-from imdm.params.recipes import KNOWN, parse_recipe
+from imdm.params.names import KNOWN, PUBLIC, TEACHER, parse_recipe, parse_variant
 from imdm.params.scoring import Audit, Conditional, Factorization, Frontier, Matching, Sampling, Scoring
 from imdm.params.training import Couplings, Di4c, Finetune, Judge, Keyed, Pretrain, Redi, Sdtt
-from imdm.params.variants import parse_variant
 
 Exhibit = Literal[
     *(f"table{number:02}" for number in range(1, 15)),  # type: ignore[valid-type]
     *(f"figure{number:02}" for number in range(2, 14)),
 ]
-PUBLIC = "public"  # the "variant" of checkpoints that are loaded, not trained
 
 
 class Compare(Block):
+    """The models that `snakemake all` and `dvc repro` build, beside the teacher."""
+
     variants: list[Name] = Field(
         min_length=1,
-        description="variants of the main comparison; V-seedN is V with training seed N = 1, 2, ...",
+        description="variants of the comparison; V-seedN is V with training seed N = 1, 2, ...",
     )
-    recipes: list[Name] = Field(min_length=1, description="recipes of the main comparison: sdttK, redi, sdttK-redi")
-    distilled: list[Name] = Field([], description="the sdttK in recipes; this list and the next two are of dvc.yaml, which can't filter")
-    redi: list[Name] = Field([], description="[redi] where it is in recipes, else []")
-    rectified: list[Name] = Field([], description="students that ReDi rectifies: the sdttK of every sdttK-redi in recipes")
-    keyed: list[Name] = Field([], description="variants with the recipe keyed, beside the main comparison")
-    also: list[str] = Field([], description="further VARIANT/RECIPE that `snakemake all` builds besides")
+    recipes: list[str] = Field(
+        min_length=1,
+        description="recipes of every variant, and VARIANT/RECIPE (or public/NAME) for one model alone; imdm-signs/keyed, say",
+    )
 
 
 class Paper(Block):
@@ -84,10 +84,6 @@ class Params(MaskSettings):
 
     @model_validator(mode="after")
     def _models(self) -> Params:
-        for recipe in self.compare.recipes:
-            found = parse_recipe(recipe)
-            if found is None or found.di4c or found.keyed or not (found.rounds or found.redi):
-                raise ValueError(f"compare.recipes names {recipe!r}; a main comparison is of sdttK, redi and sdttK-redi")
         for variant in self.variants:
             if parse_variant(variant)[1]:
                 raise ValueError(f"variants declares {variant!r}; -seedN is for replicates in compare.variants, so name it otherwise")
@@ -95,16 +91,10 @@ class Params(MaskSettings):
             if parse_variant(variant)[0] not in self.compare.variants:
                 raise ValueError(f"compare.variants names {variant!r} without {parse_variant(variant)[0]!r}, which has the first seed")
         for where, model in self._named():
-            self._check(where, model)
-        recipes = set(self.compare.recipes)
-        rectified = {recipe.removesuffix("-redi") for recipe in recipes if recipe.endswith("-redi")}
-        for key, expected, what in (
-            ("rectified", rectified, "the sdttK of every sdttK-redi"),
-            ("redi", recipes & {"redi"}, "redi if it is"),
-            ("distilled", {recipe for recipe in recipes if not recipe.endswith("redi")}, "every sdttK"),
-        ):
-            if expected != set(getattr(self.compare, key)):
-                raise ValueError(f"compare.{key} must be [{', '.join(sorted(expected))}], {what} in compare.recipes")
+            try:
+                self.check_model(model)
+            except UserError as error:
+                raise ValueError(f"{where} names {error}") from None
         return self
 
     @model_validator(mode="after")
@@ -125,38 +115,48 @@ class Params(MaskSettings):
         return bool({"table07", "table10", "figure03", "figure04", "figure05"} & set(self.paper.exhibits))
 
     def _named(self) -> list[tuple[str, str]]:
-        """(key, VARIANT/RECIPE) of every model that a parameter names."""
+        """(key, name) of every model that a parameter names."""
         paper = self.paper
-        found = [("compare", f"{variant}/{recipe}") for variant, recipe in self.models()]
+        named = [("compare", model) for model in map("/".join, self.models())]
         if paper.exhibits:
-            found += [("paper.student", paper.student), ("paper.sdtt", paper.sdtt)]
-            found += [("paper.di4c", paper.di4c)] if paper.di4c else []
+            named += [("paper.student", paper.student), ("paper.sdtt", paper.sdtt)]
+            named += [("paper.di4c", paper.di4c)] if paper.di4c else []
             for key in ("distribution", "dimension", "scale", "finite", "width"):
-                found += [(f"paper.{key}", f"{variant}/{paper.student.partition('/')[2]}") for variant in getattr(paper, key)]
-        return found
+                named += [(f"paper.{key}", f"{variant}/{paper.student.partition('/')[2]}") for variant in getattr(paper, key)]
+        return named
 
-    def _check(self, where: str, model: str) -> None:
+    def check_model(self, model: str) -> None:
+        """Refuse a name that these parameters make no model of.
+
+        Raises:
+            UserError: it is none; the sentence names the nearest that is one.
+        """
         variant, _, name = model.partition("/")
+        if model == TEACHER:
+            return
         if variant == PUBLIC:
             if name not in self.public:
-                raise ValueError(f"{where} names {model!r}, but public declares {', '.join(self.public) or 'nothing'}")
+                raise UserError(f"{model!r}, but public declares {', '.join(self.public) or 'nothing'}.")
+            return
+        if parse_variant(variant)[0] not in self.variants:
+            raise UserError(f"{model!r}, but variants does not declare {variant!r}; {_nearest(variant, self.variants)}")
+        if name == TEACHER:
             return
         recipe = parse_recipe(name)
-        if parse_variant(variant)[0] not in self.variants:
-            raise ValueError(f"{where} names the variant {variant!r}, which variants does not declare")
-        if recipe is None or recipe.rounds > len(self.sdtt.rounds) or recipe.di4c > self.di4c.rounds:
-            bounds = f"with K up to {len(self.sdtt.rounds)} and R up to {self.di4c.rounds}"
-            raise ValueError(f"{where} names the recipe {name!r}; known are {KNOWN}, {bounds}")
-        if recipe.keyed:
-            self._check_keyed(where, model)
-        if recipe.di4c and self.mask_settings(variant).mask != "single":
-            raise ValueError(f"{where} names {model!r}, but Di4C is for a variant with mask: single")
-
-    def _check_keyed(self, where: str, model: str) -> None:
-        masks = self.mask_settings(model.partition("/")[0])
-        if masks.mask != "infinite" or masks.noise_dist != "rademacher" or masks.noise_dim < CARRIED_BITS:
+        if recipe is None or recipe.rounds > self.sdtt.rounds or recipe.di4c > self.di4c.rounds:
+            bounds = f"with K up to {self.sdtt.rounds} and R up to {self.di4c.rounds}"
+            raise UserError(f"{model!r}, but {name!r} is no recipe; {_nearest(name, self._recipes())} ({KNOWN}, {bounds})")
+        masks = self.mask_settings(variant)
+        if recipe.keyed and (masks.mask, masks.noise_dist) != ("infinite", "rademacher") or recipe.keyed and masks.noise_dim < CARRIED_BITS:
             wanted = f"mask: infinite, noise_dist: rademacher and noise_dim of at least {CARRIED_BITS}"
-            raise ValueError(f"{where} names {model!r}, but keyed is for a variant with {wanted}, whose noise shows the teacher's draws")
+            raise UserError(f"{model!r}, but keyed is for a variant with {wanted}, whose noise shows the teacher's draws.")
+        if recipe.di4c and masks.mask != "single":
+            raise UserError(f"{model!r}, but Di4C is for a variant with mask: single.")
+
+    def _recipes(self) -> list[str]:
+        students = [f"sdtt{number}" for number in range(1, self.sdtt.rounds + 1)]
+        mixtures = [f"di4c{number}" for number in range(1, self.di4c.rounds + 1)]
+        return [*students, *(f"{before}{last}" for before in ("", *(f"{s}-" for s in students)) for last in ("redi", "keyed", *mixtures))]
 
     def mask_settings(self, variant: str) -> MaskSettings:
         """The mask settings of `variant`, or of the one that it replicates: the top-level ones with its overrides."""
@@ -175,8 +175,12 @@ class Params(MaskSettings):
         return [(variant, name) for variant, name in self.models() if not ((recipe := parse_recipe(name)) and recipe.keyed)]
 
     def models(self) -> list[tuple[str, str]]:
-        """Every (variant, recipe) of the comparison, the main one first."""
-        pairs = [(v, r) for r in self.compare.recipes for v in self.compare.variants]
-        pairs += [(variant, "keyed") for variant in self.compare.keyed]
-        pairs += [tuple(model.split("/", 1)) if "/" in model else (model, "") for model in self.compare.also]
-        return list(dict.fromkeys(pairs))
+        """Every (variant, recipe) of the comparison, but for the teacher."""
+        everywhere = [recipe for recipe in self.compare.recipes if "/" not in recipe]
+        alone = [tuple(model.split("/", 1)) for model in self.compare.recipes if "/" in model]
+        return list(dict.fromkeys([*((v, r) for r in everywhere for v in self.compare.variants), *alone]))
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}."

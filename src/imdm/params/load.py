@@ -1,8 +1,9 @@
-"""Reading a parameter file."""
+"""Reading parameter files."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,40 @@ from imdm.errors import UserError
 from imdm.params.experiment import Params
 
 
-def load_params(path: str | Path, overrides: list[str] | None = None) -> Params:
+BASE = Path(__file__).resolve().parents[3] / "params.yaml"  # the default experiment, which every other file changes
+
+
+def load_params(files: str | Path | Sequence[str | Path], overrides: Sequence[str] = ()) -> Params:
     """Read and validate an experiment.
 
+    A file holds what differs from the project's params.yaml, and a later file what differs from those before it, as with
+    Snakemake's --configfile: mappings are merged, lists and values replaced.
+
     Args:
-        path: YAML file.
+        files: one YAML file or several.
         overrides: `key.sub=value` strings, the value read as YAML.
 
     Raises:
-        UserError: the file is missing or no YAML mapping, or a key or value is wrong.
+        UserError: a file is missing or no YAML mapping, or a key or value is wrong.
     """
-    path = Path(path)
+    paths = [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
+    tree = {} if any(path.resolve() == BASE for path in paths) else _read(BASE)
+    for path in paths:
+        _merge(tree, _read(path))
+    for override in overrides:
+        _set(tree, override)
+    try:
+        return Params.model_validate(tree)
+    except ValidationError as error:
+        raise UserError(_sentence(paths[-1], error)) from None
+
+
+def resolved_yaml(params: Params) -> str:
+    """A whole parameter file, from which the same experiment comes without any other file."""
+    return yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=140)
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -32,12 +56,15 @@ def load_params(path: str | Path, overrides: list[str] | None = None) -> Params:
         raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(tree, dict):
         raise UserError(f"{path} must hold a mapping of parameters.")
-    for override in overrides or []:
-        _set(tree, override)
-    try:
-        return Params.model_validate(tree)
-    except ValidationError as error:
-        raise UserError(_sentence(path, error)) from None
+    return tree
+
+
+def _merge(tree: dict[str, Any], changes: dict[str, Any]) -> None:
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(tree.get(key), dict):
+            _merge(tree[key], value)
+        else:
+            tree[key] = value
 
 
 def _set(tree: dict[str, Any], override: str) -> None:

@@ -51,24 +51,11 @@ class Judge(Optimizer):
         return self
 
 
-class SdttRound(Block):
-    round: Positive = Field(description="number of the round, from 1")
-    teacher: str = Field(description="recipe that teaches it: teacher, then sdtt1, sdtt2, ...")
-
-
 class Sdtt(Optimizer):
-    rounds: list[SdttRound] = Field(min_length=1, description="one student a round; each round doubles the step")
+    rounds: Positive = Field(7, description="rounds, one student each; each starts from the student before it and doubles the step")
     base_steps: Positive = Field(1024, description="steps of the first round's teacher")
     divergence: Literal["reverse_kl", "forward_kl"] = Field("reverse_kl", description="KL(student || target), or the other way")
     time_grid: Literal["corrected", "released"] = Field("corrected", description="released: the time bug of the published SDTT code")
-
-    @model_validator(mode="after")
-    def _chain(self) -> Sdtt:
-        for number, entry in enumerate(self.rounds, start=1):
-            teacher = "teacher" if number == 1 else f"sdtt{number - 1}"
-            if (entry.round, entry.teacher) != (number, teacher):
-                raise ValueError(f"rounds: entry {number} must be {{round: {number}, teacher: {teacher}}}")
-        return self
 
 
 class Keyed(Optimizer):
@@ -115,7 +102,6 @@ class Couplings(Block):
     pairs: Positive = Field(100_000, description="number of couplings")
     steps: Positive = Field(1024, description="steps of the teacher")
     batch_size: Positive = Field(64, description="sequences generated at once; the result does not depend on it")
-    start: Literal["perturbed", "full"] = Field("perturbed", description="perturbed: a real block masked at t~U(0,1); full: all masked")
     draws: Literal["independent", "from_noise", "from_noise_in_order"] = Field(
         "independent",
         description="from_noise: the teacher's order and draws are read from the mask keys; from_noise_in_order: left to right",

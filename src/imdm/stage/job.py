@@ -40,7 +40,9 @@ class StageParser(argparse.ArgumentParser):
         super().__init__(prog=f"stages/{stage}.py", description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
         self.inputs: list[str] = []
         self.computed: Callable[[Params, argparse.Namespace], list[Path]] = lambda params, args: []
-        self.add_argument("--params", default="params.yaml", help="parameter file (default: params.yaml)")
+        self.add_argument(
+            "--params", nargs="+", default=["params.yaml"], metavar="FILE", help="parameter files, each over those before it (default: params.yaml)"
+        )
         self.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace one parameter, for example noise_dim=64")
         self.add_argument("--out", required=True, help="directory to write; appears only when complete")
 

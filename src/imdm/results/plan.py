@@ -1,0 +1,168 @@
+"""Which files of a run each table, figure and page is made from. Read by the Snakefile, so it imports nothing heavy.
+
+All paths are relative to results/RUN. A table, figure or page is named by its output: tables/table06.csv, figures/figure03.png.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from imdm.errors import UserError
+from imdm.params import TEACHER, Params, trained
+
+MAIN_TABLES = ("table01", "table02", "table04", "table05", "frontier")  # of stage tabulate
+MAIN_FIGURES = ("figure02", "frontier", "training")  # of stage plot
+EXTRA_TABLES = ("copies", "pairs", "factorization", "dictionary", "chain")
+EXTRA_FIGURES = ("factorization", "dictionary", "chain")
+TABLES = ("table03", *(f"table{number:02}" for number in range(6, 15)), *EXTRA_TABLES)  # of stage exhibit, as the next two
+FIGURES = ("figure03", "figure05", *EXTRA_FIGURES)
+PAGES = ("figure04", *(f"figure{number:02}" for number in range(6, 14)))  # samples to read
+
+_TITLES = {
+    "table01": "Synthetic task",
+    "table02": "Synthetic task, the noise held",
+    "table03": "Noise design: Gen-PPL",
+    "table04": "Gen-PPL",
+    "table05": "Entropy",
+    "table06": "Unconditional generation",
+    "table07": "Conditional generation",
+    "table08": "Noise design: entropy",
+    "table09": "Unconditional generation, large models",
+    "table10": "Conditional generation, large models",
+    "table11": "Infinite against finite mask",
+    "table12": "From scratch, no distillation",
+    "table13": "Val PPL after fine-tuning",
+    "table14": "Noise dimension",
+    "figure02": "Gen-PPL against steps",
+    "figure03": "Quality over sampling steps",
+    "figure05": "Quality over sampling steps, large models",
+    "frontier": "Gen-PPL at equal entropy",
+    "training": "Training losses",
+    "copies": "What samples share with couplings and training text",
+    "pairs": "What models know of seen and unseen pairs",
+    "factorization": "Factorization error on text",
+    "dictionary": "Dictionary task",
+    "chain": "Markov chain task",
+}
+
+
+def title(name: str) -> str:
+    """What a table or figure shows, in a few words."""
+    return _TITLES.get(name, "Samples, to be read")
+
+
+def models(params: Params) -> list[str]:
+    """Every model of the comparison, the teacher first."""
+    return [TEACHER, *map("/".join, params.models())]
+
+
+def scores(model: str, kind: str = "") -> str:
+    """Where a model's scores lie; `kind` is empty, conditional or matched."""
+    return f"{kind and f'{kind}/'}scores/{model}/scores.json"
+
+
+def main_files(params: Params) -> list[str]:
+    """What stage tabulate reads."""
+    compared = models(params)
+    files = [f"scores/{model}/{file}" for model in compared for file in ("scores.json", "per_sample.parquet")]
+    files += [f"frontier/{model}/{file}" for model in compared for file in ("frontier.json", "per_sample.parquet")]
+    files += ["judge/judge.json", "reference/reference.json", "reference/reference.safetensors"]
+    return [*files, f"models/{TEACHER}/validation.json", "synthetic/synthetic.json"]
+
+
+def training_logs(params: Params) -> list[str]:
+    """What stage plot reads besides tables.csv: the logs of the judge, the teacher and every training behind the comparison."""
+    students = sorted({model for name in models(params) for model in trained(name)})
+    return ["judge/train_log.csv", *(f"models/{model}/train_log.csv" for model in (TEACHER, *students))]
+
+
+def ablation(params: Params, variants: list[str]) -> list[str]:
+    """The models of some variants with the recipe of `paper.student`."""
+    recipe = params.paper.student.partition("/")[2]
+    return [f"{variant}/{recipe}" for variant in variants]
+
+
+def baselines(params: Params, di4c: bool = True) -> list[str]:
+    """Teacher, SDTT, Di4C where it is asked for and declared, and the student: the columns of Tables 6, 7, 9 and 10."""
+    paper = params.paper
+    return [TEACHER, paper.sdtt, *([paper.di4c] if di4c and paper.di4c else []), paper.student]
+
+
+def files(params: Params, output: str) -> list[str]:
+    """What stage exhibit reads for one of its outputs.
+
+    Raises:
+        UserError: there is no such output, or the parameter that names its models is empty.
+    """
+    name = PurePosixPath(output).stem
+    makers = {**dict.fromkeys(TABLES, _table), **dict.fromkeys(FIGURES, _table), **dict.fromkeys(PAGES, _page)}
+    if name not in makers:
+        known = ", ".join(sorted(makers))
+        raise UserError(f"--out {output} is no table or figure that stands alone; known are {known}.")
+    needed = list(dict.fromkeys(makers[name](params, name)))
+    if not needed:
+        raise UserError(f"{name} needs models that paper does not name; give paper.{_KEYS.get(name, 'di4c')}.")
+    return needed
+
+
+_KEYS = {"table03": "distribution, dimension and scale", "table08": "distribution, dimension and scale", "table11": "finite", "table14": "width"}
+
+
+def _table(params: Params, name: str) -> list[str]:
+    paper, variant = params.paper, params.paper.student.partition("/")[0]
+    large, small = baselines(params, di4c=False), baselines(params)
+    compared = models(params)
+    if name in ("table03", "table08"):
+        return [scores(model) for model in ablation(params, [*paper.distribution, *paper.dimension, *paper.scale])]
+    if name == "table11":
+        return [scores(model) for model in ablation(params, paper.finite)]
+    if name == "table14":
+        return [scores(model) for model in ablation(params, paper.width)]
+    if name == "table12":
+        return [file for model in (TEACHER, f"{variant}/scratch") for file in (scores(model), f"models/{model}/validation.json")]
+    if name == "table13":
+        return [f"models/{model}/validation.json" for model in (TEACHER, "mdlm/finetune", f"{variant}/finetune")]
+    if name == "copies":
+        return [f"audit/{model}/audit.json" for model in compared]
+    if name == "pairs":
+        return [f"audit/{model}/audit.json" for model in compared]
+    if name == "factorization":
+        factorized = [TEACHER, *map("/".join, params.factorized())]
+        return [f"factorization/{model}/{file}" for model in factorized for file in ("factorization.json", "per_sequence.parquet")]
+    if name in ("dictionary", "chain"):
+        return [f"{name}/{name}.csv"]
+    return {
+        "table06": [scores(model) for model in small],
+        "table07": [scores(model, "conditional") for model in small],
+        "table09": [*(scores(model) for model in large), scores(paper.student, "matched")],
+        "table10": [scores(model, "conditional") for model in large],
+        "figure03": [scores(model, kind) for kind in ("", "conditional") for model in small],
+        "figure05": [scores(model, kind) for kind in ("", "conditional") for model in large],
+    }[name]
+
+
+def _page(params: Params, name: str) -> list[str]:
+    if name == "figure04":
+        return [f"conditional/samples/{params.paper.student}/samples.safetensors"]
+    model = (TEACHER, params.paper.sdtt, params.paper.di4c, params.paper.student)[(int(name.removeprefix("figure")) - 6) // 2]
+    return [f"samples/{model}/samples.safetensors"] if model else []
+
+
+def output(name: str) -> str:
+    """The file that stands for a table, figure or page of samples of the paper."""
+    if name.startswith("table"):
+        return f"tables/{name}.csv"
+    return f"figures/{name}.{'html' if name in PAGES else 'png'}"
+
+
+def exhibits(params: Params, page: str) -> list[str]:
+    """The outputs that a page waits for besides the main tables and figures.
+
+    Args:
+        page: report, extras or paper.
+    """
+    if page == "extras":
+        return [*(f"tables/{name}.csv" for name in EXTRA_TABLES), *(f"figures/{name}.png" for name in EXTRA_FIGURES)]
+    if page == "paper":
+        return [output(name) for name in params.paper.exhibits if name not in (*MAIN_TABLES, *MAIN_FIGURES)]
+    return []
