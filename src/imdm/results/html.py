@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
 from imdm.params import Params
 from imdm.results.draw import CAPTIONS
 from imdm.results.frame import read_frame
-from imdm.results.plan import MAIN_FIGURES, MAIN_TABLES, exhibits, models, title
+from imdm.results.plan import MAIN_FIGURES, exhibits, models, title
 from imdm.results.provenance import Run, commands, duration, machines, parameters, rerun_commands, snakemake, timings
 from imdm.results.samples import BREAK, first_samples
 from imdm.results.style import COLOURS, GREY, GRID, INK
@@ -26,27 +27,13 @@ if TYPE_CHECKING:
 _INLINE = {INK: "var(--ink)", GRID: "var(--rule)", GREY: "var(--muted)"} | {code: f"var(--{name})" for name, code in COLOURS.items()}
 _SHOWN = {".csv": ".json", ".png": ".svg", ".html": ".html"}  # what a page shows of an output
 
-
-class Section(NamedTuple):
-    """A part of the page: its id, heading and text, and the tables, figures and pages of samples in it, in their order.
-
-    `page` is the target of the Snakefile that makes what is not there: extras or paper; empty where all must be there.
-    """
-
-    id: str
-    heading: str
-    text: str
-    names: tuple[str, ...]
-    page: str = "extras"
-
-
-_MEMORIZATION = (
-    "ReDi trains on a finite set of pairs of noise and text. Where the teacher ignores the noise, no map leads from one to the other, and a "
-    "student can only remember them. Two questions: do samples copy, and what does a model know of pairs that it was not trained on?"
-)
 _SYNTHETIC = (
     "The smallest case where tokens depend on each other: the data are 00 and 11, half each. A model with one mask draws the two tokens "
     "independently in one step and is right half of the time; noise in the mask lets both tokens agree."
+)
+_MEMORIZATION = (
+    "ReDi trains on a finite set of pairs of noise and text. Where the teacher ignores the noise, no map leads from one to the other, and a "
+    "student can only remember them. Two questions: do samples copy, and what does a model know of pairs that it was not trained on?"
 )
 _DICTIONARY = (
     "Between {00, 11} and text: the data are K words of L letters, so that every probability of one step can be computed. Students on random "
@@ -56,94 +43,101 @@ _CHAIN = (
     "A language whose every probability is known: sequences of a Markov chain, fresh in every training step. The best MDM has exact "
     "conditional marginals in the place of a network: what it lacks is only the dependence between tokens that are drawn in the same step."
 )
-_FACTORIZATION = (
-    "How far the tokens that a model writes in one step are from the joint that the teacher gives by writing the same positions one at a time."
-)
+_FACTORIZATION = "How far the tokens that a model writes in one step are from the joint that the teacher gives by writing the same positions one at a time."
 _PAPER = "Each with this run's models in the place of the paper's, and the paper's numbers. Tables 1, 2, 4 and 5 and Figure 2 stand above."
 
 
-def sections(params: Params) -> list[Section]:
-    """The parts of the page that show tables, figures and pages of samples."""
-    own = [Path(output).stem for output in exhibits(params, "paper")]
+@dataclass
+class Section:
+    """A part of the page.
+
+    Attributes:
+        names: the tables, figures and pages of samples in it, in their order.
+        target: what Snakemake makes them by: extras or paper.
+        absent: (output, why, command) of what is not there, or not of this run.
+    """
+
+    id: str
+    heading: str
+    texts: tuple[str, ...]
+    names: tuple[str, ...]
+    target: str = "all"
+    absent: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+def sections(params: Params, claim: str) -> list[Section]:
+    """The parts of the page that show tables, figures and pages of samples, with the run's verdict on the paper's claim."""
+    paper = tuple(Path(output).stem for output in exhibits(params, "paper"))
     return [
-        Section("results", "Few-step generation", "", ("figure02", "table04", "table05", "frontier", "quality"), ""),
-        Section("synthetic", "Synthetic task", _SYNTHETIC, ("table01", "table02"), ""),
-        Section("memorization", "Memorization", _MEMORIZATION, ("pairs", "copies")),
-        Section("dictionary-section", "Dictionary task", _DICTIONARY, ("dictionary",)),
-        Section("chain-section", "Markov chain task", _CHAIN, ("chain",)),
-        Section("factorization-section", "Factorization error on text", _FACTORIZATION, ("factorization",)),
-        *([Section("exhibits", "The paper's tables and figures", _PAPER, tuple(own), "paper")] if own else []),
+        Section("results", "Few-step generation", (claim,), ("ratios", "figure02", "table04", "table05", "frontier", "quality")),
+        Section("synthetic", "Synthetic task", (_SYNTHETIC,), ("table01", "table02")),
+        Section("memorization", "Memorization", (_MEMORIZATION,), ("pairs", "copies"), "extras"),
+        Section("dictionary-section", "Dictionary task", (_DICTIONARY,), ("dictionary",), "extras"),
+        Section("chain-section", "Markov chain task", (_CHAIN,), ("chain",), "extras"),
+        Section("factorization-section", "Factorization error", (_FACTORIZATION,), ("factorization",), "extras"),
+        *([Section("exhibits", "The paper's tables and figures", (_PAPER,), paper, "paper")] if paper else []),
     ]
 
 
 @dataclass
-class Contents:
-    """What a page shows of a run, by name.
-
-    Attributes:
-        figures: inline SVG and caption.
-        pages: title and HTML of a page of samples.
-        absent: (what, why, command that makes it) of what is not there, or not of this run.
-        files: every file that is shown.
-    """
+class Shown:
+    """What a page shows of a run, by name, and the files that it was read from."""
 
     tables: dict[str, View] = field(default_factory=dict)
-    figures: dict[str, tuple[str, str]] = field(default_factory=dict)
-    pages: dict[str, tuple[str, str]] = field(default_factory=dict)
-    absent: dict[str, list[tuple[str, str, str]]] = field(default_factory=dict)
+    figures: dict[str, dict[str, str]] = field(default_factory=dict)  # svg and caption
+    pages: dict[str, dict[str, str]] = field(default_factory=dict)  # title and main
     files: list[Path] = field(default_factory=list)
 
     def add(self, file: Path) -> None:
-        """Show a file that is of this run: the JSON of a table, the SVG of a figure, or a page of samples."""
+        """Read the JSON of a table, the SVG of a figure, or a page of samples."""
+        name, text = file.stem, file.read_text(encoding="utf-8")
         self.files.append(file)
         if file.suffix == ".json":
-            self.tables[file.stem] = read_view(file)
+            self.tables[name] = read_view(file)
         elif file.suffix == ".svg":
-            svg = inline_svg(file.read_text(encoding="utf-8"), file.stem, title(file.stem))
-            self.figures[file.stem] = svg, CAPTIONS[file.stem]
+            self.figures[name] = {"svg": inline_svg(text, name, title(name)), "caption": CAPTIONS[name]}
         else:
-            page = file.read_text(encoding="utf-8")
-            self.pages[file.stem] = _between(page, "title"), _between(page, "main")
+            self.pages[name] = {tag: text.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0] for tag in ("title", "main")}
 
 
-def _between(page: str, tag: str) -> str:
-    return page.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0]
+def main_inputs(params: Params) -> list[str]:
+    """What every page is made from, below results/RUN: the main tables, the main figures, the samples of every model compared."""
+    figures = [f"figures/{name}.svg" for name in MAIN_FIGURES]
+    return ["tables/tables.csv", *figures, *(f"samples/{model}/samples.safetensors" for model in models(params))]
 
 
-def sample_files(params: Params) -> list[str]:
-    """The samples that the page plays, below results/RUN."""
-    return [f"samples/{model}/samples.safetensors" for model in models(params)]
-
-
-def main_files(params: Params) -> list[str]:
-    """What every page shows, below results/RUN."""
-    tables, figures = (f"tables/{name}.json" for name in MAIN_TABLES), (f"figures/{name}.svg" for name in MAIN_FIGURES)
-    return ["tables/tables.csv", *tables, *figures, *sample_files(params)]
-
-
-def contents(run: Run, params: Params, params_file: str, sets: list[str]) -> Contents:
+def read_run(run: Run, params: Params, parts: list[Section], remake: Callable[[Path], str]) -> Shown:
     """Check every file of a run that the page may show, and read those that are of this run.
+
+    Args:
+        parts: get what is absent.
+        remake: the command that makes a file.
 
     Raises:
         UserError: a main table, a main figure or the samples of a model of the comparison are not of this run.
     """
-    shown = Contents()
-    for name in main_files(params):
-        fault = run.fault(run.results / name)
+    shown = Shown()
+    tables = [name for name in (run.meta(run.results / "tables/tables.csv") or {"outputs": []})["outputs"] if name.endswith(".json")]
+    required = [run.results / name for name in (*main_inputs(params), *(f"tables/{name}" for name in tables))]
+    for file in required:
+        fault = run.fault(file)
         if fault:
-            target = (run.results / name).with_suffix({".json": ".csv", ".svg": ".png"}.get(Path(name).suffix, Path(name).suffix))
-            raise UserError(f"{run.results / name} {fault}; run `{snakemake(params_file, sets, target.as_posix())}`.")
-    main_tables = sorted(name for name in run.meta(run.results / "tables/tables.csv")["outputs"] if name.endswith(".json"))
-    for name in [*(f"tables/{name}" for name in main_tables), *(f"figures/{name}.svg" for name in MAIN_FIGURES)]:
-        shown.add(run.results / name)
-    for output in dict.fromkeys(output for page in ("extras", "paper") for output in exhibits(params, page)):
-        file = run.results / output
-        fault = run.fault(file.with_suffix(_SHOWN[file.suffix]))
-        if fault:
-            command = snakemake(params_file, sets, file.as_posix())
-            shown.absent.setdefault(file.stem, []).append((output, "was not made" if fault == "does not exist" else fault, command))
-        else:
-            shown.add(file.with_suffix(_SHOWN[file.suffix]))
+            output = file.with_suffix({".json": ".csv", ".svg": ".png"}.get(file.suffix, file.suffix))
+            raise UserError(f"{file} {fault}; run `{remake(output)}`.")
+    for file in required:
+        if file.suffix in (".json", ".svg"):
+            shown.add(file)
+    for part in parts:
+        for output in exhibits(params, part.target) if part.target != "all" else ():
+            file = run.results / output
+            if file.stem not in part.names:
+                continue
+            page = file.with_suffix(_SHOWN[file.suffix])
+            fault = run.fault(page)
+            if fault:
+                part.absent.append((output, "was not made" if fault == "does not exist" else fault, remake(file)))
+            else:
+                shown.add(page)
     return shown
 
 
@@ -187,8 +181,9 @@ def render(params: Params, results: Path, data: Path, params_file: str, sets: li
         UserError: a main table, a main figure or samples are missing or of another run.
     """
     run, dataset = Run(results, data, params.run), Dataset.open(data)
-    shown = contents(run, params, params_file, sets)
-    samples = [results / name for name in sample_files(params)]
+    parts = sections(params, verdict(read_frame(results / "tables/tables.csv")))
+    shown = read_run(run, params, parts, lambda output: snakemake(params_file, sets, output.as_posix()))
+    samples = [results / name for name in main_inputs(params) if name.startswith("samples/")]
     metas = run.history([*shown.files, *samples])
     return (
         environment()
@@ -196,9 +191,8 @@ def render(params: Params, results: Path, data: Path, params_file: str, sets: li
         .render(
             run=params.run,
             dataset=dataset,
-            verdict=verdict(read_frame(results / "tables/tables.csv")),
-            sections=sections(params),
-            make={page: snakemake(params_file, sets, page) for page in ("extras", "paper")},
+            sections=parts,
+            make={target: snakemake(params_file, sets, target) for target in ("extras", "paper")},
             shown=shown,
             samples=embedded_json(first_samples(samples, dataset)),
             mark=BREAK,

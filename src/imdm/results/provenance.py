@@ -129,7 +129,9 @@ def timings(metas: Metas, results: Path) -> View:
         memory, rate = meta["peak_memory_mib"], meta["metrics"].get("tokens_per_second")
         spent = Cell(duration(meta["seconds"]) + ("*" if meta["resumed"] else ""), meta["seconds"])
         numbers = [memory["host"], *([memory.get("gpu")] if gpu else []), rate]
-        body.append([Cell(meta["stage"]), Cell(shorten(path, results)), spent, *(Cell(f"{n:,.0f}", n) if n else Cell(NONE) for n in numbers)])
+        body.append(
+            [Cell(meta["stage"]), Cell(shorten(path, results)), spent, *(Cell(f"{n:,.0f}", n) if n else Cell(NONE) for n in numbers)]
+        )
     peak = max((meta["peak_memory_mib"]["host"] for meta in metas.values()), default=0.0)
     caption = f"Together {duration(sum(meta['seconds'] for meta in metas.values()))} of work; the largest process used {peak:,.0f} MiB."
     if any(meta["resumed"] for meta in metas.values()):

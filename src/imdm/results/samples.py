@@ -123,7 +123,9 @@ def first_samples(files: Iterable[Path], data: Dataset, most: int = 8) -> dict[s
             share = _TOKENS // (len(files) * len(about["steps"]) * data.seq_len)
             shown = range(min(most, max(1, share)))
             samples[about["model"]] = {
-                str(n): [{"text": [text for text, _ in pieces], "at": [at for _, at in pieces]} for pieces in spell(file, n, shown, speller)]
+                str(n): [
+                    {"text": [text for text, _ in pieces], "at": [at for _, at in pieces]} for pieces in spell(file, n, shown, speller)
+                ]
                 for n in about["steps"]
             }
     return samples
