@@ -31,9 +31,10 @@ def inputs(params, args) -> list[Path]:
 
 def run(job: Job) -> None:
     from imdm.results.html import render
+    from imdm.results.provenance import Settings
 
     args = job.args
-    page = render(job.params, Path(args.results), Path(args.data), args.params, args.set)
+    page = render(job.params, Path(args.results), Path(args.data), Settings(args.params, args.set))
     (job.dir / Path(args.out).name).write_text(page, encoding="utf-8")
     print(f"{args.out}: {len(page.encode()) / 1e6:.2f} MB")
 

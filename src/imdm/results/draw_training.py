@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from imdm.errors import UserError
 from imdm.params import parse_recipe
-from imdm.results.names import TEACHER, name_of
+from imdm.results.names import BASELINE, TEACHER, name_of
 from imdm.results.style import GREY, INK, colour, finish, log_values, others
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def draw_training(logs: dict[str, Path], stem: Path) -> None:
     """
     from matplotlib import pyplot
 
-    curves = {name: log for name, log in ((name, read_log(path)) for name, path in logs.items()) if log[0]}  # loaded models have none
+    ordered = sorted(logs, key=lambda name: "/" in name and not name.startswith(f"{BASELINE}/"))
+    curves = {name: log for name, log in ((name, read_log(logs[name])) for name in ordered) if log[0]}  # loaded models have none
     kinds = {title: {name: log for name, log in curves.items() if _kind(name) == title} for title in _PANELS}
     kinds = {title: logged for title, logged in kinds.items() if logged} or {"Nothing was trained": {}}
     tints = others(name.split("/")[0] for name in curves if "/" in name)

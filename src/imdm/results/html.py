@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from imdm.params import Params
 from imdm.results.draw import CAPTIONS
 from imdm.results.frame import read_frame
 from imdm.results.plan import MAIN_FIGURES, exhibits, models, title
-from imdm.results.provenance import Run, commands, duration, machines, parameters, rerun_commands, snakemake, timings
+from imdm.results.provenance import Run, Settings, commands, duration, machines, parameters, timings
 from imdm.results.samples import BREAK, first_samples
 from imdm.results.style import COLOURS, GREY, GRID, INK
 from imdm.results.verdict import verdict
@@ -32,12 +31,12 @@ _SYNTHETIC = (
     "independently in one step and is right half of the time; noise in the mask lets both tokens agree."
 )
 _MEMORIZATION = (
-    "ReDi trains on a finite set of pairs of noise and text. Where the teacher ignores the noise, no map leads from one to the other, and a "
-    "student can only remember them. Two questions: do samples copy, and what does a model know of pairs that it was not trained on?"
+    "ReDi trains on a finite set of pairs of noise and text. Where the teacher ignores the noise, no map leads from one to the other, and "
+    "a student can only remember them. Two questions: do samples copy, and what does a model know of pairs that it was not trained on?"
 )
 _DICTIONARY = (
-    "Between {00, 11} and text: the data are K words of L letters, so that every probability of one step can be computed. Students on random "
-    "pairs of noise and word can only remember them; on noise-driven pairs, whose teacher draws with the noise itself, they can learn a map."
+    "Between {00, 11} and text: the data are K words of L letters, so that every probability of one step can be computed. Students on "
+    "random pairs of noise and word can only remember them; on noise-driven pairs, drawn with the noise itself, they can learn a map."
 )
 _CHAIN = (
     "A language whose every probability is known: sequences of a Markov chain, fresh in every training step. The best MDM has exact "
@@ -106,12 +105,11 @@ def main_inputs(params: Params) -> list[str]:
     return ["tables/tables.csv", *figures, *(f"samples/{model}/samples.safetensors" for model in models(params))]
 
 
-def read_run(run: Run, params: Params, parts: list[Section], remake: Callable[[Path], str]) -> Shown:
+def read_run(run: Run, params: Params, parts: list[Section], settings: Settings) -> Shown:
     """Check every file of a run that the page may show, and read those that are of this run.
 
     Args:
         parts: get what is absent.
-        remake: the command that makes a file.
 
     Raises:
         UserError: a main table, a main figure or the samples of a model of the comparison are not of this run.
@@ -123,7 +121,7 @@ def read_run(run: Run, params: Params, parts: list[Section], remake: Callable[[P
         fault = run.fault(file)
         if fault:
             output = file.with_suffix({".json": ".csv", ".svg": ".png"}.get(file.suffix, file.suffix))
-            raise UserError(f"{file} {fault}; run `{remake(output)}`.")
+            raise UserError(f"{file} {fault}; run `{settings.snakemake(output)}`.")
     for file in required:
         if file.suffix in (".json", ".svg"):
             shown.add(file)
@@ -135,7 +133,7 @@ def read_run(run: Run, params: Params, parts: list[Section], remake: Callable[[P
             page = file.with_suffix(_SHOWN[file.suffix])
             fault = run.fault(page)
             if fault:
-                part.absent.append((output, "was not made" if fault == "does not exist" else fault, remake(file)))
+                part.absent.append((output, "was not made" if fault == "does not exist" else fault, settings.snakemake(file)))
             else:
                 shown.add(page)
     return shown
@@ -169,20 +167,20 @@ def environment() -> Environment:
     return Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
 
 
-def render(params: Params, results: Path, data: Path, params_file: str, sets: list[str]) -> str:
+def render(params: Params, results: Path, data: Path, settings: Settings) -> str:
     """The whole page.
 
     Args:
         results: the folder results/RUN.
         data: dataset.json.
-        params_file, sets: the parameter file and `--set` values, for the commands that make it again.
+        settings: of the commands that make it again.
 
     Raises:
         UserError: a main table, a main figure or samples are missing or of another run.
     """
     run, dataset = Run(results, data, params.run), Dataset.open(data)
     parts = sections(params, verdict(read_frame(results / "tables/tables.csv")))
-    shown = read_run(run, params, parts, lambda output: snakemake(params_file, sets, output.as_posix()))
+    shown = read_run(run, params, parts, settings)
     samples = [results / name for name in main_inputs(params) if name.startswith("samples/")]
     metas = run.history([*shown.files, *samples])
     return (
@@ -192,7 +190,7 @@ def render(params: Params, results: Path, data: Path, params_file: str, sets: li
             run=params.run,
             dataset=dataset,
             sections=parts,
-            make={target: snakemake(params_file, sets, target) for target in ("extras", "paper")},
+            make={target: settings.snakemake(target) for target in ("extras", "paper")},
             shown=shown,
             samples=embedded_json(first_samples(samples, dataset)),
             mark=BREAK,
@@ -200,7 +198,7 @@ def render(params: Params, results: Path, data: Path, params_file: str, sets: li
             total=duration(sum(meta["seconds"] for meta in metas.values())),
             parameters=parameters(metas, results),
             machines=machines(metas),
-            reruns=rerun_commands(params_file, sets),
+            reruns=settings.commands(),
             commands=commands(metas),
         )
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -182,15 +183,22 @@ def machines(metas: Metas) -> list[tuple[str, str]]:
     return [(key, ", ".join(values)) for key, values in facts.items()]
 
 
-def snakemake(params_file: str, sets: list[str], target: str, *options: str) -> str:
-    """The command that makes a target of the Snakefile with these parameters."""
-    file = [] if params_file == "params.yaml" else ["--configfile", params_file]
-    return shlex.join(["snakemake", *(options or ("--cores", "2")), target, *file, *(["--config", *sets] if sets else [])])
+@dataclass(frozen=True)
+class Settings:
+    """The parameter files and `--set` values of a run, for the commands that make it again."""
 
+    files: list[str]
+    sets: list[str]
 
-def rerun_commands(params_file: str, sets: list[str]) -> list[tuple[str, str]]:
-    """(what, command) of the ways to make this run again."""
-    words = ["dvc", "exp", "run", *(word for item in sets for word in ("-S", item))] if sets else ["dvc", "repro"]
-    with_dvc = [("One experiment, on this machine", shlex.join(words))] if params_file == "params.yaml" else []
-    everything = [("Everything, in parallel", ()), ("Everything, on a SLURM cluster", ("--profile", "slurm"))]
-    return with_dvc + [(what, snakemake(params_file, sets, "all", *options)) for what, options in everything]
+    def snakemake(self, target: str | Path, *options: str) -> str:
+        """The command that makes a target of the Snakefile; by default with two cores."""
+        files = [] if self.files == ["params.yaml"] else ["--configfile", *self.files]
+        words = ["snakemake", *(options or ("--cores", "2")), str(target), *files, *(["--config", *self.sets] if self.sets else [])]
+        return shlex.join(words)
+
+    def commands(self) -> list[tuple[str, str]]:
+        """(what, command) of the ways to make the run again."""
+        dvc = ["dvc", "exp", "run", *(word for item in self.sets for word in ("-S", item))] if self.sets else ["dvc", "repro"]
+        with_dvc = [("One experiment, on this machine", shlex.join(dvc))] if self.files == ["params.yaml"] else []
+        everything = [("Everything, in parallel", ()), ("Everything, on a SLURM cluster", ("--profile", "slurm"))]
+        return with_dvc + [(what, self.snakemake("all", *options)) for what, options in everything]
