@@ -18,10 +18,8 @@ include: "workflow/rules/common.smk"
 pathvars:
     data=f"data/{PARAMS.corpus.name}-{PARAMS.corpus.packing}-{PARAMS.corpus.seq_len}",
     results=f"results/{PARAMS.run}",
-    logs=f"logs/{PARAMS.run}",
-    benchmarks=f"logs/{PARAMS.run}/benchmarks",
-    couplings_shard=shard_of("couplings"),
-    samples_shard=shard_of("samples"),
+    couplings_shard=sharded("couplings"),
+    samples_shard=sharded("samples"),
 
 
 report: "workflow/report/workflow.rst"
@@ -29,45 +27,68 @@ report: "workflow/report/workflow.rst"
 
 localrules:
     all,
+    extras,
     paper,
+    parameters,
     tabulate,
     plot,
     exhibit_table,
     exhibit_figure,
     exhibit_page,
     report,
-    paper_report,
 
 
 wildcard_constraints:
     variant=VARIANT,
-    recipe=RECIPES,
-    name=alternatives(PARAMS.public),
-    round=r"[1-9]\d*",
+    model=MODEL,
     shard=r"[1-9]\d*",
-    teacher=rf"{TEACHER}|({VARIANT})/sdtt[1-9]\d*",
-    model=rf"{TEACHER}|({VARIANT}|{PUBLIC})/({RECIPES}|{alternatives(PARAMS.public)})",
 
 
-# The tables hold every model of compare.recipes and compare.also, so this samples and scores them all.
+# The comparison: every model of `compare`, sampled and scored, its tables, figures and page.
 rule all:
     default_target: True
     input:
-        "<results>/tables/tables.csv",
-        "<results>/figures/figure02.png",
+        "<results>/params.yaml",
         "<results>/report.html",
 
 
-# Every table and figure of the paper that paper.exhibits lists, and a report that shows them.
+# What lies beside it: memorization, factorization error, the dictionary and the Markov chain.
+rule extras:
+    input:
+        "<results>/extras.html",
+
+
+# Every table and figure of the paper that paper.exhibits lists.
 rule paper:
     input:
         "<results>/paper.html",
 
 
 include: "workflow/rules/data.smk"
-include: "workflow/rules/teacher.smk"
-include: "workflow/rules/students.smk"
-include: "workflow/rules/sample.smk"
-include: "workflow/rules/merge.smk"
-include: "workflow/rules/score.smk"
-include: "workflow/rules/report.smk"
+include: "workflow/rules/models.smk"
+include: "workflow/rules/samples.smk"
+include: "workflow/rules/scores.smk"
+include: "workflow/rules/results.smk"
+
+
+for staged in [entry for entry in workflow.rules if not entry.norun]:
+    furnish(staged)
+
+
+# DVC's stages are those of params.yaml as it is, so there is nothing to register for another file or a value of --config.
+if not OPTIONS:
+
+    rule register:
+        input:
+            rules.all.input,
+        output:
+            touch(f"logs/{PARAMS.run}/registered"),
+        log:
+            f"logs/{PARAMS.run}/register.log",
+        localrule: True
+        conda:
+            "environment.yml"
+        params:
+            folders=f"data results/{PARAMS.run}",
+        shell:
+            "python workflow/register.py {params.folders} > {log} 2>&1"

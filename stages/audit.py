@@ -22,7 +22,6 @@ READS = (
     "audit",
     "couplings.pairs",
     "couplings.steps",
-    "couplings.start",
     "couplings.draws",
     "scoring.reference",
     "scoring.bootstrap",

@@ -10,14 +10,12 @@ from snakemake.caching import LOCATION_ENVVAR
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
-from imdm.stage.artifact import sha256
 from imdm.errors import UserError
-from imdm.exhibits.plan import PAGES, TEACHER, needs, target
-from imdm.exhibits.tables import describe
+from imdm.params import PUBLIC, RECIPES, REPLICATE, TEACHER, couplings_of, load_params, parent
+from imdm.results import plan
+from imdm.stage.artifact import sha256
 from imdm.stage.job import LIBRARIES, code_digest, library_version
 from imdm.stage.reads import declared, resolve
-from imdm.params import PUBLIC, RECIPES, REPLICATE, UNRECTIFIED, load_params, parse_recipe
-from imdm.report.names import MAIN
 
 
 def overrides(tree, prefix=""):
@@ -29,12 +27,11 @@ def overrides(tree, prefix=""):
             yield f"{prefix}{key}={json.dumps(value)}"
 
 
-# Not `config`: Snakemake merges --configfile into params.yaml, while an experiment is one file and no mixture.
-SETTINGS = workflow.config_settings
-FILE = SETTINGS.configfiles[-1] if SETTINGS.configfiles else Path("params.yaml")
-SETS = list(overrides(SETTINGS.config))
+# Read by the library, which checks them; Snakemake's own `config` is the same tree, unchecked.
+FILES = workflow.config_settings.configfiles or [Path("params.yaml")]
+SETS = list(overrides(workflow.config_settings.config))
 try:
-    PARAMS = load_params(FILE, SETS)
+    PARAMS = load_params(FILES, SETS)
 except UserError as error:
     raise WorkflowError(str(error))
 
@@ -44,33 +41,18 @@ if workflow.workflow_settings.cache is not None and not (CACHE and os.access(CAC
     raise WorkflowError(f"--cache needs a folder that can be written: create one and name it in {LOCATION_ENVVAR}.")
 
 OPTIONS = "".join(f" --set {shlex.quote(item)}" for item in SETS)
-if FILE.resolve() != Path("params.yaml").resolve():
-    OPTIONS = f" --params {shlex.quote(os.path.relpath(FILE))}{OPTIONS}"
+if [file.resolve() for file in FILES] != [Path("params.yaml").resolve()]:
+    OPTIONS = f" --params {' '.join(shlex.quote(os.path.relpath(file)) for file in FILES)}{OPTIONS}"
 
 
-# The exhibits that stand alone; tabulate and plot make the others.
-EXHIBITS = [*(f"table{number:02}" for number in range(1, 15)), *(f"figure{number:02}" for number in range(2, 14))]
-EXHIBITS = [name for name in EXHIBITS if name not in MAIN]
-# What tabulate and plot make besides tables.csv and Figure 2, with its labels in Snakemake's report.
-TABLES = {
-    "table01": {"file": "Table 01", "shows": "Synthetic task"},
-    "table02": {"file": "Table 02", "shows": "Synthetic task, the noise held"},
-    "table04": {"file": "Table 04", "shows": "Gen-PPL"},
-    "table05": {"file": "Table 05", "shows": "Entropy"},
-    "frontier": {"file": "Frontier", "shows": "Gen-PPL at equal entropy"},
-    "audit": {"file": "Audit", "shows": "what samples share with couplings and training text"},
-    "agreement": {"file": "Audit, pairs", "shows": "what models know of seen and unseen pairs"},
-    "dictionary": {"file": "Dictionary task", "shows": "validity, coverage and errors by size"},
-    "chain": {"file": "Markov chain task", "shows": "distance from the data by steps"},
-    "factorization": {"file": "Factorization error", "shows": "conditional total correlation"},
-}
-FIGURES = {
-    "frontier": {"file": "Frontier", "shows": "Gen-PPL against entropy"},
-    "training": {"file": "Training", "shows": "losses"},
-    "dictionary": {"file": "Dictionary task", "shows": "validity by number of words"},
-    "chain": {"file": "Markov chain task", "shows": "bigram KL and NLL by steps"},
-    "factorization": {"file": "Factorization error", "shows": "conditional total correlation by steps"},
-}
+def alternatives(names):
+    """A wildcard constraint: one of `names`."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+VARIANT = rf"({alternatives(PARAMS.variants)})({REPLICATE})?"
+PUBLIC_MODEL = rf"{PUBLIC}/({alternatives(PARAMS.public)})"
+MODEL = rf"{TEACHER}|{VARIANT}/({RECIPES}|{TEACHER})|{PUBLIC_MODEL}"
 
 
 class Unkeyed(dict):
@@ -83,138 +65,148 @@ class Unkeyed(dict):
         return self.text
 
 
-def options(wildcards, output):
-    """Options of every command that name the parameters. Asking for `output` keeps them from triggering a rerun."""
-    return Unkeyed(OPTIONS)
+def stage(words):
+    """The command of a rule: a stage's script and its own arguments."""
+    return f"python stages/{words} --out {{params.out}}{{params.options}} > {{log}} 2>&1"
 
 
-def folder(wildcards, output):
-    """A params function: the folder of a cached rule's outputs, which differs between the runs that share them."""
-    return Unkeyed(Path(output[0]).parent)
+def about(name, outside=None, file=False, **more):
+    """What a job of the stage `name` has as params. Its output, the options of every command, and what it depends on.
 
+    Asking for `output` keeps a params function from triggering a rerun.
 
-def reads(stage):
-    """A params function: what `stage` reads of the parameters, so that a change of it (no other) triggers a rerun."""
-    keys = declared(Path(workflow.basedir) / f"stages/{stage}.py")
-    return lambda wildcards: json.dumps(resolve(PARAMS, keys, wildcards.get("variant")), sort_keys=True)
-
-
-def local_files(where):
-    """Path, size and time of the files that a parameter names outside the graph: by a file, a folder or a pattern, not on a hub."""
-    found = [Path(name) for name in glob.glob(os.path.expanduser(where or ""), recursive=True)]
-    files = sorted({file for path in found for file in (path, *path.rglob("*")) if file.is_file()})
-    return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-
-
-def content(stage, outside=None):
-    """A params function: what makes a cached artifact what it is, besides what `reads` has. It is in the cache's key alone.
-
-    Snakemake's own key has no library code and knows the inputs by how they were made. Asking for `output` keeps an edit of
-    the code from triggering a rerun; without a cache there is nothing to compute.
+    Args:
+        outside: what a parameter names outside the graph.
+        file: whether --out is the rule's named output `main`, and not the folder of its outputs.
+        more: further params.
     """
+    script = Path(workflow.basedir) / f"stages/{name}.py"
+    keys = declared(script)
 
-    def found(wildcards, input, output):
+    def out(wildcards, output):
+        return Unkeyed(output.main if file else Path(output[0]).parent)
+
+    def options(wildcards, output):
+        return Unkeyed(OPTIONS)
+
+    def reads(wildcards):
+        """What the stage reads of the parameters, so that a change of it, and no other, triggers a rerun."""
+        variant = wildcards.get("variant") or wildcards.get("model", "").rpartition("/")[0].removeprefix(PUBLIC)
+        return json.dumps(resolve(PARAMS, keys, variant or None), sort_keys=True)
+
+    def content(wildcards, input, output):
+        """What makes a cached artifact what it is besides `reads`, in the cache's key alone; Snakemake's own key has no library code."""
         if CACHE is None:
             return None
         return {
-            "code": code_digest(Path(workflow.basedir) / f"stages/{stage}.py"),
+            "code": code_digest(script),
             "libraries": [sys.version, *map(library_version, LIBRARIES)],
             "runtime": [PARAMS.runtime.device, PARAMS.runtime.precision, PARAMS.runtime.compile],
             "inputs": [sha256(file) for file in input],
             "outside": local_files(outside),
         }
 
-    return found
+    return {"out": out, "reads": reads, "content": content, "options": options} | more
 
 
-def alternatives(names):
-    """A wildcard constraint: one of `names`."""
-    return "|".join(map(re.escape, names)) or "(?!)"
+def local_files(where):
+    """Path, size and time of the files that a parameter names outside the graph: by a file, a folder or a pattern, not on a hub."""
+    named = [Path(name) for name in glob.glob(os.path.expanduser(where or ""), recursive=True)]
+    files = sorted({file for path in named for file in (path, *path.rglob("*")) if file.is_file()})
+    return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
 
 
-# A variant, or its replicate with another training seed.
-VARIANT = rf"({alternatives(PARAMS.variants)})({REPLICATE})?"
+def artifact(folder, *files):
+    """A rule's outputs: the files of a folder and its meta.json, each by its name without the suffix."""
+    return {Path(file).stem: f"{folder}/{file}" for file in (*files, "meta.json")}
 
 
-def model_file(model):
-    """The weights of `teacher`, VARIANT/RECIPE or public/NAME; a variant's own teacher is VARIANT/teacher."""
-    return "<results>/teacher/model.safetensors" if model == TEACHER else f"<results>/models/{model}/model.safetensors"
+def trained(folder, *files):
+    """The outputs of a training."""
+    return artifact(folder, "model.safetensors", *files, "train_log.csv")
 
 
-def judge_weights():
-    """The files of a trained judge besides judge.json, by the name of the output; a loaded judge's stay where they are."""
-    files = {"model": "model.safetensors", "network": "config.json", "tokenizer": "tokenizer.json"}
-    return {name: f"<results>/judge/{file}" for name, file in files.items()} if PARAMS.judge.stage == "train_judge" else {}
+def judge_files():
+    """The files of a trained judge lie beside judge.json; a loaded judge's stay where they are."""
+    weights = ["model.safetensors", "config.json", "tokenizer.json"] if PARAMS.judge.stage == "train_judge" else []
+    return ["judge.json", *weights, "train_log.csv"]
 
 
-def sdtt_teacher(wildcards):
-    """The model that teaches an SDTT round: the adopted teacher, then the student of the round before."""
-    return model_file(f"{wildcards.variant}/{parse_recipe(f'sdtt{wildcards.round}').parent}")
+def checked(model):
+    """A model's name; one that the parameters make no model of ends Snakemake with one sentence."""
+    try:
+        PARAMS.check_model(model)
+    except UserError as error:
+        raise WorkflowError(f"there is no model {error}")
+    return model
 
 
-def keyed_teacher(wildcards):
-    """The model that teaches a keyed distillation: the adopted teacher, or the last SDTT student."""
-    return model_file(f"{wildcards.variant}/{parse_recipe(f'{wildcards.before}keyed').parent}")
+# What is asked for, before the graph is built: there Snakemake would only find that no job makes the file.
+KINDS = "models|couplings|samples|scores|frontier|audit|factorization"
+for word in sys.argv[1:]:
+    named = re.match(rf"results/{PARAMS.run}/(?:conditional/|matched/)?(?:{KINDS})/(.+)/", word)
+    if named:
+        checked(named[1])
 
 
-def di4c_teacher(wildcards):
-    """The model that teaches a Di4C round: the recipe before it, then the mixture of the round before."""
-    return model_file(f"{wildcards.variant}/{parse_recipe(f'{wildcards.before}di4c{wildcards.round}').parent}")
+def weights(model):
+    """The weights of `teacher`, VARIANT/RECIPE or public/NAME."""
+    return f"<results>/models/{checked(model)}/model.safetensors"
 
 
-def all_models():
-    """Every declared VARIANT/RECIPE of the comparison, as `tabulate` shows them; the teacher comes first."""
-    return [TEACHER, *map("/".join, PARAMS.models())]
+def parent_of(wildcards):
+    """An input function: the weights that a training starts from, and learns from."""
+    return weights(parent(checked(f"{wildcards.variant}/{wildcards.recipe}")))
 
 
-def factorized_models():
-    """Those of `all_models` that have a factorization error."""
-    return [TEACHER, *map("/".join, PARAMS.factorized())]
+def couplings(wildcards):
+    """An input function: the couplings that a model is rectified on."""
+    return f"<results>/couplings/{couplings_of(checked(f'{wildcards.variant}/{wildcards.recipe}'))}/couplings.safetensors"
 
 
-def dvc_models():
-    """Every VARIANT/RECIPE that dvc.yaml trains, compared or not."""
-    rounds = [f"sdtt{item.round}" for item in PARAMS.sdtt.rounds]
-    recipes = [*rounds, "redi", *(f"{student}-redi" for student in PARAMS.compare.rectified)]
-    found = [f"{variant}/{recipe}" for variant in PARAMS.compare.variants for recipe in recipes]
-    return [*found, *(f"{variant}/keyed" for variant in PARAMS.compare.keyed)]
+def audited_pairs(wildcards):
+    """An input function: of a rectified model, its couplings and the model that made them."""
+    teacher = couplings_of(wildcards.model)
+    return {} if teacher is None else {"couplings": f"<results>/couplings/{teacher}/couplings.safetensors", "teacher": weights(teacher)}
 
 
-def training_logs():
-    """The logs of the teacher, the judge and every training behind the comparison."""
-    trained = {}
-    for model in all_models()[1:]:
-        variant, name = model.split("/")
-        recipe = parse_recipe(name)
-        trained |= dict.fromkeys(f"{variant}/{step}" for step in (recipe.trained() if recipe else []))
-    logs = [f"<results>/models/{model}/train_log.csv" for model in sorted(trained)]
-    return ["<results>/teacher/train_log.csv", "<results>/judge/train_log.csv", *logs]
+def shards(kind):
+    """Into how many jobs the making of couplings or samples is divided."""
+    return vars(PARAMS.shards)[kind]
 
 
-def shard_of(kind):
-    """What a shard's folders of output and logs are called after the kind; nothing where one job does it all."""
-    number = vars(PARAMS.shards)[kind]
-    return "" if number == 1 else f"-{{shard}}-of-{number}"
+def sharded(kind):
+    """What a shard's folders are called after the kind; nothing where one job does it all."""
+    return f"-{{shard}}-of-{shards(kind)}" if shards(kind) > 1 else ""
 
 
 def shard(kind):
     """A params function: the option --shard, where there are several."""
-    return lambda wildcards: f" --shard {wildcards.shard}/{vars(PARAMS.shards)[kind]}" if shard_of(kind) else ""
+    return lambda wildcards: f" --shard {wildcards.shard}/{shards(kind)}" if shards(kind) > 1 else ""
 
 
-def shards(kind, file):
-    """An input function: every shard of an artifact, for `merge`."""
-    number = vars(PARAMS.shards)[kind]
-    return lambda wildcards: [file.format(shard=f"{index}-of-{number}", **wildcards) for index in range(1, number + 1)]
+def exhibit(folder, suffix):
+    """An input function: what a table, figure or page of its own is made from."""
+    return lambda wildcards: [f"<results>/{file}" for file in plan.files(PARAMS, f"{folder}/{wildcards.exhibit}.{suffix}")]
 
 
-def exhibit_inputs(wildcards):
-    """The files that a table or figure of the paper needs."""
-    return [f"<results>/{file}" for file in needs(PARAMS, wildcards.exhibit).files()]
+def shown(path, category, name=None):
+    """An output in Snakemake's report, named by its file or by the wildcard `exhibit`."""
+
+    def labels(wildcards):
+        what = name or wildcards.exhibit
+        number = re.fullmatch(r"(table|figure)(\d\d)", what)
+        return {"file": f"{number[1].capitalize()} {number[2]}" if number else what.capitalize(), "shows": plan.title(what)}
+
+    return report(path, category=category, labels=labels)
 
 
-def exhibit_labels(wildcards):
-    """What Snakemake's report calls an exhibit: table09 is Table 09, with its title."""
-    name = wildcards.exhibit
-    labels = {"file": f"{name[:-2].capitalize()} {name[-2:]}"}
-    return labels | {"shows": describe(PARAMS, name).title} if name.startswith("table") else labels
+def furnish(staged):
+    """Give every job its log, benchmark and environment, named after the first output."""
+    place = re.sub(r"\{(\w+),[^{}]*\}", r"{\1}", str(staged.output[0])).removeprefix(f"results/{PARAMS.run}/")
+    place = Path(place).with_suffix("") if "main" in staged.output.keys() else Path(place).parent
+    staged.log_modifier = staged.benchmark_modifier = staged.output_modifier
+    staged.set_log(f"logs/{PARAMS.run}/{place}.log")
+    if CACHE is None:  # a rule with a benchmark is not cached
+        staged.benchmark = f"logs/{PARAMS.run}/benchmarks/{place}.tsv"
+    staged.conda_env = str(Path(workflow.basedir) / "environment.yml")

@@ -1,20 +1,65 @@
 rule tokenize_pack:
     output:
-        dataset="<data>/dataset.json",
-        train="<data>/train.bin",
-        judge="<data>/judge.bin",
-        valid="<data>/valid.bin",
-        test="<data>/test.bin",
-        tokenizer="<data>/tokenizer.json",
-        meta="<data>/meta.json",
-    log:
-        "<logs>/tokenize_pack.log",
-    conda:
-        "../../environment.yml"
+        **artifact("<data>", "dataset.json", "train.bin", "judge.bin", "valid.bin", "test.bin", "tokenizer.json"),
     params:
-        out=folder,
-        reads=reads("tokenize_pack"),
-        content=content("tokenize_pack", PARAMS.corpus.path),
-        options=options,
+        **about("tokenize_pack", PARAMS.corpus.path),
     shell:
-        "python stages/tokenize_pack.py --out {params.out}{params.options} > {log} 2>&1"
+        stage("tokenize_pack.py")
+
+
+rule judge:
+    input:
+        data="<data>/dataset.json",
+    output:
+        **artifact("<results>/judge", *judge_files()),
+    resources:
+        accelerator=1,
+    params:
+        **about(PARAMS.judge.stage, PARAMS.judge.model),
+    shell:
+        stage(f"{PARAMS.judge.stage}.py --data {{input.data}}")
+
+
+# Real text under the judge.
+rule reference:
+    input:
+        data="<data>/dataset.json",
+        judge="<results>/judge/judge.json",
+    output:
+        main="<results>/reference/reference.json",
+        tensors="<results>/reference/reference.safetensors",
+        meta="<results>/reference/meta.json",
+    resources:
+        accelerator=1,
+    params:
+        **about("reference"),
+    shell:
+        stage("reference.py --data {input.data} --judge {input.judge}")
+
+
+# {00, 11}: Tables 1 and 2.
+rule synthetic:
+    output:
+        **artifact("<results>/synthetic", "synthetic.json"),
+    params:
+        **about("synthetic"),
+    shell:
+        stage("synthetic.py")
+
+
+rule dictionary:
+    output:
+        **artifact("<results>/dictionary", "dictionary.csv"),
+    params:
+        **about("dictionary"),
+    shell:
+        stage("dictionary.py")
+
+
+rule chain:
+    output:
+        **artifact("<results>/chain", "chain.csv"),
+    params:
+        **about("chain"),
+    shell:
+        stage("chain.py")

@@ -1,0 +1,90 @@
+"""The jobs behind a target, as Snakemake's dry run has them: for DVC's stages, the preflight and the tests."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+_LOG = r" > \S+ 2>&1$"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a stage.
+
+    Attributes:
+        rule: of the Snakefile.
+        stage: name of the script.
+        command: without its log.
+        arguments: values by flag, without dashes; a flag with several values has a list.
+        inputs, outputs: files, relative to the project.
+    """
+
+    rule: str
+    stage: str
+    command: str
+    arguments: dict[str, str | list[str]]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    @property
+    def out(self) -> str:
+        """Where the stage writes; names the job."""
+        return str(self.arguments["out"])
+
+
+def jobs(project: Path, *words: str, force: bool = True) -> list[Job]:
+    """Every job of a stage that `snakemake WORDS` would run.
+
+    Args:
+        words: targets and options, such as `--configfile presets/lm1b.yaml`.
+        force: also those whose outputs are there already.
+
+    Raises:
+        RuntimeError: Snakemake refuses, with its words.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--dry-run",
+        "--printshellcmds",
+        "--nocolor",
+        "--nolock",
+        *(["--forceall"] if force else []),
+    ]
+    done = subprocess.run([*command, *words], cwd=project, capture_output=True, text=True)
+    text = done.stdout + done.stderr
+    if done.returncode:
+        raise RuntimeError(text.strip())
+    return parse(text)
+
+
+def parse(text: str) -> list[Job]:
+    """The jobs in the words of a dry run with --printshellcmds."""
+    read = []
+    for block in re.split(r"(?m)^\[.*\]\n(?=(?:local)?rule )", text)[1:]:
+        command = re.search(r"(?m)^Shell command: (python stages/.*)$", block)
+        if command:
+            lines = dict(re.findall(r"(?m)^    (input|output): (.*)$", block))
+            words = re.sub(_LOG, "", command[1])
+            files = (tuple(lines[key].split(", ")) if key in lines else () for key in ("input", "output"))
+            rule = re.match(r"(?:local)?rule (\w+):", block)[1]
+            read.append(Job(rule, Path(words.split()[1]).stem, words, _arguments(words), *files))
+    return read
+
+
+def _arguments(command: str) -> dict[str, str | list[str]]:
+    values: dict[str, list[str]] = {}
+    flag = ""
+    for word in shlex.split(command)[2:]:
+        if word.startswith("--"):
+            flag = word.removeprefix("--")
+            values.setdefault(flag, [])
+        else:
+            values[flag].append(word)
+    return {flag: words[0] if len(words) == 1 else words for flag, words in values.items()}

@@ -1,0 +1,62 @@
+rule sample:
+    input:
+        model=lambda wildcards: weights(wildcards.model),
+    output:
+        **artifact("<results>/samples<samples_shard>/{model}", "samples.safetensors"),
+    resources:
+        accelerator=1,
+    params:
+        **about("sample"),
+        shard=shard("samples"),
+    shell:
+        stage("sample.py --model {input.model}{params.shard}")
+
+
+# Completions of prompts (Tab. 7, 10).
+rule complete:
+    input:
+        data="<data>/dataset.json",
+        model=lambda wildcards: weights(wildcards.model),
+    output:
+        **artifact("<results>/conditional/samples<samples_shard>/{model}", "samples.safetensors"),
+    resources:
+        accelerator=1,
+    params:
+        **about("complete"),
+        shard=shard("samples"),
+    shell:
+        stage("complete.py --data {input.data} --model {input.model}{params.shard}")
+
+
+# Samples at the temperature of the SDTT baseline's entropy (Tab. 9).
+rule match_entropy:
+    input:
+        model=lambda wildcards: weights(wildcards.model),
+        target=f"<results>/scores/{PARAMS.paper.sdtt}/scores.json",
+    output:
+        **artifact("<results>/matched/samples/{model}", "samples.safetensors"),
+    resources:
+        accelerator=1,
+    params:
+        **about("match_entropy"),
+    shell:
+        stage("match_entropy.py --model {input.model} --target {input.target}")
+
+
+# The shards of couplings, samples or completions, where there are several.
+rule merge:
+    input:
+        parts=lambda wildcards: [
+            f"<results>/{wildcards.task}{wildcards.kind}-{part}-of-{shards(wildcards.kind)}/{wildcards.model}/{wildcards.kind}.safetensors"
+            for part in range(1, shards(wildcards.kind) + 1)
+        ],
+    output:
+        main="<results>/{task}{kind}/{model}/{kind}.safetensors",
+        meta="<results>/{task}{kind}/{model}/meta.json",
+    wildcard_constraints:
+        task="(conditional/)?",
+        kind=alternatives(kind for kind in ("couplings", "samples") if shards(kind) > 1),
+    params:
+        **about("merge"),
+    shell:
+        stage("merge.py --parts {input.parts}")

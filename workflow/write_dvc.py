@@ -1,0 +1,72 @@
+"""Writes dvc.yaml from the Snakefile: `python workflow/write_dvc.py`, a part of `make docs`.
+
+The stages are the jobs of `snakemake all` for params.yaml. Write it again after a change of what decides which jobs there are
+(compare, variants' names, sdtt.rounds, judge.stage, teacher.stage); all other parameters are DVC's to vary.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "workflow")]
+
+from graph import Job, jobs  # noqa: E402
+
+from imdm.params import load_params  # noqa: E402
+from imdm.stage.reads import declared, keys  # noqa: E402
+
+HEADER = """# Written from the Snakefile by `make docs`; a test fails where the two differ. One experiment on this machine: `dvc repro`,
+# or a variation of it: `dvc exp run -S noise_dim=64`.
+"""
+METRICS = ("scores.json", "validation.json", "reference.json")
+PLOTS = ("tables.csv", "figure02.png", "frontier.png", "training.png")
+
+
+def document(project: Path = ROOT) -> str:
+    """The file, for the params.yaml of a project."""
+    params = load_params(project / "params.yaml")
+    stages: dict[str, dict] = {}
+    for job in jobs(project, "all"):
+        name = stage_name(job)
+        if name in stages:
+            raise SystemExit(f"two jobs are called {name}; rename a variant.")
+        stages[name] = stage(job, project)
+    tree = {"stages": dict(sorted(stages.items())), "artifacts": artifacts(params.paper.student)}
+    text = yaml.safe_dump(tree, sort_keys=False, width=10_000)
+    corpus = params.corpus
+    text = text.replace(f"data/{corpus.name}-{corpus.packing}-{corpus.seq_len}", "data/${corpus.name}-${corpus.packing}-${corpus.seq_len}")
+    return HEADER + re.sub(rf"results/{re.escape(params.run)}(?=[/\s])", "results/${run}", text)
+
+
+def stage_name(job: Job) -> str:
+    """STAGE, or STAGE-MODEL of a job for one model; DVC's names have no slash and no dot."""
+    parts = Path(job.out).parts[2:]
+    model = parts[1:] if parts and parts[0] in ("models", "couplings", "samples", "scores", "frontier") else ()
+    return "-".join([job.stage, *model]).replace(".", "_")
+
+
+def stage(job: Job, project: Path) -> dict:
+    """A job as DVC's stage."""
+    outs = {kind: [path for path in job.outputs if Path(path).name in names] for kind, names in (("metrics", METRICS), ("plots", PLOTS))}
+    outs["outs"] = [path for path in job.outputs if path not in outs["metrics"] + outs["plots"]]
+    plots = [{path: {"x": "steps", "y": "value"}} if path.endswith(".csv") else path for path in outs.pop("plots")]
+    read = keys(declared(project / f"stages/{job.stage}.py"), "variant" in job.arguments)
+    tree = {"cmd": job.command, "params": read, "deps": sorted(set(job.inputs)), **outs, "plots": plots}
+    return {key: value for key, value in tree.items() if value}
+
+
+def artifacts(student: str) -> dict[str, dict[str, str]]:
+    """What others take from a run by name: `dvc artifacts get`."""
+    models = {"teacher": "teacher", "student": student}
+    of_models = {name: {"path": f"results/${{run}}/models/{model}/model.safetensors", "type": "model"} for name, model in models.items()}
+    couplings = {"path": "results/${run}/couplings/teacher/couplings.safetensors", "type": "dataset"}
+    return of_models | {"judge": {"path": "results/${run}/judge/judge.json", "type": "model"}, "couplings": couplings}
+
+
+if __name__ == "__main__":
+    (ROOT / "dvc.yaml").write_text(document(), encoding="utf-8")
