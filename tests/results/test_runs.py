@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from imdm.report.names import RATIO
+from imdm.report.runs import by_run, mean_ratio, runs_view
+from imdm.report.show import main as show
 from scipy import stats
 
 import fake_run
 from checkout import ROOT
-from imdm.report.names import RATIO
 from imdm.report.rows import find, read_rows, write_rows
-from imdm.report.runs import by_run, mean_ratio, runs_view
-from imdm.report.show import main as show
 
 
 def test_runs_side_by_side(tmp_path, capsys):
