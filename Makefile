@@ -14,8 +14,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 run: .venv/.installed
 	@git rev-parse --git-dir > /dev/null 2>&1 || git init --quiet  # an unpacked archive: DVC wants a repository
-	$(BIN)/snakemake --profile workflow/profiles/local register  # all, two and more jobs at once; then DVC knows of it
-	@PYTHONPATH=src $(BIN)/python -m imdm.report.show results/$(RUN)/tables/tables.csv
+	@PYTHONPATH=workflow/logger $(BIN)/snakemake --profile workflow/profiles/local --logger progress register  # all; then DVC knows of it
+	@PYTHONPATH=src $(BIN)/python -m imdm.results.show results/$(RUN)
 
 test: .venv/.installed
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 rule tokenize_pack:
     output:
         **artifact("<data>", "dataset.json", "train.bin", "judge.bin", "valid.bin", "test.bin", "tokenizer.json"),
+    priority: 2
     params:
         **about("tokenize_pack", PARAMS.corpus.path),
     shell:
@@ -12,6 +13,7 @@ rule judge:
         data="<data>/dataset.json",
     output:
         **artifact("<results>/judge", *judge_files()),
+    priority: 1
     resources:
         accelerator=1,
     params:

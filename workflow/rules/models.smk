@@ -6,6 +6,7 @@ rule pretrain:
         **trained("<results>/models/{model}", "validation.json"),
     wildcard_constraints:
         model=rf"{VARIANT}/scratch" + (f"|{TEACHER}" if PARAMS.teacher.stage == "pretrain" else ""),
+    priority: 2  # most jobs wait for the teacher
     resources:
         accelerator=1,
     params:
@@ -22,6 +23,7 @@ rule load_mdlm:
         **trained("<results>/models/{model}", "validation.json"),
     wildcard_constraints:
         model=PUBLIC_MODEL + (f"|{TEACHER}" if PARAMS.teacher.stage == "load_mdlm" else ""),
+    priority: 2  # most jobs wait for the teacher
     resources:
         accelerator=1,
     params:
