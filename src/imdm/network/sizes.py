@@ -9,8 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imdm.network.config import NetworkConfig
+from imdm.params import Optimizer
 
 _FREQUENCIES = 256  # of the time embedding
+# Bytes a parameter. Training: weight, gradient, two Adam moments and moving average in float32, a copy in bfloat16.
+TRAINING, INFERENCE = 22, 6
+TRAINED_FILE, LOADED_FILE, RESUME_FILE = 8, 4, 16  # online and moving average; one set; both and Adam's moments
+# Bytes a logit: of a chunk of the head, its loss and gradient; with the target of a teacher and the gap to it; of a
+# mixture, whose loss holds those of all its latents; of a float64 draw.
+_NLL_LOGIT, _KL_LOGIT, _MIXTURE_LOGIT, _DRAW_LOGIT = 8, 24, 24, 44
+CHUNK, DRAW_CHUNK = 2**27, 2**25  # most logits that a training and a draw hold at once on a GPU
+_ACTIVATION = 40  # bytes a token and unit of width that a forward pass holds at once
 
 
 @dataclass(frozen=True)
@@ -30,7 +39,7 @@ class Pass:
     calls: float
 
 
-class Shape:
+class Sizes:
     """Counts for one network."""
 
     def __init__(self, config: NetworkConfig):
@@ -95,9 +104,31 @@ class Shape:
         body = config.blocks * (48.4 * config.hidden_size + scores)
         return config.seq_len * (body + 0.5 * config.vocab_size * logit_bytes)
 
+    def training_bytes(self, rows: int, taught: bool, mixture: bool) -> float:
+        """What a training holds on a GPU that passes `rows` sequences at once; of a mixture, the loss holds all logits."""
+        logit = _KL_LOGIT if taught and not mixture else _NLL_LOGIT
+        weights = self.parameters * (TRAINING + INFERENCE * taught)
+        return weights + rows * self.saved_bytes(_MIXTURE_LOGIT * mixture) + logit * min(CHUNK, rows * self._half_logits)
+
+    def evaluation_bytes(self, rows: int, chunked: bool = True) -> float:
+        """What the loss of `rows` sequences holds without gradients; not chunked, with all their logits besides."""
+        return self._forward_bytes(rows) + _NLL_LOGIT * (min(CHUNK, rows * self._half_logits) + (not chunked) * rows * self._half_logits)
+
+    def drawing_bytes(self, rows: int, draws: float) -> float:
+        """What a sampler of `rows` sequences holds that draws so many tokens a call."""
+        return self._forward_bytes(rows) + _DRAW_LOGIT * min(DRAW_CHUNK, draws * self.config.vocab_size)
+
+    def _forward_bytes(self, rows: int) -> float:
+        return self.parameters * INFERENCE + rows * self.config.seq_len * self.config.hidden_size * _ACTIVATION
+
+    @property
+    def _half_logits(self) -> float:
+        """Logits of a half masked sequence."""
+        return self.config.seq_len / 2 * self.config.vocab_size
+
 
 @dataclass(frozen=True)
-class JudgeShape:
+class JudgeSizes:
     """Counts for a judge, a GPT-2: width, blocks and vocabulary, learned positions and a head tied to the embedding."""
 
     width: int
@@ -126,7 +157,28 @@ class JudgeShape:
         return self.blocks * 66.4 * self.width + 14 * self.vocab_size
 
 
-def training_step(shape: Shape, rows: float, passes: float = 1, teacher_passes: float = 0, masked: float = 0.5) -> float:
+def judge_step(judge: JudgeSizes, rows: float, length: int) -> float:
+    """Operations of a training step of a judge on `rows` sequences of `length` tokens."""
+    return 3 * rows * length * judge.token_flops(length)
+
+
+def step_flops(sizes: Sizes, settings: Optimizer, step: int, rows: float, passes: float = 1, round_number: int = 1) -> float:
+    """Operations of one step of a training, forward and backward: the count behind both the MFU and the cost estimate.
+
+    Args:
+        settings: of the training; how often its teacher is read and what is masked are theirs to say.
+        step: from 0; the first ones may be next-token prediction.
+        rows: sequences of the batch.
+        passes: parts in which they go through the network.
+        round_number: of a training that has rounds, from 1.
+    """
+    if step < settings.next_token_steps:
+        return next_token_step(sizes, rows, passes)
+    rows = rows * settings.rows_per_sequence
+    return training_step(sizes, rows, passes, settings.teacher_passes(round_number), settings.masked_share)
+
+
+def training_step(sizes: Sizes, rows: float, passes: float = 1, teacher_passes: float = 0, masked: float = 0.5) -> float:
     """Operations of a step on `rows` sequences: forward and backward take 3 forward passes.
 
     Args:
@@ -134,19 +186,19 @@ def training_step(shape: Shape, rows: float, passes: float = 1, teacher_passes: 
         teacher_passes: forward passes of a frozen teacher a row; together they compute each masked position's logits once.
         masked: share of the positions that are masked; a half where noise levels are uniform.
     """
-    found = 3 * noised(shape, rows, passes, masked)
+    flops = 3 * noised(sizes, rows, passes, masked)
     if teacher_passes:
-        heads = rows * shape.config.seq_len * masked
-        found += shape.forward(Pass(teacher_passes * rows, heads, teacher_passes * heads, teacher_passes * passes))
-    return found
+        heads = rows * sizes.config.seq_len * masked
+        flops += sizes.forward(Pass(teacher_passes * rows, heads, teacher_passes * heads, teacher_passes * passes))
+    return flops
 
 
-def noised(shape: Shape, rows: float, calls: float, masked: float = 0.5) -> float:
+def noised(sizes: Sizes, rows: float, calls: float, masked: float = 0.5) -> float:
     """Forward operations of `rows` sequences of whose positions a share is masked."""
-    heads = rows * shape.config.seq_len * masked
-    return shape.forward(Pass(rows, heads, heads, calls))
+    heads = rows * sizes.config.seq_len * masked
+    return sizes.forward(Pass(rows, heads, heads, calls))
 
 
-def next_token_step(shape: Shape, rows: float, passes: float = 1) -> float:
+def next_token_step(sizes: Sizes, rows: float, passes: float = 1) -> float:
     """Operations of a step of the warm start, which has logits at all positions and no masks."""
-    return 3 * shape.forward(Pass(rows, rows * shape.config.seq_len, 0, passes))
+    return 3 * sizes.forward(Pass(rows, rows * sizes.config.seq_len, 0, passes))
