@@ -21,9 +21,15 @@ from imdm.data.bpe import train_bpe
 from imdm.errors import UserError
 from imdm.network.checkpoint import save_network
 from imdm.publish.export import export_model
+<<<<<<<< HEAD:tests/sampling/test_write_in_the_terminal.py
 from imdm.report import live
 from imdm.report.samples import Speller
 from imdm.sampling.infill import text_block
+========
+from imdm.results import live
+from imdm.results.samples import Speller
+from imdm.sampling.infill import write
+>>>>>>>> results-tables:tests/sampling/test_generate_script.py
 from networks import small_network
 
 
@@ -40,7 +46,7 @@ def model(tmp_path_factory, data) -> Path:
     return path
 
 
-def say(model: Path, data: Dataset, *arguments: str) -> subprocess.CompletedProcess[str]:
+def generate(model: Path, data: Dataset, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, ROOT / "stages/generate.py", "--model", model, "--data", data.path, *arguments]
     # bytes of the models' that are no UTF-8 come as U+FFFD; the terminal's settings must not matter
     environment = os.environ | {"PYTHONIOENCODING": "utf-8", "TERM": "xterm-256color"}
@@ -49,16 +55,16 @@ def say(model: Path, data: Dataset, *arguments: str) -> subprocess.CompletedProc
 
 def test_the_prompt_stays_and_a_pipe_gets_the_same_text_twice(model, data):
     arguments = ("--prompt", "the list of", "--steps", "3", "--seed", "4")
-    first, second = say(model, data, *arguments), say(model, data, *arguments, "--live")
+    first, second = generate(model, data, *arguments), generate(model, data, *arguments, "--live")
     assert first.returncode == 0, first.stderr
     assert first.stdout == second.stdout and first.stdout.startswith("the list of") and "\x1b" not in first.stdout
-    more = say(model, data, *arguments, "--count", "2").stdout
+    more = generate(model, data, *arguments, "--count", "2").stdout
     assert more.startswith(f"--- 1 of 2\n{first.stdout}--- 2 of 2\nthe list of")
-    assert say(model, data, "--prompt", "the list of", "--steps", "3", "--seed", "5").stdout != first.stdout
+    assert generate(model, data, "--prompt", "the list of", "--steps", "3", "--seed", "5").stdout != first.stdout
 
 
 def test_what_is_around_gaps_stays_and_nothing_follows(model, data):
-    done = say(model, data, "--infill", "the ___ of", "--steps", "2")
+    done = generate(model, data, "--infill", "the ___ of", "--steps", "2")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("the ") and done.stdout.endswith(" of\n") and "___" not in done.stdout
 
@@ -72,20 +78,26 @@ def test_mistakes(model, data, tmp_path):
         (data, ("--steps", "0"), ["must be positive"]),
         (data, ("--temperature", "-1"), ["must be positive"]),
     ):
-        done = say(model, folder, *arguments)
+        done = generate(model, folder, *arguments)
         assert done.returncode == 2 and not done.stdout and len(done.stderr.splitlines()) == 1, done.stderr
         assert all(word in done.stderr for word in words), done.stderr
-    assert say(model, data, "--prompt", "a", "--infill", "b").returncode == 2
+    assert generate(model, data, "--prompt", "a", "--infill", "b").returncode == 2
 
 
-def test_an_exported_folder_says_the_same(model, data, tmp_path):
+def test_an_exported_folder_gives_the_same(model, data, tmp_path):
     """And transformers, from the same folder with the same seed."""
     from transformers import AutoModel
 
     export_model(model, data, tmp_path)
+<<<<<<<< HEAD:tests/sampling/test_write_in_the_terminal.py
     text = say(tmp_path, data, "--prompt", "the", "--steps", "4", "--seed", "2").stdout
     assert text == say(model, data, "--prompt", "the", "--steps", "4", "--seed", "2").stdout
     given = text_block(data, "the", gaps=False)
+========
+    text = generate(tmp_path, data, "--prompt", "the", "--steps", "4", "--seed", "2").stdout
+    assert text == generate(model, data, "--prompt", "the", "--steps", "4", "--seed", "2").stdout
+    given = write(data, "the", gaps=False)
+>>>>>>>> results-tables:tests/sampling/test_generate_script.py
     rows = AutoModel.from_pretrained(tmp_path, trust_remote_code=True).generate(given.tokens, steps=4, seed=2)
     speller = Speller(data.tokenizer(), {data.eos_id})
     assert "".join(piece for piece, _ in speller.pieces(rows[0, given.shown].tolist(), [0] * 10)) + "\n" == text
@@ -130,9 +142,9 @@ def test_a_terminal_gets_the_replay_and_then_the_text(monkeypatch):
     monkeypatch.setattr(live.time, "sleep", waited.append)
     terminal = Console(file=io.StringIO(), force_terminal=True, width=40, height=20, color_system="standard", legacy_windows=False)
     live.show(terminal, [*PIECES, ("\x1b[2J[red]", 4)], live=True)
-    said = terminal.file.getvalue()
-    assert len(waited) == 4 and "░" in said and "\x1b[1A" in said and "\x1b[2J" not in said
-    assert said.rpartition("\x1b")[2].partition("m")[2].endswith(" is empty\ufffd[2J[red]\n") or said.endswith(" is empty\ufffd[2J[red]\n")
+    shown = terminal.file.getvalue()
+    assert len(waited) == 4 and "░" in shown and "\x1b[1A" in shown and "\x1b[2J" not in shown
+    assert shown.rpartition("\x1b")[2].partition("m")[2].endswith(" is empty\ufffd[2J[red]\n") or shown.endswith(" is empty\ufffd[2J[red]\n")
     still = Console(file=io.StringIO(), force_terminal=True, width=40)
     live.show(still, PIECES, live=False)
     assert still.file.getvalue() == "the list\n is empty\n" and len(waited) == 4

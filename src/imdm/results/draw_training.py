@@ -1,0 +1,76 @@
+"""Training curves: what every model's loss did, from its train_log.csv."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from imdm.errors import UserError
+from imdm.params import parse_recipe
+from imdm.results.names import BASELINE, TEACHER, name_of
+from imdm.results.style import GREY, INK, colour, finish, log_values, others
+
+_PANELS = ("Pretraining", "SDTT", "Di4C", "ReDi", "Keyed")
+_DASHES = {"finetune": "-.", "scratch": "--"}  # ReDi after SDTT is dashed too
+
+
+def read_log(path: Path) -> pd.DataFrame:
+    """step and loss (nats) of a train_log.csv, empty for a model that was loaded.
+
+    Raises:
+        UserError: it lacks one of the two, or has a field that is no number.
+    """
+    try:
+        return pd.read_csv(path)[["step", "loss"]].astype({"step": int, "loss": float})
+    except (ValueError, KeyError):
+        raise UserError(f"{path} must have numbers in the columns step and loss; run the training again.") from None
+
+
+def draw_training(logs: dict[str, Path], stem: Path) -> None:
+    """Draw a panel for each kind of training that left a log, rounds of one model after the other.
+
+    Args:
+        logs: train_log.csv by model: teacher, judge, VARIANT/RECIPE.
+    """
+    from matplotlib import pyplot
+
+    curves = {name: log for name in sorted(logs, key=_order) if len(log := read_log(logs[name]))}
+    panels: dict[str, dict[str, list[pd.DataFrame]]] = {title: {} for title in _PANELS if any(_panel(name) == title for name in curves)}
+    for name, log in curves.items():
+        rounds = panels[_panel(name)].setdefault(re.sub(r"\d+$", "", name), [])
+        rounds.append(log.assign(step=log["step"] + (rounds[-1]["step"].iloc[-1] if rounds else 0)))
+    panels = panels or {"Nothing was trained": {}}
+    tints = others(name.split("/")[0] for name in curves if "/" in name)
+    figure, (places,) = pyplot.subplots(1, len(panels), figsize=(max(2.6 * len(panels), 3.6), 2.9), squeeze=False)
+    for axes, (title, models) in zip(places, panels.items(), strict=True):
+        for name, rounds in models.items():
+            variant, _, recipe = name.partition("/")
+            tint = colour(variant, tints) if recipe else INK if name == TEACHER else GREY
+            dashes = _DASHES.get(recipe, "--" if recipe.endswith("-redi") else "-")
+            for log in rounds:
+                smooth = log["loss"].rolling(max(3, len(log) // 12), center=True, min_periods=1).mean()
+                axes.plot(log["step"], log["loss"], color=tint, linewidth=0.5, alpha=0.3)
+                axes.plot(log["step"], smooth, color=tint, linewidth=1.2, linestyle=dashes)
+            for log in rounds[:-1]:
+                axes.axvline(log["step"].iloc[-1], color=GREY, linewidth=0.6, linestyle=":")
+            axes.plot([], [], color=tint, linewidth=1.2, label=name_of(variant) if recipe else name.capitalize())
+        axes.set(title=title, xlabel="optimizer steps")
+        if title == "SDTT":
+            log_values(axes)
+    places[0].set_ylabel("loss (nats)")
+    finish(figure, stem)
+
+
+def _order(name: str) -> tuple[bool, str, int]:
+    """MDLM before other variants, rounds of one model by number."""
+    number = re.search(r"\d+$", name)
+    return "/" in name and not name.startswith(f"{BASELINE}/"), re.sub(r"\d+$", "", name), int(number[0]) if number else 0
+
+
+def _panel(name: str) -> str:
+    recipe = parse_recipe(name.partition("/")[2])
+    if recipe is None:
+        return _PANELS[0]
+    return "Keyed" if recipe.keyed else "ReDi" if recipe.redi else "Di4C" if recipe.di4c else "SDTT" if recipe.rounds else _PANELS[0]
