@@ -28,8 +28,7 @@ LAYERS = (
     ("factorization", "training"),
     ("distill",),
     ("languages", "audit"),
-    ("report",),
-    ("exhibits",),
+    ("results",),
     ("cost",),
 )
 
