@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 run: .venv/.installed
 	@git rev-parse --git-dir > /dev/null 2>&1 || git init --quiet  # an unpacked archive: DVC wants a repository
-	@PYTHONPATH=workflow/logger $(BIN)/snakemake --profile workflow/profiles/local --logger progress register  # all; then DVC knows of it
+	@PYTHONPATH=workflow/logger $(BIN)/snakemake --profile workflow/profiles/local register --logger progress  # all; then DVC knows of it
 	@PYTHONPATH=src $(BIN)/python -m imdm.results.show results/$(RUN)
 
 test: .venv/.installed
