@@ -16,19 +16,24 @@ from imdm.stage.artifact import sha256
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fake_run.finished(tmp_path_factory.mktemp("report"))
+def reported(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run at another place, plotted and reported."""
+    folder = tmp_path_factory.mktemp("reported") / "all"
+    shutil.copytree(run.parents[1], folder)
+    results = folder / "results" / "tiny"
+    assert [fake_run.plot(results), fake_run.report(results)] == [0, 0]
+    return results
 
 
 @pytest.fixture(scope="module")
-def page(run: Path) -> str:
-    return (run / "report.html").read_text(encoding="utf-8")
+def page(reported: Path) -> str:
+    return (reported / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.fixture
-def copy(run: Path, tmp_path: Path) -> Path:
-    """A copy of the run at another place, to break."""
-    shutil.copytree(run.parents[1], tmp_path / "all")
+def copy(reported: Path, tmp_path: Path) -> Path:
+    """A copy, to break."""
+    shutil.copytree(reported.parents[1], tmp_path / "all")
     return tmp_path / "all" / "results" / "tiny"
 
 
@@ -65,27 +70,28 @@ def test_page_escapes_what_samples_and_parameters_hold(page):
 
 
 def test_a_page_shows_what_was_made_and_names_the_rest(copy):
-    assert fake_run.report(copy) == 0  # at another place
-    main = {"ratios", "figure02", "table01", "table04", "table05", "frontier", "frontier-table", "training"}
-    assert main <= shown(copy) and not {"chain", "chain-table", "copies", "table06", "figure04"} & shown(copy)
+    made = {"ratios", "figure02", "table01", "table04", "table05", "frontier", "frontier-table", "training", "chain", "table06"}
+    assert made <= shown(copy) and not {"chain-table", "figure03"} & shown(copy)
     text = (copy / "report.html").read_text()
-    assert "snakemake --cores 2 extras" in text and f"snakemake --cores 2 {copy}/figures/chain.png" in text
-    fake_run.add_paper(copy)
-    made = ["figures/chain.png", "tables/chain.csv", "tables/copies.csv", "table06", "figure03", "figure04"]
-    assert [fake_run.exhibit(copy, name) for name in made] == [0] * len(made)
+    assert "snakemake --cores 2 extras" in text and "figures/chain.png" in text and "figures/figure04.html" in text
+    names = ["figures/chain.png", "figure03", "figure04"]
+    assert [fake_run.exhibit(copy, name) for name in names] == [0] * len(names)
     assert fake_run.report(copy) == 0
-    assert {"chain", "chain-table", "copies", "table06", "figure03"} <= shown(copy) and "table07" not in shown(copy)
+    assert made | {"chain-table", "figure03"} <= shown(copy)
     text = (copy / "report.html").read_text()
-    assert "<summary>Figure 4." in text and f"{copy}/figures/chain.png" not in text and f"{copy}/tables/table07.csv" in text
+    assert (
+        "<summary>Figure 4." in text
+        and f"snakemake --cores 2 {copy}/figures/figure04.html" not in text
+        and f"snakemake --cores 2 {copy}/figures/figure05.png" in text
+    )
 
 
 def test_what_is_of_other_scores_is_not_shown(copy, capsys):
-    fake_run.add_paper(copy)
-    assert [fake_run.exhibit(copy, name) for name in ("table06", "table13")] == [0, 0]
+    assert {"table06", "table13"} <= shown(copy)
     fake_run.scores(copy / "scores" / fake_run.DI4C, fake_run.DI4C, 5.9, 2.8)  # of Table 6 alone
     assert fake_run.report(copy) == 0
     assert "table13" in shown(copy) and "table06" not in shown(copy)
-    assert f"another scores/{fake_run.DI4C}/scores.json than this run" in (copy / "report.html").read_text()
+    assert f"another scores/{fake_run.DI4C}/" in (copy / "report.html").read_text()
     fake_run.scores(copy / "scores/mdlm/sdtt3", "mdlm/sdtt3", 5.9, 2.8)
     message = refused(copy, capsys)
     assert "another scores/mdlm/sdtt3/" in message and f"run `snakemake --cores 2 --force {copy}/tables/tables.csv`" in message
@@ -100,11 +106,11 @@ def test_another_runs_artifacts_are_refused(copy, capsys):
 
 def test_what_lies_there_without_a_meta_json_is_not_shown(copy, capsys):
     """As a file that came with the checkout."""
-    for suffix in ("csv", "json"):
-        shutil.copy(copy / f"tables/table04.{suffix}", copy / f"tables/table06.{suffix}")
+    (copy / "tables/table06.meta.json").unlink()
+    shutil.copy(copy / "tables/table06.json", copy / "tables/table15.json")
     (copy / "figures/extra.svg").write_text("<svg></svg>")
     assert fake_run.report(copy) == 0
-    assert "table06" not in shown(copy) and "extra" not in shown(copy)
+    assert not {"table06", "table15", "extra"} & shown(copy)
     (copy / "tables/tables.meta.json").unlink()
     assert "tables/tables.csv has no meta.json" in refused(copy, capsys)
 
@@ -118,12 +124,12 @@ def test_edited_files_are_refused(copy, capsys, file):
 
 def test_extras_wait_for_what_they_show(copy, capsys):
     assert fake_run.report(copy, page="extras") == 2
-    assert f"{copy}/tables/copies.csv does not exist" in capsys.readouterr().err
+    assert f"{copy}/figures/factorization.png does not exist" in capsys.readouterr().err
 
 
 def test_report_refuses_samples_of_another_tokenizer(copy, capsys):
     data = copy.parents[1] / "data" / fake_run.DATA
-    _, digest = fake_run.data(data)
+    digest = json.loads((data / "dataset.json").read_text())["tokenizer_sha256"]
     (data / "dataset.json").write_text((data / "dataset.json").read_text().replace(digest, "0" * 64))
     (data / "meta.json").unlink()
     assert "tokenizer" in refused(copy, capsys)
