@@ -23,7 +23,7 @@ from imdm.network.checkpoint import save_network
 from imdm.publish.export import export_model
 from imdm.results import live
 from imdm.results.samples import Speller
-from imdm.sampling.infill import write
+from imdm.sampling.infill import text_block
 from networks import small_network
 
 
@@ -85,7 +85,7 @@ def test_an_exported_folder_gives_the_same(model, data, tmp_path):
     export_model(model, data, tmp_path)
     text = generate(tmp_path, data, "--prompt", "the", "--steps", "4", "--seed", "2").stdout
     assert text == generate(model, data, "--prompt", "the", "--steps", "4", "--seed", "2").stdout
-    given = write(data, "the", gaps=False)
+    given = text_block(data, "the", gaps=False)
     rows = AutoModel.from_pretrained(tmp_path, trust_remote_code=True).generate(given.tokens, steps=4, seed=2)
     speller = Speller(data.tokenizer(), {data.eos_id})
     assert "".join(piece for piece, _ in speller.pieces(rows[0, given.shown].tolist(), [0] * 10)) + "\n" == text
@@ -99,9 +99,9 @@ def test_text_and_gaps_as_tokens(parts, data):
     length = sum(map(len, ids)) + 4 * (len(parts) - 1)
     if length > data.seq_len - 2:
         with pytest.raises(UserError):
-            write(data, text, gaps=True)
+            text_block(data, text, gaps=True)
         return
-    written = write(data, text, gaps=True)
+    written = text_block(data, text, gaps=True)
     assert (written.shown, len(written.tokens)) == (slice(1, 1 + length), data.seq_len)
     runs = written.tokens[written.shown].tolist()
     expected = [token for number, part in enumerate(ids) for token in ([data.mask_id] * 4 if number else []) + part]
@@ -111,7 +111,7 @@ def test_text_and_gaps_as_tokens(parts, data):
 
 
 def test_underscores_of_a_prompt_are_text(data):
-    written = write(data, "a ___ b", gaps=False)
+    written = text_block(data, "a ___ b", gaps=False)
     assert data.tokenizer().decode(written.tokens[written.given][1:-1].tolist()) == "a ___ b" and written.shown == slice(1, 11)
 
 
