@@ -25,7 +25,6 @@ from benchmarks.inputs import device
 from benchmarks.peers_scoring import nll_and_tokens
 from benchmarks.trace import clock
 from imdm.scoring.gen_ppl import judge_texts
-from imdm.scoring.texts import Texts
 
 _END = 50_256
 # Width, blocks, length, texts a step count.
@@ -66,7 +65,7 @@ def measure(scale: str = "quick", step_counts: int = 4, rounds: int = 3) -> list
 
         def ours() -> list[float]:
             judge = SimpleNamespace(model=load(), end_id=_END)
-            judged = [judge_texts(judge, Texts(rows, np.zeros(count, dtype=np.int64)), 64) for rows in sets]
+            judged = [judge_texts(judge, rows, 64) for rows in sets]
             return [math.exp(one.nll.sum() / one.tokens.sum()) for one in judged]
 
         def peers() -> list[float]:
