@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.side import Side
 from benchmarks.trace import Counts
-from imdm.network.sizes import Shape
+from imdm.network.sizes import Sizes
 
 WEIGHT = 4  # bytes
 # Times that an optimizer step touches a float32 number of each parameter: clipping reads the gradient and scales it (3),
@@ -33,7 +33,7 @@ def phases(side: Side, counts: list[Counts]) -> list[tuple[float, float]]:
     trained = side.heads is None
     heads = counts[0].masked if trained else side.heads
     for place, (network, seen) in enumerate(zip(side.networks, counts)):
-        shape, config = Shape(network.config), network.config
+        shape, config = Sizes(network.config), network.config
         passes = 3 if trained and place == 0 else 1  # a backward pass is two
         head, embedding = config.hidden_size * config.vocab_size, (shape.mask_parameters if config.mask == "infinite" else 0)
         body = shape.parameters - 2 * head - embedding
@@ -42,7 +42,7 @@ def phases(side: Side, counts: list[Counts]) -> list[tuple[float, float]]:
         found.append((passes * heads * shape.head_flops, touched * head))
         found.append((passes * seen.masked * shape.mask_flops, touched * embedding))
     if trained:
-        found.append((0, OPTIMIZER * WEIGHT * Shape(side.networks[0].config).parameters))
+        found.append((0, OPTIMIZER * WEIGHT * Sizes(side.networks[0].config).parameters))
     return found
 
 

@@ -120,7 +120,7 @@ def pretraining(scale: Scale, mask: str, corpus: str = "openwebtext") -> Task:
 
 
 def sdtt(scale: Scale) -> Task:
-    from imdm.training.sdtt import SdttTraining
+    from imdm.distill.sdtt import SdttTraining
 
     corpus = scale.lm1b
     student, teacher = (inputs.network(scale, corpus, "infinite", number) for number in (0, 1))
@@ -129,7 +129,7 @@ def sdtt(scale: Scale) -> Task:
 
 
 def redi(scale: Scale) -> Task:
-    from imdm.training.redi import RediTraining
+    from imdm.distill.redi import RediTraining
 
     corpus = scale.lm1b
     settings = Redi(steps=1, batch_size=corpus.batch, warmup=0)

@@ -25,9 +25,9 @@ def arguments(parser: StageParser) -> None:
 def run(job: Job) -> None:
     from imdm.data.blocks import Dataset
     from imdm.diffusion.counter import training_seed
+    from imdm.distill.di4c import Di4cTraining, mixture_student
     from imdm.errors import UserError
     from imdm.network.checkpoint import load_network, save_network
-    from imdm.training.di4c import Di4cTraining, mixture_student
     from imdm.training.loop import fit
 
     settings, number = job.params.di4c, job.args.round

@@ -23,9 +23,8 @@ def arguments(parser: StageParser) -> None:
 def run(job: Job) -> None:
     from imdm.data.blocks import Dataset
     from imdm.diffusion.counter import training_seed
-    from imdm.distill.keyed import keyed_student
+    from imdm.distill.keyed import KeyedTraining, keyed_student
     from imdm.network.checkpoint import load_network, save_network
-    from imdm.training.keyed import KeyedTraining
     from imdm.training.loop import fit
 
     data = Dataset.open(job.args.data)

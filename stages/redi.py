@@ -20,9 +20,9 @@ def arguments(parser: StageParser) -> None:
 def run(job: Job) -> None:
     from imdm.diffusion.counter import training_seed
     from imdm.distill.couplings import load_couplings
+    from imdm.distill.redi import RediTraining
     from imdm.network.checkpoint import load_network, save_network
     from imdm.training.loop import fit
-    from imdm.training.redi import RediTraining
 
     settings = job.params.redi
     student = load_network(job.args.init, "ema")

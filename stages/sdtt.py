@@ -24,10 +24,10 @@ def arguments(parser: StageParser) -> None:
 def run(job: Job) -> None:
     from imdm.data.blocks import Dataset
     from imdm.diffusion.counter import training_seed
+    from imdm.distill.sdtt import SdttTraining
     from imdm.errors import UserError
     from imdm.network.checkpoint import load_network, save_network
     from imdm.training.loop import fit
-    from imdm.training.sdtt import SdttTraining
 
     settings, number = job.params.sdtt, job.args.round
     if not 1 <= number <= len(settings.rounds):

@@ -12,15 +12,15 @@ import torch
 from imdm.diffusion.counter import row_seeds, uniform
 from imdm.diffusion.noise import carried_uniforms, coordinates, noise, table_of
 from imdm.distill.couplings import CouplingSet, make_couplings
+from imdm.distill.keyed import KeyedTraining
+from imdm.distill.redi import RediTraining
+from imdm.distill.sdtt import SdttTraining
 from imdm.network.network import compiled
 from imdm.params import Couplings, Keyed, Pretrain, Redi, Runtime, Sdtt
 from imdm.sampling.categorical import draw
 from imdm.sampling.sampler import sample
 from imdm.stage.device import prepare
-from imdm.training.keyed import KeyedTraining
 from imdm.training.pretrain import Pretraining
-from imdm.training.redi import RediTraining
-from imdm.training.sdtt import SdttTraining
 from networks import small_network
 
 HOW = "no GPU here; on a machine with one: python -m pytest tests/test_gpu.py"

@@ -156,7 +156,7 @@ def test_figures_of_pairs_by_hand():
 
 def test_pairs_learnt_by_heart_show():
     """A network that is trained on 8 pairs knows them with their own noise alone, and no others."""
-    from imdm.training.redi import RediTraining
+    from imdm.distill.redi import RediTraining
 
     torch.manual_seed(0)
     network = small_network(random=False, seq_len=5, noise_dim=64, mask="infinite")

@@ -17,7 +17,7 @@ from benchmarks.trace import Trace
 from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.noise import noise
 from imdm.diffusion.states import is_masked, key_of
-from imdm.network.sizes import Shape
+from imdm.network.sizes import Sizes
 from imdm.sampling.sampler import sample
 from networks import small_network
 from script import ROOT
@@ -173,7 +173,7 @@ def test_the_floor_of_a_training_step_by_hand():
     assert body[0] == 3 * (48 * token + conditioning)
     assert head == (3 * masked * 2 * d * 67, 3 * WEIGHT * d * 67)
     assert embedding[0] == 3 * masked * 2 * (6 * 64 + 64 * 16)
-    assert optimizer == (0, OPTIMIZER * WEIGHT * Shape(config).parameters)
+    assert optimizer == (0, OPTIMIZER * WEIGHT * Sizes(config).parameters)
     parameters = sum(parameter.numel() for parameter in task.network.parameters())
     assert sum(part[1] for part in (body, head, embedding)) == 3 * WEIGHT * (parameters - d * 67)  # the table is looked up
     assert floor_seconds([(10.0, 1.0), (0, 8.0)], 5.0, 4.0) == 2 + 2

@@ -23,7 +23,7 @@ from imdm.network import head_loss
 from imdm.network.config import NetworkConfig
 from imdm.network.head_loss import nelbo
 from imdm.network.network import Network
-from imdm.network.sizes import Pass, Shape, noised
+from imdm.network.sizes import Pass, Sizes, noised
 from imdm.params import Judge, Keyed, Sdtt
 from imdm.sampling import categorical
 from imdm.sampling.sampler import sample
@@ -51,7 +51,7 @@ def counted(work) -> int:
 def test_parameters_of_the_network(mask, learned_positions):
     config = NetworkConfig(**SIZES, mask=mask, finite_masks=17, learned_positions=learned_positions)
     network = Network(config)
-    assert Shape(config).parameters == sum(parameter.numel() for parameter in network.parameters())
+    assert Sizes(config).parameters == sum(parameter.numel() for parameter in network.parameters())
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,8 @@ def test_parameters_of_the_network(mask, learned_positions):
     ],
 )
 def test_published_parameter_counts(sizes, parameters, noise_dim, mask_parameters):
-    assert Shape(NetworkConfig(**sizes, mask="single")).parameters == parameters
-    infinite = Shape(NetworkConfig(**sizes, mask="infinite", noise_dim=noise_dim))
+    assert Sizes(NetworkConfig(**sizes, mask="single")).parameters == parameters
+    infinite = Sizes(NetworkConfig(**sizes, mask="infinite", noise_dim=noise_dim))
     assert infinite.mask_parameters == mask_parameters and infinite.parameters == parameters + mask_parameters
 
 
@@ -82,7 +82,7 @@ def test_operations_of_a_forward_pass(changes):
     batch = forward_process(torch.randint(50, (6, 24)), 1, 0, 0, 6, 50)
     heads = batch.masked[:11]
     work = Pass(rows=6, heads=len(heads), masked=len(batch.masked), calls=1)
-    assert Shape(network.config).forward(work) == counted(lambda: network(batch.z, heads))
+    assert Sizes(network.config).forward(work) == counted(lambda: network(batch.z, heads))
 
 
 def test_operations_of_a_training_step():
@@ -91,7 +91,7 @@ def test_operations_of_a_training_step():
     batch = forward_process(torch.randint(50, (64, 24)), 1, 0, 0, 64, 50)
     step = Pass(64, len(batch.masked), len(batch.masked), 1)
     found = counted(lambda: nelbo(network, batch).backward())
-    assert found == pytest.approx(3 * Shape(network.config).forward(step), rel=0.05)
+    assert found == pytest.approx(3 * Sizes(network.config).forward(step), rel=0.05)
     assert len(batch.masked) == pytest.approx(64 * 24 / 2, rel=0.05)
 
 
@@ -103,7 +103,7 @@ def test_operations_of_an_sdtt_step():
         batch = forward_process(torch.randint(50, (size, 24)), 1, 0, 0, size, 50)
         sdtt_loss(student, teacher, batch, row_seeds(1, 0, size), 1 / 64, "corrected", "reverse_kl").backward()
 
-    cost = training(Shape(student.config), Sdtt(steps=1, batch_size=size, rounds=[{"round": 1, "teacher": "teacher"}]), None, 2)
+    cost = training(Sizes(student.config), Sdtt(steps=1, batch_size=size, rounds=[{"round": 1, "teacher": "teacher"}]), None, 2)
     assert cost.flops == pytest.approx(counted(step), rel=0.05)
 
 
@@ -124,14 +124,14 @@ def test_operations_of_a_keyed_step(target):
             consistency_loss(student, teacher, teacher, batch, 1 / 4, "reverse_kl").backward()
 
     settings = Keyed(steps=1, batch_size=size, target=target, teacher_steps=4)
-    cost = training(Shape(config), settings, None, settings.passes, masked=1)
+    cost = training(Sizes(config), settings, None, settings.teacher_passes(), masked=1)
     # Too high by the mask embeddings of what the teacher has unmasked, too low by the logits of its draws.
     assert cost.flops == pytest.approx(counted(step), rel=0.15)
 
 
 def test_operations_agree_with_a_published_throughput():
     """flow_matching reports a 12x768 DiT with all logits at 288,000 tokens/s: 26% of an H100."""
-    shape = Shape(NetworkConfig(**OWT, mask="single"))
+    shape = Sizes(NetworkConfig(**OWT, mask="single"))
     token = 3 * shape.forward(Pass(1, 1024, 0, 1)) / 1024
     assert token * 288_000 / (find_gpu("h100").bfloat16 * 1e12) == pytest.approx(0.26, abs=0.02)
 
@@ -183,7 +183,7 @@ def test_the_sampler_does_the_expected_work(perturb):
     # perturbed blocks differ much in their number of masks: about 5 standard errors
     assert calls[0].double().mean().item() == pytest.approx(expected[0], rel=0.1 if perturb else 0.02)
     assert embedded / rows == pytest.approx(expected[1], rel=0.15 if perturb else 0.03)
-    cost = generation(Shape(network.config), rows, steps, None if perturb else length, rows, 0)
+    cost = generation(Sizes(network.config), rows, steps, None if perturb else length, rows, 0)
     assert cost.flops == pytest.approx(flops, rel=0.12 if perturb else 0.03)
 
 
@@ -208,7 +208,7 @@ def test_bytes_that_a_training_pass_keeps(softcap):
         batch = forward_process(torch.randint(50, (16, 64)), 1, 0, 0, 16, 50)
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
             nelbo(network, batch)
-        return sum(tensor.untyped_storage().nbytes() for tensor in kept.values()), 16 * Shape(network.config).saved_bytes(0)
+        return sum(tensor.untyped_storage().nbytes() for tensor in kept.values()), 16 * Sizes(network.config).saved_bytes(0)
 
     (shallow, estimated_shallow), (deep, estimated_deep) = saved(1), saved(5)
     assert deep - shallow == pytest.approx(estimated_deep - estimated_shallow, rel=0.1)
@@ -224,7 +224,7 @@ def test_training_passes_divide_the_batch():
 
 
 def test_accumulated_passes_save_memory_and_no_operations():
-    shape = Shape(NetworkConfig(**SIZES))
+    shape = Sizes(NetworkConfig(**SIZES))
     rounds = [{"round": 1, "teacher": "teacher"}]
     whole, parts = (training(shape, Sdtt(steps=10, batch_size=64, rounds=rounds), most, 2) for most in (None, 16))
     held = shape.parameters * 28
@@ -234,5 +234,5 @@ def test_accumulated_passes_save_memory_and_no_operations():
 
 
 def test_half_of_the_positions_are_masked():
-    shape = Shape(NetworkConfig(**SIZES))
+    shape = Sizes(NetworkConfig(**SIZES))
     assert noised(shape, 2, 0) == 2 * shape.row_flops + 24 * (shape.head_flops + shape.mask_flops)

@@ -12,7 +12,20 @@ import di4c
 from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.nelbo import Noised
 from imdm.diffusion.states import is_masked, mask_where
-from imdm.distill.di4c import after_jump, completions, components, correlation, di4c_loss, draw_time, jump, jump_length, latents, log_mean
+from imdm.distill.di4c import (
+    Di4cTraining,
+    after_jump,
+    completions,
+    components,
+    correlation,
+    di4c_loss,
+    draw_time,
+    jump,
+    jump_length,
+    latents,
+    log_mean,
+    mixture_student,
+)
 from imdm.languages import task
 from imdm.languages.words import BINARY
 from imdm.network.checkpoint import load_network, save_network
@@ -20,7 +33,6 @@ from imdm.params import Di4c, load_params
 from imdm.sampling.sampler import sample
 from imdm.stage.artifact import sha256
 from imdm.stage.job import run_stage
-from imdm.training.di4c import Di4cTraining, mixture_student
 from networks import small_network
 from script import MICRO
 

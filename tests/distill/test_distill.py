@@ -116,7 +116,7 @@ def test_couplings_file_round_trip_and_refusals(tmp_path):
 
 def test_redi_sees_the_keys_that_the_teacher_started_from(tmp_path):
     """What makes a coupling of noise and text: the student's z_t is the state the teacher's sampler began with."""
-    from imdm.training.redi import RediTraining
+    from imdm.distill.redi import RediTraining
 
     network, settings = small_network(), Couplings(pairs=16, steps=4)
     path = tmp_path / "couplings.safetensors"

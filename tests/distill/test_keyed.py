@@ -13,14 +13,13 @@ from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.nelbo import Noised
 from imdm.diffusion.noise import carried_uniforms, noise
 from imdm.diffusion.states import initial_masks, key_of, keyed_masks, mask_where
-from imdm.distill.keyed import consistency_loss, keyed_loss, keyed_rows, keyed_student
+from imdm.distill.keyed import KeyedTraining, consistency_loss, keyed_loss, keyed_rows, keyed_student
 from imdm.distill.sdtt import forward_kl
 from imdm.network.config import NetworkConfig
 from imdm.network.network import Network
 from imdm.params import Keyed, Runtime
 from imdm.sampling.categorical import draw_tokens
 from imdm.sampling.sampler import sample
-from imdm.training.keyed import KeyedTraining
 
 V, L, MASK = 7, 6, 6
 

@@ -8,10 +8,10 @@ import torch
 
 from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.noise import coordinates, noise, table_of
+from imdm.distill.di4c import Di4cTraining, mixture_student
 from imdm.network.network import compiled
 from imdm.params import Di4c, Pretrain, Runtime
 from imdm.stage.device import prepare, prepare_frozen, setup
-from imdm.training.di4c import Di4cTraining, mixture_student
 from imdm.training.pretrain import Pretraining
 from networks import small_network
 

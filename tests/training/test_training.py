@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from imdm.network.checkpoint import read_config
-from imdm.network.sizes import Shape, next_token_step, training_step
+from imdm.network.sizes import Sizes, next_token_step, training_step
 from imdm.stage.device import bfloat16_peak
 from script import ROOT, command, run
 
@@ -165,7 +165,7 @@ def test_loggers_show_the_rows_of_the_log_after_a_kill_too(data, tmp_path, monke
 
 def test_one_device_needs_neither_lightning_nor_transformers():
     """Their imports take longer than the rest of a training's start."""
-    code = "import sys, imdm.training.pretrain, imdm.training.sdtt, imdm.training.redi, imdm.training.di4c; "
+    code = "import sys, imdm.training.pretrain, imdm.distill.sdtt, imdm.distill.redi, imdm.distill.di4c; "
     code += "sys.exit(bool({'lightning', 'transformers', 'torch._dynamo', 'pandas', 'scipy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(ROOT / "src")}).returncode == 0
 
@@ -181,7 +181,7 @@ def test_what_a_training_writes(undisturbed):
     rows = list(csv.DictReader((undisturbed / "train_log.csv").open()))
     assert int(rows[-1]["step"]) == 60 and float(rows[-1]["loss"]) < float(rows[0]["loss"])
     # Operations and tokens are counted over the same time: 10 of 60 steps have logits at all positions, 50 at half of them.
-    shape = Shape(read_config(undisturbed / "model.safetensors"))
+    shape = Sizes(read_config(undisturbed / "model.safetensors"))
     a_row = (10 * next_token_step(shape, 8) + 50 * training_step(shape, 8)) / (60 * 8)
     measured = meta["metrics"]["gflops_per_second"] * 1e9 / meta["metrics"]["tokens_per_second"] * shape.config.seq_len
     assert measured == pytest.approx(a_row, rel=0.01) and "mfu" not in meta["metrics"]

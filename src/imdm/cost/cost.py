@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imdm.cost.events import expected_calls, expected_embedded, perturbed
-from imdm.network.sizes import JudgeShape, Pass, Shape, next_token_step, noised, training_step
+from imdm.network.sizes import JudgeSizes, Pass, Sizes, next_token_step, noised, training_step
 from imdm.params import Optimizer, Scoring
 
 # Bytes a parameter. Training: weight, gradient, two Adam moments and moving average in float32, a copy in bfloat16.
@@ -50,13 +50,13 @@ def micro_batch(batch_size: int, most: float | None) -> int:
     return next(n for n in range(int(max(1, min(batch_size, most or batch_size))), 0, -1) if batch_size % n == 0)
 
 
-def chunk_memory(shape: Shape, rows: int, logit: int) -> float:
+def chunk_memory(shape: Sizes, rows: int, logit: int) -> float:
     """Bytes of the logits that exist at once where `rows` half masked sequences are projected in chunks."""
     return logit * min(CHUNK, rows * shape.config.seq_len / 2 * shape.config.vocab_size)
 
 
 def training(
-    shape: Shape,
+    shape: Sizes,
     settings: Optimizer,
     most: int | None,
     teacher_passes: float = 0,
@@ -95,7 +95,7 @@ def training(
     )
 
 
-def generation(shape: Shape, rows: int, steps: int, masked: int | None, batch_size: int, file_bytes: float) -> Cost:
+def generation(shape: Sizes, rows: int, steps: int, masked: int | None, batch_size: int, file_bytes: float) -> Cost:
     """`rows` sequences in `steps` steps from `masked` mask states each; None: blocks masked at t ~ U(0, 1).
 
     Args:
@@ -120,7 +120,7 @@ def generation(shape: Shape, rows: int, steps: int, masked: int | None, batch_si
     )
 
 
-def evaluation(shape: Shape, batches: int, batch_size: int) -> Cost:
+def evaluation(shape: Sizes, batches: int, batch_size: int) -> Cost:
     """The validation NELBO."""
     states = batch_size * shape.config.seq_len
     return Cost(
@@ -131,7 +131,7 @@ def evaluation(shape: Shape, batches: int, batch_size: int) -> Cost:
     )
 
 
-def judging(judge: JudgeShape, texts: int, length: int, settings: Scoring) -> Cost:
+def judging(judge: JudgeSizes, texts: int, length: int, settings: Scoring) -> Cost:
     """Texts of up to `length` tokens read by a judge."""
     longest = min(length, settings.max_tokens or length)
     flops = texts * longest * judge.token_flops(longest)
@@ -144,7 +144,7 @@ def judging(judge: JudgeShape, texts: int, length: int, settings: Scoring) -> Co
     )
 
 
-def judge_training(judge: JudgeShape, settings: Optimizer, length: int, most: int | None, gpus: int = 1) -> Cost:
+def judge_training(judge: JudgeSizes, settings: Optimizer, length: int, most: int | None, gpus: int = 1) -> Cost:
     """A judge trained here, on next-token prediction."""
     size = max(1, settings.batch_size // gpus)
     rows = micro_batch(size, most)

@@ -24,7 +24,7 @@ from imdm.cost.jobs import Job
 from imdm.cost.judge import judge_shape
 from imdm.cost.network import network_config
 from imdm.exhibits.plan import TEACHER
-from imdm.network.sizes import Pass, Shape
+from imdm.network.sizes import Pass, Sizes
 from imdm.params import PUBLIC, Chain, Dictionary, Params, parse_recipe
 
 MATCH_TRIALS = 7  # temperatures that match tries at each number of steps before it samples
@@ -72,7 +72,7 @@ class StageCosts:
             "keyed": lambda job: self._train(
                 self.shape(job),
                 params.keyed,
-                teacher_passes=params.keyed.passes,
+                teacher_passes=params.keyed.teacher_passes(),
                 logit=KL_LOGIT,
                 masked=(1 + params.keyed.from_start) / 2,
             ),
@@ -100,10 +100,10 @@ class StageCosts:
         divided = {"tokens": whole.tokens, "flops": whole.flops, "float32": whole.float32, "blocks": whole.blocks, "disk": whole.disk}
         return replace(whole, **{name: share * value for name, value in divided.items()})
 
-    def shape(self, job: Job) -> Shape:
+    def shape(self, job: Job) -> Sizes:
         """The network that a job is about: the teacher and public checkpoints have a single mask."""
         variant = None if job.model == TEACHER or job.model.startswith(f"{PUBLIC}/") else job.model.partition("/")[0]
-        return Shape(network_config(self.params, variant, self.packed.vocab_size))
+        return Sizes(network_config(self.params, variant, self.packed.vocab_size))
 
     def _evaluation(self, job: Job) -> Cost:
         return evaluation(self.shape(job), self.params.pretrain.eval_batches, self.params.pretrain.eval_batch_size)

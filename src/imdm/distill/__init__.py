@@ -1,1 +1,1 @@
-"""Distillation: SDTT's targets, couplings and ReDi."""
+"""Distillation: a method is one file, its target, loss and training; and couplings."""

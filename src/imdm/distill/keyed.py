@@ -18,19 +18,24 @@ from __future__ import annotations
 import copy
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from imdm.diffusion.counter import Stream, bits, row_seeds, uniform
 from imdm.diffusion.nelbo import Noised
 from imdm.diffusion.noise import carried_uniforms
-from imdm.diffusion.states import key_of
+from imdm.diffusion.schedule import stratified_times
+from imdm.diffusion.states import key_of, keyed_masks, mask_where
+from imdm.distill.distillation import DistillTraining
 from imdm.distill.sdtt import towards
 from imdm.network.config import NetworkConfig
 from imdm.network.head_loss import head_loss
 from imdm.network.network import Network
+from imdm.params import Keyed, Runtime
 from imdm.sampling.categorical import draw_tokens
 from imdm.sampling.sampler import unmasking_steps
-from imdm.stage.device import send
+from imdm.stage.device import prepare, send
 
 
 def keyed_student(teacher: Network) -> Network:
@@ -38,6 +43,22 @@ def keyed_student(teacher: Network) -> Network:
     student = copy.deepcopy(teacher).requires_grad_(True)
     student.config = NetworkConfig(**teacher.config.model_dump() | {"draws": "from_noise"})
     return student
+
+
+def keyed_batch(x: Tensor, root: int, step: int, first: int, count: int, whole: int, vocab_size: int) -> Noised:
+    """Rows of a step's global batch, masked in the order that their keys carry.
+
+    Args:
+        x: clean tokens int64 [b, L], on the CPU: rows first .. first+b-1 of `count`.
+        root: seed of the training's draws.
+        whole: how many leading rows of the global batch are all masked; the others' times are stratified.
+    """
+    offset = uniform(bits(torch.tensor(root), Stream.LEVEL, step))
+    t = torch.cat([torch.ones(whole, dtype=torch.float64), stratified_times(offset, count - whole)])[first : first + len(x)]
+    seeds = row_seeds(root, step * count + first, len(x))
+    masked = keyed_masks(seeds, t, x.shape[1])
+    z = mask_where(x, masked, seeds, vocab_size)
+    return Noised(z, x, masked.flatten().nonzero().squeeze(1), t)
 
 
 @torch.no_grad()
@@ -58,14 +79,14 @@ def keyed_rows(teacher: Network, batch: Noised, steps: int) -> Tensor:
 
     to_teacher = partial(send, device=teacher.vocab_embed.embedding.device)
     z, position, u, place = (to_teacher(x) for x in (batch.z.clone(), batch.masked[by_step], u[by_step], by_step.argsort()))
-    states, found, first = z.view(-1), [], 0
+    states, outputs, first = z.view(-1), [], 0
     for step, size in enumerate(sizes):
         now = slice(first, first + size)
-        found.append(teacher.rows(z, position[now], masked=position[first:]))
+        outputs.append(teacher.rows(z, position[now], masked=position[first:]))
         if step < steps - 1:
-            states[position[now]] = draw_tokens(teacher, found[-1], u[now])
+            states[position[now]] = draw_tokens(teacher, outputs[-1], u[now])
         first += size
-    return torch.cat(found)[place]
+    return torch.cat(outputs)[place]
 
 
 def keyed_loss(student: Network, teacher: Network, batch: Noised, steps: int, kind: str) -> Tensor:
@@ -108,3 +129,31 @@ def consistency_loss(student: Network, teacher: Network, average: Network, batch
     rows = student.rows(z, position, masked=position)
     near = head_loss(student, rows[: len(opened)], towards(student, teacher, of_teacher, kind, count))
     return near + head_loss(student, rows[len(opened) :], towards(student, average, of_average, kind, count))
+
+
+class KeyedTraining(DistillTraining):
+    """A student that starts as its teacher and learns, from the keys alone, what several of its steps make of a block."""
+
+    def __init__(self, student: Network, teacher: Network, settings: Keyed, seed: int, blocks: np.ndarray):
+        super().__init__(student, teacher, settings, "keyed", seed, blocks)
+        if settings.target == "consistency":
+            self.frozen.append(copy.deepcopy(student).eval().requires_grad_(False))
+
+    def place(self, runtime: Runtime, device: torch.device) -> None:
+        super().place(runtime, device)
+        for average in self.frozen[1:]:
+            for parameter, shadow in zip(prepare(average, runtime, device).parameters(), self.ema.shadow, strict=True):
+                parameter.data = shadow  # one memory: the network follows the moving average without a copy
+
+    def batch(self, step: int) -> Noised:
+        """This device's part of a step's blocks, on the CPU."""
+        x, first = self.rows(step)
+        count = self.settings.batch_size
+        whole = round(self.settings.from_start * count)
+        return keyed_batch(x, self.draws, step, first, count, whole, self.network.config.vocab_size)
+
+    def loss(self, step: int) -> Tensor:
+        batch, steps, kind = self.batch(step), self.settings.teacher_steps, self.settings.divergence
+        if self.settings.target == "trajectory":
+            return keyed_loss(self.network, self.teacher, batch, steps, kind)
+        return consistency_loss(self.network, *self.frozen, batch, 1 / steps, kind)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from imdm.diffusion.counter import Stream, bits, uniform
-from imdm.diffusion.nelbo import Noised
+from imdm.diffusion.counter import Stream, bits, row_seeds, uniform
+from imdm.diffusion.nelbo import Noised, forward_process
+from imdm.distill.distillation import DistillTraining
 from imdm.network.head_loss import Term, head_loss, head_of
 from imdm.network.network import Network, at_least_float32
+from imdm.params import Sdtt
 from imdm.sampling.categorical import draw_tokens
 from imdm.stage.device import send
 
@@ -117,3 +120,18 @@ def sdtt_loss(student: Network, teacher: Network, batch: Noised, seeds: Tensor, 
     batch = batch.map(partial(send, device=of_teacher.device))
     rows = student.rows(batch.z, batch.masked, masked=batch.masked)
     return head_loss(student, rows, towards(student, teacher, of_teacher, kind, len(batch.masked)))
+
+
+class SdttTraining(DistillTraining):
+    """A student that starts as its teacher and learns two of its steps in one."""
+
+    def __init__(self, student: Network, teacher: Network, settings: Sdtt, round_number: int, seed: int, blocks: np.ndarray):
+        super().__init__(student, teacher, settings, f"sdtt:{round_number}", seed, blocks, round_number)
+        self.dt = teacher_step(settings.base_steps, round_number)
+
+    def loss(self, step: int) -> Tensor:
+        x, first = self.rows(step)
+        count = self.settings.batch_size
+        batch = forward_process(x, self.draws, step, first, count, self.network.config.vocab_size)
+        seeds = row_seeds(self.draws, step * count + first, len(x))
+        return sdtt_loss(self.network, self.teacher, batch, seeds, self.dt, self.settings.time_grid, self.settings.divergence)

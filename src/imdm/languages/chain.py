@@ -7,10 +7,9 @@ import torch
 from imdm.diffusion.counter import root_seed, row_seeds
 from imdm.languages.best_mdm import BestMdm
 from imdm.languages.bigrams import chain_metrics
-from imdm.languages.keyed import keyed
 from imdm.languages.markov import MarkovChain, draw_chain
 from imdm.languages.measure import Triple
-from imdm.languages.task import MODELS, couplings, rectification, student, teacher
+from imdm.languages.task import MODELS, couplings, keyed, rectification, student, teacher
 from imdm.network.network import Network
 from imdm.params import Chain
 from imdm.sampling.sampler import sample

@@ -7,9 +7,8 @@ import torch
 from imdm.diffusion.counter import root_seed, row_seeds
 from imdm.factorization.exact import SubsetEntropies
 from imdm.languages.balance import balanced
-from imdm.languages.keyed import keyed
 from imdm.languages.measure import Triple, coverage, factorization_errors, kl_bias, output_probabilities, validity, word_probabilities
-from imdm.languages.task import rectification, student, teacher
+from imdm.languages.task import keyed, rectification, student, teacher
 from imdm.languages.words import Words, draw_words
 from imdm.network.network import Network
 from imdm.params import Dictionary, DictionaryCell

@@ -13,12 +13,14 @@ from imdm.diffusion.counter import Stream, bits, root_seed, row_seeds, uniform
 from imdm.diffusion.nelbo import Noised, forward_process
 from imdm.diffusion.schedule import mask_probability, stratified_times
 from imdm.diffusion.states import initial_masks
+from imdm.distill.keyed import keyed_batch, keyed_loss, keyed_student
 from imdm.languages.language import Language
 from imdm.network.checkpoint import share_weights
 from imdm.network.config import NetworkConfig
 from imdm.network.head_loss import nelbo
 from imdm.network.network import Network
-from imdm.params import Chain, Dictionary, Rectify, SmallNetwork, Synthetic
+from imdm.params import Chain, Dictionary, KeyedWords, Rectify, SmallNetwork, Synthetic
+from imdm.params.base import CARRIED_BITS
 from imdm.sampling.sampler import sample
 
 # Of each student: mask kind, which rectification it gets, and how its teacher draws.
@@ -30,6 +32,8 @@ MODELS = {
 }
 _TEACHER_STEPS = 1024  # a row needs no more calls than it has letters; more steps, fewer simultaneous draws
 _TEACHER_BATCH, _TEACHER_LR = 128, 1e-3
+# Without them a reverse KL from targets that know what to write can throw a keyed student into a corner that it does not leave.
+_KEYED_WARMUP, _KEYED_CLIP = 50, 1.0
 
 
 def rectification(settings: Synthetic | Dictionary | Chain, model: str) -> Rectify:
@@ -124,3 +128,17 @@ def student(
         return nelbo(network, batch)
 
     return train(network, how.lr, how.steps, loss)
+
+
+def keyed(sizes: SmallNetwork, language: Language, how: KeyedWords, source: Network, seed: int) -> Network:
+    """Train a keyed student of the teacher `source`, with fresh noise in every step; half of each batch is all masked."""
+    teacher = build(sizes, language, seed, mask="infinite", noise_dist="rademacher", noise_dim=CARRIED_BITS).eval()
+    share_weights(teacher, source)
+    network, root, count = keyed_student(teacher), root_seed(seed, "keyed"), how.batch_size
+
+    def loss(step: int) -> Tensor:
+        x = language.batch(root, step, count)
+        batch = keyed_batch(x, root, step, 0, count, count // 2, language.vocab_size)
+        return keyed_loss(network, teacher, batch, how.teacher_steps, "reverse_kl")
+
+    return train(network, how.lr, how.steps, loss, min(_KEYED_WARMUP, how.steps // 2), _KEYED_CLIP)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from imdm.network.config import NetworkConfig
+from imdm.params import Optimizer
 
 _FREQUENCIES = 256  # of the time embedding
 
@@ -30,7 +31,7 @@ class Pass:
     calls: float
 
 
-class Shape:
+class Sizes:
     """Counts for one network."""
 
     def __init__(self, config: NetworkConfig):
@@ -97,7 +98,7 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class JudgeShape:
+class JudgeSizes:
     """Counts for a judge, a GPT-2: width, blocks and vocabulary, learned positions and a head tied to the embedding."""
 
     width: int
@@ -126,7 +127,28 @@ class JudgeShape:
         return self.blocks * 66.4 * self.width + 14 * self.vocab_size
 
 
-def training_step(shape: Shape, rows: float, passes: float = 1, teacher_passes: float = 0, masked: float = 0.5) -> float:
+def judge_step(judge: JudgeSizes, rows: float, length: int) -> float:
+    """Operations of a training step of a judge on `rows` sequences of `length` tokens."""
+    return 3 * rows * length * judge.token_flops(length)
+
+
+def step_flops(sizes: Sizes, settings: Optimizer, step: int, rows: float, passes: float = 1, round_number: int = 1) -> float:
+    """Operations of one step of a training, forward and backward: the count behind both the MFU and the cost estimate.
+
+    Args:
+        settings: of the training; how often its teacher is read and what is masked are theirs to say.
+        step: from 0; the first ones may be next-token prediction.
+        rows: sequences of the batch.
+        passes: parts in which they go through the network.
+        round_number: of a training that has rounds, from 1.
+    """
+    if step < settings.next_token_steps:
+        return next_token_step(sizes, rows, passes)
+    rows = rows * settings.rows_per_sequence
+    return training_step(sizes, rows, passes, settings.teacher_passes(round_number), settings.masked_share)
+
+
+def training_step(sizes: Sizes, rows: float, passes: float = 1, teacher_passes: float = 0, masked: float = 0.5) -> float:
     """Operations of a step on `rows` sequences: forward and backward take 3 forward passes.
 
     Args:
@@ -134,19 +156,19 @@ def training_step(shape: Shape, rows: float, passes: float = 1, teacher_passes: 
         teacher_passes: forward passes of a frozen teacher a row; together they compute each masked position's logits once.
         masked: share of the positions that are masked; a half where noise levels are uniform.
     """
-    found = 3 * noised(shape, rows, passes, masked)
+    flops = 3 * noised(sizes, rows, passes, masked)
     if teacher_passes:
-        heads = rows * shape.config.seq_len * masked
-        found += shape.forward(Pass(teacher_passes * rows, heads, teacher_passes * heads, teacher_passes * passes))
-    return found
+        heads = rows * sizes.config.seq_len * masked
+        flops += sizes.forward(Pass(teacher_passes * rows, heads, teacher_passes * heads, teacher_passes * passes))
+    return flops
 
 
-def noised(shape: Shape, rows: float, calls: float, masked: float = 0.5) -> float:
+def noised(sizes: Sizes, rows: float, calls: float, masked: float = 0.5) -> float:
     """Forward operations of `rows` sequences of whose positions a share is masked."""
-    heads = rows * shape.config.seq_len * masked
-    return shape.forward(Pass(rows, heads, heads, calls))
+    heads = rows * sizes.config.seq_len * masked
+    return sizes.forward(Pass(rows, heads, heads, calls))
 
 
-def next_token_step(shape: Shape, rows: float, passes: float = 1) -> float:
+def next_token_step(sizes: Sizes, rows: float, passes: float = 1) -> float:
     """Operations of a step of the warm start, which has logits at all positions and no masks."""
-    return 3 * shape.forward(Pass(rows, rows * shape.config.seq_len, 0, passes))
+    return 3 * sizes.forward(Pass(rows, rows * sizes.config.seq_len, 0, passes))

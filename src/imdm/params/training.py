@@ -21,11 +21,35 @@ class Optimizer(Block):
     clip: PositiveFloat = Field(1.0, description="gradient-norm clip")
     ema: Fraction = Field(0.9999, description="decay of the weights' moving average")
 
+    # What a step computes, for its operations (`imdm.network.sizes.step_flops`).
+    @property
+    def next_token_steps(self) -> int:
+        """Leading steps of next-token prediction, which masks nothing."""
+        return 0
+
+    @property
+    def rows_per_sequence(self) -> int:
+        """Rows of the student for each sequence of the batch."""
+        return 1
+
+    @property
+    def masked_share(self) -> float:
+        """Mean share of the positions that are masked: a half where times are uniform."""
+        return 0.5
+
+    def teacher_passes(self, round_number: int = 1) -> float:
+        """Forward passes without gradient for each row of the student: of its teacher, or its own for a target."""
+        return 0
+
 
 class Pretrain(Optimizer):
     warm_start: NonNegative = Field(0, description="leading steps spent on next-token prediction with causal attention")
     eval_batches: Positive = Field(64, description="batches of the validation NELBO, also of finetune and load_mdlm")
     eval_batch_size: Positive = Field(64, description="sequences in each of them")
+
+    @property
+    def next_token_steps(self) -> int:
+        return self.warm_start
 
 
 class Finetune(Optimizer):
@@ -57,6 +81,9 @@ class Sdtt(Optimizer):
     divergence: Literal["reverse_kl", "forward_kl"] = Field("reverse_kl", description="KL(student || target), or the other way")
     time_grid: Literal["corrected", "released"] = Field("corrected", description="released: the time bug of the published SDTT code")
 
+    def teacher_passes(self, round_number: int = 1) -> float:
+        return 2
+
 
 class Keyed(Optimizer):
     """Keyed distillation, this project's own: the teacher's order and draws are read from the mask keys, which the student sees."""
@@ -72,8 +99,10 @@ class Keyed(Optimizer):
     divergence: Literal["reverse_kl", "forward_kl"] = Field("reverse_kl", description="KL(student || target), or the other way")
 
     @property
-    def passes(self) -> int:
-        """Forward passes for the targets of a step, each over all rows."""
+    def masked_share(self) -> float:
+        return 0.5 + self.from_start / 2
+
+    def teacher_passes(self, round_number: int = 1) -> float:
         return 2 if self.target == "consistency" else self.teacher_steps
 
 
@@ -90,6 +119,14 @@ class Di4c(Optimizer):
     small_time: Fraction = Field(0.02, description="below this time the loss is distillation, above it consistency")
     small_time_share: Fraction = Field(0.3, description="share of steps below small_time")
     correlation_weight: Annotated[float, Field(ge=0)] = Field(0.1, description="largest weight of the data's correlation term")
+
+    @property
+    def rows_per_sequence(self) -> int:
+        return self.latents
+
+    def teacher_passes(self, round_number: int = 1) -> float:
+        """M of the student's own for its targets, and the teacher's: one, or M where it is the mixture of the round before."""
+        return 1 + (1 if round_number == 1 else self.latents) / self.latents
 
     @model_validator(mode="after")
     def _grid(self) -> Di4c:

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from transformers.models.gpt2 import GPT2Config, GPT2LMHeadModel
 
 from imdm import params
-from imdm.network.sizes import JudgeShape
+from imdm.network.sizes import JudgeSizes, judge_step
 from imdm.params import Runtime
 from imdm.stage.device import send, setup
 from imdm.training.pretrain import BlockTraining
@@ -43,9 +43,9 @@ class JudgeTraining(BlockTraining):
         self.ema.to(device)
 
     def flops(self, step: int) -> float:
-        about, length = self.network.config, self.blocks.shape[1]
-        judge = JudgeShape(about.n_embd, about.n_layer, about.vocab_size, about.n_positions)
-        return 3 * self.settings.batch_size * length * judge.token_flops(length)
+        about = self.network.config
+        judge = JudgeSizes(about.n_embd, about.n_layer, about.vocab_size, about.n_positions)
+        return judge_step(judge, self.settings.batch_size, self.blocks.shape[1])
 
     def loss(self, step: int) -> Tensor:
         x = send(self.rows(step)[0], self.device)

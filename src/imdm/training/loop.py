@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from imdm.diffusion.counter import root_seed
 from imdm.network.ema import Ema
+from imdm.network.sizes import Sizes, step_flops
 from imdm.params import Optimizer, Runtime
 from imdm.stage.device import precision_name, prepare, setup
 from imdm.stage.job import Job
@@ -35,8 +36,11 @@ class Training(nn.Module):
 
     Attributes:
         device: where the network is.
+        round_number: of a distillation in rounds, from 1.
         part: (first row, number of rows) of the global batch that this device takes in the pass that is on.
     """
+
+    round_number = 1
 
     def __init__(self, network: nn.Module, settings: Optimizer, seed: int):
         super().__init__()
@@ -48,9 +52,9 @@ class Training(nn.Module):
     def loss(self, step: int) -> Tensor:
         """Mean loss over `part` of the global batch of step `step`."""
 
-    @abstractmethod
     def flops(self, step: int) -> float:
         """Counted operations of step `step` on the global batch: matrices and attention, forward and backward."""
+        return step_flops(Sizes(self.network.config), self.settings, step, self.settings.batch_size, round_number=self.round_number)
 
     def forward(self, step: int) -> Tensor:
         return self.loss(step)

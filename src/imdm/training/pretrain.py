@@ -13,7 +13,6 @@ from imdm.diffusion.counter import Stream, bits, root_seed, row_seeds, uniform
 from imdm.diffusion.nelbo import forward_process
 from imdm.network.head_loss import cross_entropy, head_loss, nelbo
 from imdm.network.network import Network
-from imdm.network.sizes import Shape, next_token_step, training_step
 from imdm.params import Finetune, Optimizer, Pretrain
 from imdm.stage.device import send
 from imdm.training.loop import Training
@@ -38,20 +37,15 @@ class Pretraining(BlockTraining):
 
     def __init__(self, network: Network, settings: Pretrain | Finetune, seed: int, blocks: np.ndarray):
         super().__init__(network, settings, seed, blocks)
-        self.warm_start = settings.warm_start if isinstance(settings, Pretrain) else 0
         self.draws = root_seed(seed, "pretrain" if isinstance(settings, Pretrain) else "finetune")
 
     def loss(self, step: int) -> Tensor:
         x, first = self.rows(step)
-        if step < self.warm_start:
+        if step < self.settings.next_token_steps:
             return self.next_token_loss(send(x, self.device))
         # On the CPU, since the number of masked positions would else have to come back from the device.
         batch = forward_process(x, self.draws, step, first, self.settings.batch_size, self.network.config.vocab_size)
         return nelbo(self.network, batch.map(partial(send, device=self.device)))
-
-    def flops(self, step: int) -> float:
-        shape, rows = Shape(self.network.config), self.settings.batch_size
-        return next_token_step(shape, rows) if step < self.warm_start else training_step(shape, rows)
 
     def next_token_loss(self, x: Tensor) -> Tensor:
         """Cross-entropy of the next token under causal attention, nats a token.

@@ -15,7 +15,6 @@ from imdm.diffusion.states import mask_where
 from imdm.distill.couplings import CouplingSet
 from imdm.network.head_loss import nelbo
 from imdm.network.network import Network
-from imdm.network.sizes import Shape, training_step
 from imdm.params import Redi
 from imdm.stage.device import send
 from imdm.training.loop import Training
@@ -48,9 +47,6 @@ class RediTraining(Training):
             masked = u < mask_probability(t)[:, None]
         z = mask_where(x, masked, keys, vocab)
         return Noised(z, x, masked.flatten().nonzero().squeeze(1), t).map(partial(send, device=self.device))
-
-    def flops(self, step: int) -> float:
-        return training_step(Shape(self.network.config), self.settings.batch_size)
 
     def loss(self, step: int) -> Tensor:
         return nelbo(self.network, self.batch(step))

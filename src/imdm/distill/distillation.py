@@ -19,8 +19,11 @@ class DistillTraining(BlockTraining):
         name: of the training and its round; its draws are those of no other.
     """
 
-    def __init__(self, student: Network, teacher: Network, settings: Optimizer, name: str, seed: int, blocks: np.ndarray):
+    def __init__(
+        self, student: Network, teacher: Network, settings: Optimizer, name: str, seed: int, blocks: np.ndarray, round_number: int = 1
+    ):
         super().__init__(student, settings, seed, blocks)
+        self.round_number = round_number
         self.draws = root_seed(seed, name)
         # In a list, so that neither the optimizer nor the checkpoint takes the teacher's weights for the student's.
         self.frozen = [teacher.eval().requires_grad_(False)]
