@@ -1,8 +1,6 @@
-"""Draw the figures, each as PNG and SVG: Figure 2, Gen-PPL against entropy, the factorization error, the dictionary task, the
-Markov chain, and the training curves where --logs is given.
+"""Draw the main figures, each as PNG and SVG: Figure 2, Gen-PPL against entropy, and the training curves.
 
-Example: python stages/plot.py --tables results/tiny/tables/tables.csv --dictionary results/tiny/dictionary/dictionary.csv
-         --logs results/tiny/models --out results/tiny/figures/figure02.png
+Example: python stages/plot.py --results results/tiny --out results/tiny/figures/figure02.png
 """
 
 import sys
@@ -11,24 +9,30 @@ from pathlib import Path
 import _src  # noqa: F401, I001  (first: this checkout's library)
 from imdm.stage.job import Job, StageParser, run_stage
 
-READS = ("run",)
+READS = ("run", "compare")
 
 
 def arguments(parser: StageParser) -> None:
-    parser.input("--tables", help="tables.csv of tabulate")
-    parser.input("--dictionary", help="dictionary.csv")
-    # Not an input of the harness, which would read all weights in it; the logs alone are checked.
-    parser.add_argument("--logs", help="folder RUN/models; draws its train_log.csv files, and the teacher's and judge's beside it")
+    parser.add_argument("--results", required=True, help="folder results/RUN with tables/tables.csv and the train_log.csv of its trainings")
+    parser.inputs_by(inputs)
+
+
+def inputs(params, args) -> list[Path]:
+    from imdm.results.plan import training_logs
+
+    return [Path(args.results) / file for file in ("tables/tables.csv", *training_logs(params))]
 
 
 def run(job: Job) -> None:
-    from imdm.report.figures import draw_all
-    from imdm.report.rows import read_rows
-    from imdm.report.training import find_logs
+    from imdm.results.draw import draw
+    from imdm.results.frame import read_frame
+    from imdm.results.plan import MAIN_FIGURES
 
-    logs = find_logs(Path(job.args.logs)) if job.args.logs else {}
-    draw_all(read_rows(job.args.tables), Path(job.args.dictionary), logs, job.dir)
-    job.metrics["training_logs"] = len(logs)
+    tables, *logs = inputs(job.params, job.args)
+    frame, folder = read_frame(tables), Path(job.args.results)
+    named = {log.parent.relative_to(folder).as_posix().removeprefix("models/"): log for log in logs}
+    for name in MAIN_FIGURES:
+        draw(name, frame, job.dir / name, job.params, named)
 
 
 if __name__ == "__main__":

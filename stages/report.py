@@ -1,10 +1,10 @@
-"""Write report.html: summary, tables, figures, samples, timings and parameters in one file that needs no other.
+"""Write a page of a run: verdict, tables, figures, samples, timings and parameters in one file that needs no other.
 
-The paper's other tables and figures are shown as far as stages/exhibit.py has made them. Times, memory and parameters
-come from the meta.json files below the folder that holds --tables.
+Everything on it is checked to be of this run as the run now is. The main tables, the main figures and the samples must be; extras
+and the paper's other tables and figures are shown where they are, else named with the command that makes them. A page called
+extras.html or paper.html waits for these.
 
-Example: python stages/report.py --data data/pydocs-carry-32/dataset.json --tables results/tiny/tables --figures results/tiny/figures
-         --samples results/tiny/samples --out results/tiny/report.html
+Example: python stages/report.py --data data/pydocs-carry-32/dataset.json --results results/tiny --out results/tiny/report.html
 """
 
 import sys
@@ -13,23 +13,30 @@ from pathlib import Path
 import _src  # noqa: F401, I001  (first: this checkout's library)
 from imdm.stage.job import Job, StageParser, run_stage
 
-READS = ("run",)
+READS = ("run", "compare", "paper")
 
 
 def arguments(parser: StageParser) -> None:
-    parser.input("--data", help="dataset.json")
-    parser.input("--tables", help="folder of tabulate")
-    parser.input("--figures", help="folder of plot")
-    parser.input("--samples", help="folder with teacher/samples.safetensors and VARIANT/RECIPE/samples.safetensors")
+    parser.input("--data", help="dataset.json of tokenize_pack")
+    parser.add_argument("--results", required=True, help="folder results/RUN")
+    parser.inputs_by(inputs)
+
+
+def inputs(params, args) -> list[Path]:
+    from imdm.results.html import main_inputs
+    from imdm.results.plan import exhibits
+
+    return [Path(args.results) / file for file in (*main_inputs(params), *exhibits(params, Path(args.out).stem))]
 
 
 def run(job: Job) -> None:
-    from imdm.report.html import render
+    from imdm.results.html import render
+    from imdm.results.provenance import Settings
 
-    folders = (Path(getattr(job.args, name)) for name in ("data", "tables", "figures", "samples"))
-    page = render(*folders, run=job.params.run, params_file=job.args.params, sets=job.args.set)
-    (job.dir / Path(job.args.out).name).write_text(page, encoding="utf-8")
-    print(f"{job.args.out}: {len(page.encode()) / 1e6:.2f} MB")
+    args = job.args
+    page = render(job.params, Path(args.results), Path(args.data), Settings(args.params, args.set))
+    (job.dir / Path(args.out).name).write_text(page, encoding="utf-8")
+    print(f"{args.out}: {len(page.encode()) / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

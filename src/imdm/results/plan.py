@@ -105,7 +105,12 @@ def files(params: Params, output: str) -> list[str]:
     return needed
 
 
-_KEYS = {"table03": "distribution, dimension and scale", "table08": "distribution, dimension and scale", "table11": "finite", "table14": "width"}
+_KEYS = {
+    "table03": "distribution, dimension and scale",
+    "table08": "distribution, dimension and scale",
+    "table11": "finite",
+    "table14": "width",
+}
 
 
 def _table(params: Params, name: str) -> list[str]:

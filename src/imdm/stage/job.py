@@ -41,7 +41,11 @@ class StageParser(argparse.ArgumentParser):
         self.inputs: list[str] = []
         self.computed: Callable[[Params, argparse.Namespace], list[Path]] = lambda params, args: []
         self.add_argument(
-            "--params", nargs="+", default=["params.yaml"], metavar="FILE", help="parameter files, each over those before it (default: params.yaml)"
+            "--params",
+            nargs="+",
+            default=["params.yaml"],
+            metavar="FILE",
+            help="parameter files, each over those before it (default: params.yaml)",
         )
         self.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace one parameter, for example noise_dim=64")
         self.add_argument("--out", required=True, help="directory to write; appears only when complete")

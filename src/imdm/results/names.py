@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 
-from imdm.params import PUBLIC, parse_recipe, parse_variant
+from imdm.audit import REAL
+from imdm.params import PUBLIC, TEACHER, parse_recipe, parse_variant
 
 BASELINE = "mdlm"
-RATIO = "gen_ppl_ratio"
-TEACHER = "teacher"
-MAIN = ("table01", "table02", "table04", "table05", "figure02")  # exhibits that tabulate and plot make
 NAMES = {
     "mdm": "MDM",
     "mdlm": "MDLM",
@@ -20,8 +18,8 @@ NAMES = {
     "keyed": "Keyed distillation",
     "best-mdm": "Best MDM",
     "random": "Random sequence",
-    "teacher": "Teacher, not distilled",
-    "test text": "Real text",
+    TEACHER: "Teacher, not distilled",
+    REAL: "Real text",
 }
 METRICS = {
     "validity_pct": "Validity (%)",
@@ -38,6 +36,16 @@ METRICS = {
     "mauve": "MAUVE",
     "val_ppl": "Val PPL",
     "temperature": "Temperature",
+    "held_out_perplexity": "Held-out perplexity",
+    "unigram_perplexity": "Unigram perplexity",
+    "parameters": "Parameters",
+    "correlation_nats_per_token": "Teacher's total correlation",
+    "marginals_nats_per_token": "Marginals",
+    "dependence_nats_per_token": "Dependence by noise",
+    "total_correlation_nats": "Total correlation of the data",
+    "theorem_bound_nats": "Theorem 4.1's bound",
+    "P(token1=0)_pct": "Token 1",
+    "P(token2=0)_pct": "Token 2",
     "nearest_coupling_pct": "Nearest coupling (%)",
     "nearest_coupling_max_pct": "largest",
     "nearest_block_pct": "Nearest block (%)",
@@ -76,17 +84,6 @@ def baseline_of(model: str) -> str | None:
             return TEACHER
         recipe = parts.parent
     return f"{BASELINE}{variant.removeprefix(declared)}/{recipe}" if recipe and declared != BASELINE else None
-
-
-def versus(variant: str, recipe: str) -> str:
-    """The model of rows that compare VARIANT/RECIPE with its baseline: VARIANT:BASELINE."""
-    return f"{variant}:{baseline_of(f'{variant}/{recipe}')}"
-
-
-def sides(pair: str) -> tuple[str, str]:
-    """What the two models of VARIANT:BASELINE are called where one of them is better."""
-    variant, _, base = pair.partition(":")
-    return ("student", "teacher") if base == TEACHER else (name_of(variant), "MDLM")
 
 
 def metric_name(metric: str) -> str:

@@ -1,0 +1,158 @@
+"""The one table of a run: a pandas frame with a line for every number, in tables.csv and beside every table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from imdm.errors import UserError
+from imdm.params import parse_variant
+
+RATIO = "gen_ppl_ratio"
+DIFFERENCE = "error_difference_nats_per_token"
+
+
+class Number(NamedTuple):
+    """One line of the frame; None (or an empty text) where a column says nothing.
+
+    Attributes:
+        kind: samples, conditional, matched, frontier, equal_entropy, copies, pairs, factorization, validation, judge, reference,
+            synthetic, dictionary or chain.
+        model: teacher, VARIANT/RECIPE, public/NAME, judge or `test text`; in the small tasks mdm, imdm, keyed, data, ...
+        variant, recipe, replicate: the parts of VARIANT/RECIPE; replicate 0 is the first training seed, and of all else.
+        against: the model that a ratio or a difference is taken over.
+        target: whose entropy a number of kind equal_entropy is at: teacher or data.
+        couplings: the model that made the couplings which a number is about.
+        setting: words that tell a number's circumstances: a small task's language or noise, the judge's name, the split of real text,
+            the sampler's precision, the head of a column in the paper's tables. Only shown, never taken apart.
+        words, length, states, varied, pairs, noise_dim, hidden_size: of a small task.
+        seed: of a small task; None for a mean over seeds, whose low and high are the least and the largest.
+        steps: sampling steps.
+        temperature: of sampling.
+        value: None where the paper alone has the number, or an entropy is out of reach.
+        low, high: 95% interval. Without a value one of them is what the model has at the nearest entropy that it reaches.
+        paper: the paper's number.
+    """
+
+    kind: str
+    model: str
+    variant: str
+    recipe: str
+    replicate: int | None
+    against: str
+    target: str
+    couplings: str
+    setting: str
+    words: int | None
+    length: int | None
+    states: int | None
+    varied: str
+    pairs: int | None
+    noise_dim: int | None
+    hidden_size: int | None
+    seed: int | None
+    steps: int | None
+    temperature: float | None
+    metric: str
+    value: float | None
+    low: float | None
+    high: float | None
+    paper: float | None
+
+
+COLUMNS = Number._fields
+FLOATS = ("temperature", "value", "low", "high", "paper")
+TEXTS = ("kind", "model", "variant", "recipe", "against", "target", "couplings", "setting", "varied", "metric")
+INTEGERS = tuple(name for name in COLUMNS if name not in FLOATS + TEXTS)
+
+
+def frame_of(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """The frame of records that hold some of COLUMNS; variant, recipe and replicate follow from the model."""
+    frame = pd.DataFrame([{**_parts(record["model"]), **record} for record in records], columns=list(COLUMNS))
+    return _typed(frame)
+
+
+def _parts(model: str) -> dict[str, Any]:
+    name, _, recipe = model.partition("/")
+    variant, replicate = parse_variant(name)
+    return {"variant": variant if recipe else "", "recipe": recipe, "replicate": replicate}
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    frame = frame.astype({name: float for name in FLOATS} | {name: "Int64" for name in INTEGERS}).reset_index(drop=True)
+    for name in TEXTS:
+        frame[name] = frame[name].fillna("").astype(object)
+    return frame
+
+
+def write_frame(path: str | Path, frame: pd.DataFrame) -> None:
+    """Write a frame as CSV: empty fields where a column says nothing, floats with 8 significant digits."""
+    frame.to_csv(path, columns=list(COLUMNS), index=False, float_format="%.8g", lineterminator="\n", encoding="utf-8")
+
+
+def read_frame(path: str | Path) -> pd.DataFrame:
+    """Read what `write_frame` wrote.
+
+    Raises:
+        UserError: the file is missing, has other columns or holds a field that is not a number.
+    """
+    again = "run `snakemake` for it again"
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; run `snakemake {path}` for it.") from None
+    except ValueError:  # no CSV, or empty
+        frame = pd.DataFrame()
+    if tuple(frame.columns) != COLUMNS:
+        raise UserError(f"{path} must have the columns {', '.join(COLUMNS)}; {again}.")
+    numbers = [*FLOATS, *INTEGERS]
+    try:
+        frame[numbers] = frame[numbers].apply(pd.to_numeric)
+    except ValueError:
+        raise UserError(f"{path} holds a field that is not a number; {again}.") from None
+    return _typed(frame)
+
+
+def select(frame: pd.DataFrame, **wanted: Any) -> pd.DataFrame:
+    """The lines whose columns have the wanted values, in their order; None stands for what is missing, a list for any of its values."""
+    keep = pd.Series(True, index=frame.index)
+    for name, value in wanted.items():
+        column = frame[name]
+        if isinstance(value, list | tuple | set):
+            fits = column.isin(list(value))
+        elif value is None:
+            fits = column == "" if name in TEXTS else column.isna()
+        else:
+            fits = column == value
+        keep &= fits.fillna(False).astype(bool)
+    return frame[keep]
+
+
+def lines(frame: pd.DataFrame) -> Iterator[Number]:
+    """Every line as a `Number`."""
+    for line in frame[list(COLUMNS)].itertuples(index=False, name=None):
+        plain = (item.item() if isinstance(item, np.generic) else item for item in line)
+        yield Number(*(None if item is pd.NA or item != item else item for item in plain))
+
+
+def one(frame: pd.DataFrame, **wanted: Any) -> Number | None:
+    """The first of `select`, None where there is none."""
+    return next(lines(select(frame, **wanted).head(1)), None)
+
+
+def first_seed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The lines without those of replicates, and of what other models share with replicates' couplings."""
+    of_replicates = frame["couplings"].map(lambda model: parse_variant(model.partition("/")[0])[1] > 0).astype(bool)
+    return frame[(frame["replicate"].fillna(0) == 0) & ~of_replicates]
+
+
+def decided(row: Number | None) -> str:
+    """Whose value is lower by the paired interval of a ratio (or difference): `ours` or `base`, else `tie`; empty without one."""
+    if row is None or row.value is None:
+        return ""
+    even = 0 if row.metric == DIFFERENCE else 1
+    return "ours" if row.high is not None and row.high < even else "base" if row.low is not None and row.low > even else "tie"

@@ -1,0 +1,53 @@
+"""Samples in a terminal, token by token in the order in which the sampler wrote them."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # a model's bytes must not command a terminal
+_SECONDS, _LONGEST = 4.0, 0.4  # of a replay, and of one of its frames
+
+
+def frames(pieces: list[tuple[str, int]]) -> list[Text]:
+    """What is known after each step that unmasks something, the given text first.
+
+    A masked piece has the place that its text will take, so that lines don't move.
+
+    Args:
+        pieces: of `Speller.pieces`.
+    """
+    from rich.text import Text
+
+    shown = []
+    for now in [-1, *sorted({step for _, step in pieces if step >= 0})]:
+        frame = Text()
+        for text, step in pieces:
+            if step > now:
+                frame.append(re.sub(r"\S", "\u2591", text), "dim")
+            else:
+                frame.append(text, "bold" if step < 0 else "green" if step == now else None)
+        shown.append(frame)
+    return shown
+
+
+def show(console: Console, pieces: list[tuple[str, int]], live: bool) -> None:
+    """Print a sample's text; on a terminal, replay before how it came about where `live` asks for it."""
+    if not console.is_terminal:
+        console.file.write("".join(text for text, _ in pieces) + "\n")
+        return
+    pieces = [(_CONTROL.sub("\ufffd", text), step) for text, step in pieces]
+    found = frames(pieces)
+    if live:
+        from rich.live import Live
+
+        with Live(console=console, auto_refresh=False, transient=True) as view:
+            for frame in found:
+                view.update(frame, refresh=True)
+                time.sleep(min(_LONGEST, _SECONDS / len(found)))
+    console.print("".join(text for text, _ in pieces), markup=False, highlight=False, soft_wrap=True)

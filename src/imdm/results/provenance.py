@@ -1,0 +1,204 @@
+"""What a run's meta.json files tell: whether a file is of this run, and the time, memory, parameters and commands behind it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imdm.errors import UserError
+from imdm.results.view import NONE, Cell, View
+from imdm.stage.artifact import read_meta, sha256, verify
+
+Metas = dict[Path, dict[str, Any]]  # meta.json by the artifact's path: its folder, or a file where several artifacts share a folder
+
+
+class Run:
+    """The artifacts that lie in a run's folder, as their meta.json files describe them.
+
+    Args:
+        results: the folder results/RUN.
+        data: dataset.json of the run's corpus.
+        name: `run` of the parameters.
+    """
+
+    def __init__(self, results: Path, data: Path, name: str):
+        self.results, self.data, self.name = results, data, name
+        self._metas: dict[Path, dict[str, Any] | None] = {}
+        self._faults: dict[tuple[Path, bool], str] = {}
+        self._damaged: dict[Path, bool] = {}
+
+    def meta(self, file: Path) -> dict[str, Any] | None:
+        """The meta.json of the artifact that a file belongs to, None where none names it."""
+        if file not in self._metas:
+            meta = read_meta(file)
+            self._metas[file] = meta if meta and file.name in meta["outputs"] else None
+        return self._metas[file]
+
+    def fault(self, file: Path) -> str:
+        """Why a file is not of this run as the run now is, in words that follow the file's name; empty where it is.
+
+        The bytes of the file and of its inputs are checked, and behind these the digests that their stages recorded.
+        """
+        if not file.is_file():
+            return "does not exist"
+        if self.meta(file) is None:
+            return "has no meta.json that names it, so that nothing tells which run it is of"
+        if self.damaged(file):
+            return "is damaged or was edited"
+        damaged = next((path for path in map(self._place, self.meta(file)["inputs"]) if path and self.damaged(path)), None)
+        return f"was made from {damaged}, which is damaged or was edited" if damaged else self._fault(file)
+
+    def damaged(self, file: Path) -> bool:
+        """Whether a file has not the bytes that its stage wrote."""
+        if file not in self._damaged:
+            try:
+                verify(file)
+                self._damaged[file] = False
+            except UserError:
+                self._damaged[file] = True
+        return self._damaged[file]
+
+    def _fault(self, file: Path, direct: bool = True) -> str:
+        """What the recorded digests tell; the inputs of what is shown must still be there, `direct`, those behind them need not."""
+        meta = self.meta(file)
+        if meta is not None and (file, direct) not in self._faults:
+            name = meta["parameters"].get("run", self.name)
+            faults = [] if name == self.name else [f"was made for run {name!r} and not for {self.name!r}"]
+            faults += [self._fault_of_input(*item, direct and meta["stage"] != "merge") for item in meta["inputs"].items()]
+            self._faults[file, direct] = next(filter(None, faults), "")
+        return self._faults.get((file, direct), "")
+
+    def _fault_of_input(self, recorded: str, digest: str, needed: bool) -> str:
+        path = self._place(recorded)
+        if path is None:
+            return f"was made from {recorded}, which is not in this run" if needed else ""
+        meta, short = self.meta(path), shorten(path, self.results)
+        if digest != (meta["outputs"][path.name] if meta else sha256(path)):
+            return f"was made from another {short} than this run's"
+        fault = self._fault(path, direct=False)
+        return f"was made from {short}, which {fault}" if fault else ""
+
+    def _place(self, recorded: str) -> Path | None:
+        """Where an input of an artifact lies in this run, which may have been moved since; None where it lies in neither folder."""
+        parts = Path(recorded).parts
+        tails = [Path(*parts[start:]) for start in range(len(parts))]
+        places = (folder / tail for tail in tails for folder in (self.results, self.data.parent))
+        return next((place for place in places if place.is_file()), None)
+
+    def history(self, files: Iterable[Path]) -> Metas:
+        """meta.json of every artifact that the files were made by, each after those of its inputs."""
+        metas: Metas = {}
+
+        def add(file: Path) -> None:
+            meta = self.meta(file)
+            if meta is None:
+                return
+            shared = file.parent in (self.results / "tables", self.results / "figures")
+            path = file.parent / min(meta["outputs"]) if shared else file.parent
+            if path not in metas:
+                for place in filter(None, map(self._place, meta["inputs"])):
+                    add(place)
+                metas[path] = meta
+
+        for file in files:
+            add(file)
+        return metas
+
+
+def shorten(path: Path, results: Path) -> str:
+    """A path below its run's folder; that of the data is kept whole."""
+    return (path.relative_to(results) if path.is_relative_to(results) else path).as_posix()
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a reader would say them: 8.2 s, 3 min 05 s, 2 h 10 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def timings(metas: Metas, results: Path) -> View:
+    """Time, peak memory and throughput of every artifact, with the sum of the times and the largest memory."""
+    gpu = any("gpu" in meta["peak_memory_mib"] for meta in metas.values())
+    body = []
+    for path, meta in metas.items():
+        memory, rate = meta["peak_memory_mib"], meta["metrics"].get("tokens_per_second")
+        spent = Cell(duration(meta["seconds"]) + ("*" if meta["resumed"] else ""), meta["seconds"])
+        numbers = [memory["host"], *([memory.get("gpu")] if gpu else []), rate]
+        body.append(
+            [Cell(meta["stage"]), Cell(shorten(path, results)), spent, *(Cell(f"{n:,.0f}", n) if n else Cell(NONE) for n in numbers)]
+        )
+    peak = max((meta["peak_memory_mib"]["host"] for meta in metas.values()), default=0.0)
+    caption = f"Together {duration(sum(meta['seconds'] for meta in metas.values()))} of work; the largest process used {peak:,.0f} MiB."
+    if any(meta["resumed"] for meta in metas.values()):
+        caption += " * went on after an interruption; the time is of the last part."
+    columns = ["Stage", "Artifact", "Time", "Peak memory (MiB)", *(["GPU memory (MiB)"] if gpu else []), "Tokens / s"]
+    return View("timings", "Time and memory of every stage", caption, columns, body)
+
+
+def parameters(metas: Metas, results: Path) -> list[tuple[str, list[str], list[tuple[str, str]]]]:
+    """(stage, artifacts, [(dotted key, value)]) for every set of parameters that a stage ran with."""
+    sets: dict[tuple[str, str], list[str]] = {}
+    for path, meta in metas.items():
+        if meta["parameters"]:
+            sets.setdefault((meta["stage"], json.dumps(meta["parameters"], sort_keys=True)), []).append(shorten(path, results))
+    return [(stage, paths, list(_flat(json.loads(tree)))) for (stage, tree), paths in sets.items()]
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    lines: list[tuple[str, str]] = []
+    for key, value in tree.items():
+        lines += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, json.dumps(value))]
+    return lines
+
+
+def commands(metas: Metas) -> list[str]:
+    """The command line of every stage, in an order in which they can run."""
+    lines = []
+    for path, meta in metas.items():
+        words = ["python", f"stages/{meta['stage']}.py"]
+        for flag, value in meta["arguments"].items():
+            if value is not None:
+                words += [f"--{flag.replace('_', '-')}", *(map(str, value) if isinstance(value, list) else [str(value)])]
+        lines.append(shlex.join([*words, "--out", path.as_posix()]))
+    return lines
+
+
+def machines(metas: Metas) -> list[tuple[str, str]]:
+    """(what, value) of the machines, libraries and commits that made the artifacts; several where they differ."""
+    facts: dict[str, dict[str, None]] = {}
+    for meta in metas.values():
+        machine = meta["machine"]
+        here = {"Platform": machine["platform"], "CPUs": machine["cpus"], "GPU": machine["gpu"] or "none", "Python": machine["python"]}
+        for key, value in (here | meta["libraries"] | {"Commit": meta["git"] or "not in git"}).items():
+            if value is not None:
+                facts.setdefault(key, {})[str(value)] = None
+    if len(facts.get("GPU", {})) > 1:
+        facts["GPU"].pop("none", None)  # stages that need none
+    return [(key, ", ".join(values)) for key, values in facts.items()]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The parameter files and `--set` values of a run, for the commands that make it again."""
+
+    files: list[str]
+    sets: list[str]
+
+    def snakemake(self, target: str | Path, *options: str) -> str:
+        """The command that makes a target of the Snakefile; by default with two cores."""
+        files = [] if self.files == ["params.yaml"] else ["--configfile", *self.files]
+        words = ["snakemake", *(options or ("--cores", "2")), str(target), *files, *(["--config", *self.sets] if self.sets else [])]
+        return shlex.join(words)
+
+    def commands(self) -> list[tuple[str, str]]:
+        """(what, command) of the ways to make the run again."""
+        dvc = ["dvc", "exp", "run", *(word for item in self.sets for word in ("-S", item))] if self.sets else ["dvc", "repro"]
+        with_dvc = [("One experiment, on this machine", shlex.join(dvc))] if self.files == ["params.yaml"] else []
+        everything = [("Everything, in parallel", ()), ("Everything, on a SLURM cluster", ("--profile", "slurm"))]
+        return with_dvc + [(what, self.snakemake("all", *options)) for what, options in everything]
