@@ -1,4 +1,4 @@
-"""Print the estimates of docs/presets.md and docs/scaling.md again: `python docs/estimates.py`, part of `make docs`.
+"""Print the estimates of docs/presets.md again: `python docs/estimates.py`, part of `make docs`.
 
 What follows a command of stages/preflight.py in a fence becomes the table that the command prints; tests/params/test_presets.py
 compares the two.
@@ -6,34 +6,35 @@ compares the two.
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "src"))
+sys.path[:0] = [str(ROOT / "src"), str(ROOT / "workflow")]
 
-from imdm.cost.estimate import estimate  # noqa: E402
-from imdm.cost.machines import Machine  # noqa: E402
-from imdm.cost.scaling import plans  # noqa: E402
-from imdm.cost.table import scaling_table, table  # noqa: E402
+from graph import jobs  # noqa: E402
+
+from imdm.cost.estimate import Machine, estimate  # noqa: E402
+from imdm.cost.table import table  # noqa: E402
 from imdm.params import load_params  # noqa: E402
 from imdm.stage.gpus import find_gpu  # noqa: E402
+from imdm.stage.reads import of_stages  # noqa: E402
 
-_NOWHERE = ROOT / "nowhere"  # an experiment of which nothing exists yet
-_PRINTED = re.compile(r"(?m)^(\$ python stages/preflight\.py --params (\S+) --gpu (\S+) --(gpus|scaling) ([\d ]+)\n\n)(?:.*\n)*?```$")
-
-
-def _again(match: re.Match[str]) -> str:
-    params, machine = load_params(ROOT / match[2]), Machine.of(find_gpu(match[3]))
-    counts = [int(count) for count in match[5].split()]
-    if match[4] == "scaling":
-        text = scaling_table([plan for count in counts for plan in plans(params, "paper", machine, _NOWHERE, count)], machine)
-    else:
-        text = table(estimate(params, "paper", machine, _NOWHERE), machine, *counts)
-    return f"{match[1]}{text}\n```"
+PRINTED = re.compile(r"(?m)^(\$ python stages/preflight\.py --params (\S+) --gpu (\S+) --gpus (\d+)\n\n)((?:.*\n)*?)```$")
 
 
-for page in ("docs/presets.md", "docs/scaling.md"):
-    before = (ROOT / page).read_text(encoding="utf-8")
-    (ROOT / page).write_text(_PRINTED.sub(_again, before), encoding="utf-8")
+planned = functools.cache(lambda preset: jobs(ROOT, "paper", "--configfile", preset))
+
+
+def estimated(preset: str, gpu: str, gpus: int) -> str:
+    """The table of `snakemake paper`, as of an experiment of which nothing exists yet."""
+    machine, reads = Machine.of(find_gpu(gpu)), of_stages(ROOT / "stages")
+    return table(estimate(load_params(ROOT / preset), planned(preset), reads, machine, ROOT / "nowhere"), machine, gpus)
+
+
+if __name__ == "__main__":
+    page = ROOT / "docs/presets.md"
+    text = PRINTED.sub(lambda match: f"{match[1]}{estimated(match[2], match[3], int(match[4]))}\n```", page.read_text(encoding="utf-8"))
+    page.write_text(text, encoding="utf-8")

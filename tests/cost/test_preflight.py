@@ -2,46 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 import preflight as script
+from checkout import ROOT
+from hand_made import READS, estimated, experiment
 from imdm.cost import ready
-from imdm.cost.estimate import estimate
-from imdm.cost.machines import Machine
 from imdm.params import load_params
-from imdm.stage.gpus import find_gpu, recognise
-from script import MICRO, ROOT
+from imdm.stage.gpus import find_gpu
+from script import MICRO
 
 # What is missing
 
 
-def test_gpus_are_recognised():
-    names = {
-        ("NVIDIA A100-SXM4-80GB", 85.9): "a100-80",
-        ("NVIDIA A100-PCIE-40GB", 42.9): "a100-40",
-        ("NVIDIA GeForce RTX 4090", 25.8): "rtx-4090",
-        ("NVIDIA H100 80GB HBM3", 85.5): "h100",
-        ("NVIDIA H200", 150.8): "h200",
-    }
-    assert {seen: recognise(*seen).name for seen in names} == names
-    assert recognise("Tesla T4", 16.0) is None
-
-
-def test_nvidia_smi_is_asked(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert ready.visible_gpus() == []
-    fake = tmp_path / "nvidia-smi"
-    fake.write_text("#!/bin/sh\necho 'NVIDIA H200, 143771'\necho 'NVIDIA H200, 143771'\n")
-    fake.chmod(0o755)
-    assert [name for name, _ in ready.visible_gpus()] == ["NVIDIA H200"] * 2
-    assert ready.visible_gpus()[0][1] == pytest.approx(150.8, abs=0.1)
-    assert not list(ready.gpus(ready.visible_gpus(), 2)) and "3 GPUs" in next(ready.gpus(ready.visible_gpus(), 3)).what
+def test_gpus_that_are_not_here():
+    assert not list(ready.gpus(2, 2)) and "3 GPUs" in next(ready.gpus(2, 3)).what
 
 
 def test_packages_are_looked_up(tmp_path):
@@ -72,23 +51,38 @@ def test_sources_that_are_not_here(tmp_path, monkeypatch):
     assert hub.what.endswith("for judge.model (gpt2-large)")
 
 
-def test_batches_that_do_not_fit():
-    params = load_params(ROOT / "presets/owt.yaml", ["runtime.micro_batch=256"])
-    found = estimate(params, "paper", Machine.of(find_gpu("h100")), Path("/nowhere"))
-    (missing,) = ready.memory(found, find_gpu("h100"))
-    assert missing.what.startswith("GPU memory: redi") and missing.remedy == "lower runtime.micro_batch"
+def test_a_corpus_is_fetched_unless_it_is_here(tmp_path):
+    params = load_params(ROOT / "presets/lm1b.yaml")
+    assert ready.Sources(params, tmp_path).corpus_bytes() == 6e9
+    assert ready.Sources(load_params(ROOT / "presets/lm1b.yaml", ["corpus.path=texts/*"]), tmp_path).corpus_bytes() == 0
+
+
+@pytest.mark.parametrize(
+    "change, stage, batch",
+    [
+        ("runtime.micro_batch=256", "redi", "runtime.micro_batch"),
+        ("sampling.batch_size=100000", "sample", "sampling.batch_size"),
+        ("audit.batch_size=8192", "audit", "audit.batch_size"),
+        ("scoring.batch_size=1024", "frontier", "scoring.batch_size"),
+    ],
+)
+def test_batches_that_do_not_fit(change, stage, batch):
+    params = load_params(ROOT / "presets/owt.yaml", [change, "sampling.count=100000", "keyed.batch_size=1", "audit.pairs=8192"])
+    (missing,) = ready.memory(estimated(params), find_gpu("h100"))
+    assert missing.what.startswith(f"GPU memory: {stage}") and missing.remedy == f"lower {batch}"
 
 
 @pytest.mark.parametrize("preset, gpu", [("lm1b", "h100"), ("owt", "h100"), ("owt-860m", "h100"), ("single-gpu", "rtx-4090")])
 def test_presets_fit_on_the_gpus_that_they_name(preset, gpu):
-    found = estimate(load_params(ROOT / f"presets/{preset}.yaml"), "paper", Machine.of(find_gpu(gpu)), Path("/nowhere"))
-    assert not list(ready.memory(found, find_gpu(gpu)))
+    assert not list(ready.memory(estimated(load_params(ROOT / f"presets/{preset}.yaml"), gpu), find_gpu(gpu)))
 
 
 def test_batches_that_gpus_cannot_share():
-    params = load_params(ROOT / "presets/owt.yaml")
-    assert not list(ready.shares({"sdtt", "redi"}, params, 64))
-    assert [item.what for item in ready.shares({"sdtt", "redi"}, params, 256)] == ["equal parts of sdtt.batch_size = 128 for 256 GPUs"]
+    def missing(devices: int) -> list[str]:
+        params = load_params(ROOT / "presets/owt.yaml", [f"runtime.devices={devices}"])
+        return [item.what for item in ready.shares({"sdtt", "redi", "sample"}, params, READS)]
+
+    assert not missing(64) and missing(256) == ["equal parts of sdtt.batch_size = 128 for 256 GPUs"]
 
 
 def test_disk_space(tmp_path, monkeypatch):
@@ -100,42 +94,48 @@ def test_disk_space(tmp_path, monkeypatch):
 # The script
 
 
-def test_nothing_is_missing_for_a_small_run(capsys):
-    assert script.main(["--params", str(MICRO)]) == 0
-    assert "Nothing is missing." in capsys.readouterr().out
+@pytest.fixture
+def by_hand(monkeypatch):
+    """The script on jobs made by hand, which need no dry run."""
+    monkeypatch.setattr(script, "jobs_of", lambda params, target: experiment(params))
 
 
-def test_what_is_missing_decides_the_exit_code(capsys, monkeypatch, tmp_path):
+def test_what_is_missing_decides_the_exit_code(by_hand, capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert script.main(["--params", str(MICRO)]) == 0
+    assert "Nothing is missing." in capsys.readouterr().out
     assert script.main(["--params", str(ROOT / "presets/lm1b.yaml"), "--gpu", "h100", "--tflops", "150"]) == 1
     printed = capsys.readouterr().out
     assert "Rate: 150 TFLOP/s" in printed and "- huggingface.co can't be reached" in printed
+
+
+def test_the_default_experiment_on_a_gpu_elsewhere(capsys):
+    """By the workflow's own jobs: all that `snakemake all` builds, the keyed student among them."""
+    assert script.main(["--target", "all", "--gpu", "h100"]) == 0
+    stages = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line and line[0].islower()}
+    assert {"tokenize_pack", "pretrain", "sdtt", "redi", "keyed", "sample", "score", "frontier"} <= stages
 
 
 @pytest.mark.parametrize(
     "arguments, sentence",
     [
         (["--gpu", "abacus"], "--gpu abacus is not known"),
-        (["--gpus", "0"], "--gpus, --scaling and --tflops must be positive"),
-        (["--scaling", "1", "0"], "--gpus, --scaling and --tflops must be positive"),
-        (["--gpus", "3", "--set", "runtime.devices=4"], "--gpus 3 is less than the 4 of a training"),
+        (["--gpus", "0"], "--gpus and --tflops must be positive"),
+        (["--gpus", "3", "--set", "runtime.devices=4"], "--gpus 3 must be 4 or more"),
         (["--set", "corpus.tokenizer=some/tokenizer"], "run stages/tokenize_pack.py first"),
         (["--set", "noise_dims=3"], "did you mean noise_dim?"),
     ],
 )
-def test_mistakes_end_with_a_sentence(arguments, sentence, capsys):
+def test_mistakes_end_with_a_sentence(arguments, sentence, by_hand, capsys):
     assert script.main(["--params", str(MICRO), *arguments]) == 2
     assert sentence in capsys.readouterr().err
 
 
-def test_help(capsys):
-    with pytest.raises(SystemExit, match="0"):
-        script.main(["--help"])
-    assert "30% of its peak" in " ".join(capsys.readouterr().out.split())
-
-
 def test_torch_is_not_imported():
-    code = f"import sys, preflight; preflight.main(['--params', {str(MICRO)!r}]); sys.exit('torch' in sys.modules)"
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "stages")}
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True).returncode == 0
+    code = (
+        "import sys, preflight, hand_made; preflight.jobs_of = lambda params, target: hand_made.experiment(params);"
+        f"preflight.main(['--params', {str(MICRO)!r}]); sys.exit('torch' in sys.modules)"
+    )
+    paths = {"PYTHONPATH": f"{ROOT / 'stages'}:{ROOT / 'tests'}"}
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=paths, capture_output=True).returncode == 0

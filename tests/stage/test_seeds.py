@@ -15,8 +15,7 @@ from safetensors.torch import load_file
 
 import fake_run
 from checkout import ROOT, clone
-from dag import covers, dvc_stages, snakemake_jobs
-from imdm.cost.jobs import jobs
+from dag import dvc_stages, snakemake_jobs
 from imdm.diffusion.counter import training_seed
 from imdm.errors import UserError
 from imdm.params import load_params, parse_variant
@@ -88,12 +87,6 @@ def test_the_graphs_train_every_student_once_a_seed(project):
     expected |= {"teacher": 1, "judge": 1, "synthetic": 1, "tabulate": 1}
     counts = Counter(job["name"] for job in snakemake.values())
     assert {name: counts[name] for name in expected} == expected
-    planned = jobs(load_params(project / "params.yaml"), "all")
-    assert len(planned) == len(snakemake)
-    written = [path for job in snakemake.values() for path in job["outputs"]]
-    for job in planned:
-        if job.model and "-seed" in job.model:
-            assert any(covers(f"results/tiny/{job.out}", {path}) for path in written), job.out
 
 
 def test_the_parents_of_a_replicate_are_replicates(project):

@@ -1,76 +1,92 @@
-"""The estimate of an experiment: its jobs, their cost and time, and where the time goes."""
+"""The estimate of an experiment: the cost and time of its jobs, and where the time goes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imdm.cost.cost import Cost
-from imdm.cost.data import packed
-from imdm.cost.jobs import Job, jobs
-from imdm.cost.machines import Machine
-from imdm.cost.schedule import critical_path, makespan
-from imdm.cost.stages import StageCosts
+from imdm.cost.jobs import Job, longest_chain, ordered
+from imdm.cost.known import packed
+from imdm.cost.stages import Reads, StageCosts
+from imdm.cost.work import Cost
 from imdm.params import Params
+from imdm.stage.gpus import Gpu
+
+# Share of a GPU's peak that lasts. Published: 26% for a 12x768 DiT at L = 1024 on H100 (flow_matching, 288k tokens/s),
+# 40 to 46% for nanochat. Between them, since the head runs on masked positions only.
+SUSTAINED = 0.3
+# A transformer block takes this long however small its batch is: some 40 kernels to launch. Backward counts twice.
+BLOCK_SECONDS = 3e-4
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One kind of GPU at a sustained rate in bfloat16, TFLOP/s; float32 is slower by the ratio of the peaks."""
+
+    gpu: Gpu
+    tflops: float
+
+    @classmethod
+    def of(cls, gpu: Gpu, tflops: float | None = None) -> Machine:
+        """A GPU at a measured rate, or at `SUSTAINED` of its peak."""
+        return cls(gpu, SUSTAINED * gpu.bfloat16 if tflops is None else tflops)
+
+    def seconds(self, cost: Cost) -> float:
+        """Time without a GPU, and on its GPUs by arithmetic or by launching blocks, whichever is longer."""
+        operations = cost.flops + (self.gpu.bfloat16 / self.gpu.float32 - 1) * cost.float32
+        return cost.cpu_seconds + max(operations / cost.gpus / (self.tflops * 1e12), cost.blocks * BLOCK_SECONDS)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Jobs in an order in which they can run, with their costs and seconds by `Job.out`."""
+    """Stages, costs and hours of jobs by `Job.out`, in an order in which they can run.
 
-    jobs: list[Job]
+    Attributes:
+        chain: the jobs one after another that take longest together.
+    """
+
+    stages: dict[str, str]
     costs: dict[str, Cost]
-    seconds: dict[str, float]
+    hours: dict[str, float]
+    chain: list[str]
 
-    @property
-    def on_gpu(self) -> set[str]:
-        """The jobs that occupy a GPU."""
-        return {name for name, cost in self.costs.items() if cost.flops}
-
-    @property
-    def needs(self) -> dict[str, int]:
-        """GPUs of each job."""
-        return {name: cost.gpus if cost.flops else 0 for name, cost in self.costs.items()}
+    def of(self, stage: str | None) -> list[str]:
+        """The jobs of a stage, or all."""
+        return [out for out, name in self.stages.items() if stage in (None, name)]
 
     def gpu_hours(self, stage: str | None = None) -> float:
-        """Of one stage, or of all."""
-        needs = self.needs
-        return sum(needs[job.out] * self.seconds[job.out] for job in self.jobs if stage in (None, job.stage)) / 3600
+        """Of one stage, or of all; a job has its GPUs to itself as long as it runs."""
+        return sum(self.hours[out] * self.costs[out].gpus for out in self.of(stage) if self.costs[out].flops)
+
+    def chain_hours(self) -> float:
+        return sum(self.hours[out] for out in self.chain)
 
     def wall_hours(self, gpus: int) -> float:
-        """On so many GPUs, at least as many as the largest job needs."""
-        return makespan(self.jobs, self.seconds, self.needs, gpus) / 3600
+        """At least so long takes it on so many GPUs: the work divided by them, or the longest chain."""
+        return max(self.gpu_hours() / gpus, self.chain_hours())
 
-    def critical(self) -> tuple[list[str], float]:
-        """The longest chain of jobs and its hours."""
-        chain = critical_path(self.jobs, self.seconds)
-        return chain, sum(self.seconds[name] for name in chain) / 3600
+    def trainings(self, gpus: int) -> int:
+        """How many can run at once, each with a resume checkpoint."""
+        return gpus // max(cost.gpus for cost in self.costs.values())
 
     def disk(self, gpus: int) -> float:
-        """Bytes of all artifacts, and of the resume checkpoints of the trainings on `gpus` GPUs, each with its successor beside it."""
-        trainings = gpus // max(self.needs.values())
-        return sum(cost.disk for cost in self.costs.values()) + 2 * trainings * max(cost.temporary for cost in self.costs.values())
-
-    def bottleneck(self) -> str:
-        """The stage that takes most GPU time."""
-        return max({job.stage for job in self.jobs}, key=lambda stage: (self.gpu_hours(stage), stage))
+        """Bytes of all artifacts and of the resume checkpoints on `gpus` GPUs, each with its successor beside it."""
+        resume = max(cost.temporary for cost in self.costs.values())
+        return sum(cost.disk for cost in self.costs.values()) + 2 * self.trainings(gpus) * resume
 
 
-def estimate(params: Params, target: str, machine: Machine, root: Path) -> Estimate:
-    """What `snakemake TARGET` takes.
+def estimate(params: Params, jobs: Sequence[Job], reads: Reads, machine: Machine, root: Path) -> Estimate:
+    """What jobs take.
 
     Args:
-        target: `all` or `paper`.
+        reads: what each stage reads of the parameters.
         root: the project's folder, whose packed corpus is read where it is there.
 
     Raises:
         UserError: the vocabulary of the tokenizer is not known yet.
     """
-    found = jobs(params, target)
-    stages = StageCosts(params, packed(params.corpus, root))
-    costs = {job.out: stages.of(job) for job in found}
-    seconds = {
-        name: cost.cpu_seconds + machine.seconds(cost.flops / cost.gpus, cost.blocks, cost.float32 / cost.gpus)
-        for name, cost in costs.items()
-    }
-    return Estimate(found, costs, seconds)
+    stages, waits, of = StageCosts(params, *packed(params.corpus, root), reads), ordered(jobs), {job.out: job for job in jobs}
+    costs = {out: stages.of(of[out]) for out in waits}
+    hours = {out: machine.seconds(cost) / 3600 for out, cost in costs.items()}
+    return Estimate({out: of[out].stage for out in waits}, costs, hours, longest_chain(waits, hours))

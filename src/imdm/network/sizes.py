@@ -12,6 +12,14 @@ from imdm.network.config import NetworkConfig
 from imdm.params import Optimizer
 
 _FREQUENCIES = 256  # of the time embedding
+# Bytes a parameter. Training: weight, gradient, two Adam moments and moving average in float32, a copy in bfloat16.
+TRAINING, INFERENCE = 22, 6
+TRAINED_FILE, LOADED_FILE, RESUME_FILE = 8, 4, 16  # online and moving average; one set; both and Adam's moments
+# Bytes a logit: of a chunk of the head, its loss and gradient; with the target of a teacher and the gap to it; of a
+# mixture, whose loss holds those of all its latents; of a float64 draw.
+_NLL_LOGIT, _KL_LOGIT, _MIXTURE_LOGIT, _DRAW_LOGIT = 8, 24, 24, 44
+CHUNK, DRAW_CHUNK = 2**27, 2**25  # most logits that a training and a draw hold at once on a GPU
+_ACTIVATION = 40  # bytes a token and unit of width that a forward pass holds at once
 
 
 @dataclass(frozen=True)
@@ -95,6 +103,28 @@ class Sizes:
         scores = 4 * config.heads * config.seq_len if config.softcap else 0
         body = config.blocks * (48.4 * config.hidden_size + scores)
         return config.seq_len * (body + 0.5 * config.vocab_size * logit_bytes)
+
+    def training_bytes(self, rows: int, taught: bool, mixture: bool) -> float:
+        """What a training holds on a GPU that passes `rows` sequences at once; of a mixture, the loss holds all logits."""
+        logit = _KL_LOGIT if taught and not mixture else _NLL_LOGIT
+        weights = self.parameters * (TRAINING + INFERENCE * taught)
+        return weights + rows * self.saved_bytes(_MIXTURE_LOGIT * mixture) + logit * min(CHUNK, rows * self._half_logits)
+
+    def evaluation_bytes(self, rows: int, chunked: bool = True) -> float:
+        """What the loss of `rows` sequences holds without gradients; not chunked, with all their logits besides."""
+        return self._forward_bytes(rows) + _NLL_LOGIT * (min(CHUNK, rows * self._half_logits) + (not chunked) * rows * self._half_logits)
+
+    def drawing_bytes(self, rows: int, draws: float) -> float:
+        """What a sampler of `rows` sequences holds that draws so many tokens a call."""
+        return self._forward_bytes(rows) + _DRAW_LOGIT * min(DRAW_CHUNK, draws * self.config.vocab_size)
+
+    def _forward_bytes(self, rows: int) -> float:
+        return self.parameters * INFERENCE + rows * self.config.seq_len * self.config.hidden_size * _ACTIVATION
+
+    @property
+    def _half_logits(self) -> float:
+        """Logits of a half masked sequence."""
+        return self.config.seq_len / 2 * self.config.vocab_size
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,11 @@ class Runtime(Block):
     checkpoint_seconds: PositiveFloat = Field(60.0, description="time between the checkpoints of a training")
     loggers: list[Literal["tensorboard", "dvclive"]] = Field([], description="where trainings log besides CSV, below logs/")
 
+    @property
+    def planned_gpus(self) -> int:
+        """GPUs that train one network together; without `devices` one a node, as the Slurm profile asks for."""
+        return (self.devices or 1) * self.nodes
+
 
 class Shards(Block):
     """Parallel jobs of one generation; the result does not depend on their number."""

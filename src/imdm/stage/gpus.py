@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import dataclass
 
 from imdm.errors import UserError
@@ -50,3 +51,14 @@ def recognise(description: str, memory: float) -> Gpu | None:
     text = description.lower().replace(" ", "-")
     fits = [gpu for gpu in GPUS.values() if gpu.name.removesuffix("-40").removesuffix("-80") in text]
     return min(fits, key=lambda gpu: abs(gpu.memory - memory), default=None)
+
+
+def visible_gpus() -> list[tuple[str, float]]:
+    """Name and memory in GB of each GPU that nvidia-smi lists; empty without it."""
+    ask = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        text = subprocess.run(ask, capture_output=True, text=True, check=True, timeout=20).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    lines = (line.rsplit(",", 1) for line in text.strip().splitlines())
+    return [(name.strip(), float(memory) * 2**20 / 1e9) for name, memory in lines]

@@ -1,32 +1,24 @@
-"""The preflight's operations, calls, parameters and bytes against networks, samplers and counters that were not written for it."""
+"""Parameters, operations and bytes of a network against real networks and PyTorch's counter."""
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from imdm.cost.cost import CHUNK, DRAW_CHUNK, generation, micro_batch, training
-from imdm.cost.events import expected_calls, expected_embedded, perturbed
-from imdm.cost.judge import judge_shape
 from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.nelbo import Noised, forward_process
-from imdm.diffusion.states import initial_masks, is_masked
+from imdm.diffusion.states import initial_masks
 from imdm.distill.keyed import consistency_loss, keyed_loss
 from imdm.distill.sdtt import sdtt_loss
 from imdm.network import head_loss
 from imdm.network.config import NetworkConfig
 from imdm.network.head_loss import nelbo
 from imdm.network.network import Network
-from imdm.network.sizes import Pass, Sizes, noised
-from imdm.params import Judge, Keyed, Sdtt
+from imdm.network.sizes import CHUNK, DRAW_CHUNK, Pass, Sizes, noised, step_flops
+from imdm.params import Keyed, Sdtt
 from imdm.sampling import categorical
-from imdm.sampling.sampler import sample
 from imdm.stage.gpus import find_gpu
 from networks import small_network
 
@@ -41,9 +33,6 @@ def counted(work) -> int:
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         work()
     return counter.get_total_flops()
-
-
-# Parameters
 
 
 @pytest.mark.parametrize("mask", ["single", "infinite", "finite"])
@@ -66,14 +55,6 @@ def test_published_parameter_counts(sizes, parameters, noise_dim, mask_parameter
     assert Sizes(NetworkConfig(**sizes, mask="single")).parameters == parameters
     infinite = Sizes(NetworkConfig(**sizes, mask="infinite", noise_dim=noise_dim))
     assert infinite.mask_parameters == mask_parameters and infinite.parameters == parameters + mask_parameters
-
-
-def test_parameters_of_the_judge():
-    assert judge_shape(Judge(stage="load_judge", model="gpt2"), 0).parameters == 124_439_808
-    assert judge_shape(Judge(stage="load_judge", model="openai-community/gpt2-large"), 0).parameters == 774_030_080
-
-
-# Operations
 
 
 @pytest.mark.parametrize("changes", [{}, {"mask": "single"}, {"mask": "finite"}, {"softcap": 50.0}])
@@ -103,8 +84,8 @@ def test_operations_of_an_sdtt_step():
         batch = forward_process(torch.randint(50, (size, 24)), 1, 0, 0, size, 50)
         sdtt_loss(student, teacher, batch, row_seeds(1, 0, size), 1 / 64, "corrected", "reverse_kl").backward()
 
-    cost = training(Sizes(student.config), Sdtt(steps=1, batch_size=size, rounds=[{"round": 1, "teacher": "teacher"}]), None, 2)
-    assert cost.flops == pytest.approx(counted(step), rel=0.05)
+    settings = Sdtt(steps=1, batch_size=size, rounds=1)
+    assert step_flops(Sizes(student.config), settings, 0, size) == pytest.approx(counted(step), rel=0.05)
 
 
 @pytest.mark.parametrize("target", ["trajectory", "consistency"])
@@ -123,10 +104,9 @@ def test_operations_of_a_keyed_step(target):
         else:
             consistency_loss(student, teacher, teacher, batch, 1 / 4, "reverse_kl").backward()
 
-    settings = Keyed(steps=1, batch_size=size, target=target, teacher_steps=4)
-    cost = training(Sizes(config), settings, None, settings.teacher_passes(), masked=1)
+    settings = Keyed(steps=1, batch_size=size, target=target, teacher_steps=4, from_start=1)
     # Too high by the mask embeddings of what the teacher has unmasked, too low by the logits of its draws.
-    assert cost.flops == pytest.approx(counted(step), rel=0.15)
+    assert step_flops(Sizes(config), settings, 0, size) == pytest.approx(counted(step), rel=0.15)
 
 
 def test_operations_agree_with_a_published_throughput():
@@ -136,58 +116,9 @@ def test_operations_agree_with_a_published_throughput():
     assert token * 288_000 / (find_gpu("h100").bfloat16 * 1e12) == pytest.approx(0.26, abs=0.02)
 
 
-# The sampler's expected work
-
-
-@given(steps=st.integers(1, 5), masked=st.integers(1, 5))
-@settings(deadline=None, max_examples=25)
-def test_expectations_by_enumeration(steps, masked):
-    """Every assignment of masks to steps is equally likely; a mask is embedded in each occupied step up to its own."""
-    calls = embedded = 0
-    for places in itertools.product(range(steps), repeat=masked):
-        occupied = sorted(set(places))
-        calls += len(occupied)
-        embedded += sum(sum(step <= place for step in occupied) for place in places)
-    assert expected_calls(steps, masked) == pytest.approx(calls / steps**masked)
-    assert expected_embedded(steps, masked) == pytest.approx(embedded / steps**masked)
-
-
-def test_perturbed_couplings_need_few_calls():
-    """N (1 - E[(1 - 1/N)^n]) with n uniform on 0..L is a geometric sum."""
-    for length, about in ((128, 61.4), (1024, 377)):
-        ratio = 1 - 1 / 1024
-        exact = 1024 * (1 - (1 - ratio ** (length + 1)) / (1 - ratio) / (length + 1))
-        assert perturbed(expected_calls, 1024, length) == pytest.approx(exact) == pytest.approx(about, rel=2e-3)
-
-
-@pytest.mark.parametrize("perturb", [False, True])
-def test_the_sampler_does_the_expected_work(perturb):
-    network, rows, steps, length = small_network(**SIZES), 512, 16, 24
-    generator = torch.Generator().manual_seed(0)
-    visible, embedded = None, 0
-    if perturb:
-        levels = torch.rand(rows, 1, generator=generator)
-        visible = (torch.rand(rows, length, generator=generator) >= levels, torch.randint(50, (rows, length), generator=generator))
-
-    original = network.vocab_embed.forward
-
-    def embed(z: torch.Tensor, masked: torch.Tensor | None) -> torch.Tensor:
-        nonlocal embedded
-        embedded += int(is_masked(z, 50).sum())
-        return original(z, masked)
-
-    network.vocab_embed.forward = embed
-    calls = []
-    flops = counted(lambda: calls.append(sample(network, row_seeds(3, 0, rows), steps, visible=visible).calls))
-    expected = [perturbed(f, steps, length) if perturb else f(steps, length) for f in (expected_calls, expected_embedded)]
-    # perturbed blocks differ much in their number of masks: about 5 standard errors
-    assert calls[0].double().mean().item() == pytest.approx(expected[0], rel=0.1 if perturb else 0.02)
-    assert embedded / rows == pytest.approx(expected[1], rel=0.15 if perturb else 0.03)
-    cost = generation(Sizes(network.config), rows, steps, None if perturb else length, rows, 0)
-    assert cost.flops == pytest.approx(flops, rel=0.12 if perturb else 0.03)
-
-
-# Memory
+def test_half_of_the_positions_are_masked():
+    shape = Sizes(NetworkConfig(**SIZES))
+    assert noised(shape, 2, 0) == 2 * shape.row_flops + 24 * (shape.head_flops + shape.mask_flops)
 
 
 @pytest.mark.parametrize("softcap", [None, 50.0])
@@ -216,23 +147,3 @@ def test_bytes_that_a_training_pass_keeps(softcap):
 
 def test_chunks_are_the_librarys():
     assert (head_loss.CHUNK["cuda"], categorical.CHUNK["cuda"]) == (CHUNK, DRAW_CHUNK)
-
-
-def test_training_passes_divide_the_batch():
-    assert [micro_batch(512, most) for most in (None, 512, 511, 100, 1)] == [512, 512, 256, 64, 1]
-    assert micro_batch(6, 4) == 3
-
-
-def test_accumulated_passes_save_memory_and_no_operations():
-    shape = Sizes(NetworkConfig(**SIZES))
-    rounds = [{"round": 1, "teacher": "teacher"}]
-    whole, parts = (training(shape, Sdtt(steps=10, batch_size=64, rounds=rounds), most, 2) for most in (None, 16))
-    held = shape.parameters * 28
-    assert parts.memory - held == pytest.approx((whole.memory - held) / 4)
-    assert whole.tokens == parts.tokens == 10 * 64 * 24
-    assert parts.flops == pytest.approx(whole.flops, rel=0.05)
-
-
-def test_half_of_the_positions_are_masked():
-    shape = Sizes(NetworkConfig(**SIZES))
-    assert noised(shape, 2, 0) == 2 * shape.row_flops + 24 * (shape.head_flops + shape.mask_flops)

@@ -6,6 +6,8 @@ N (1 - (1 - 1/N)^n) network calls on average, and its masks are embedded once in
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 def expected_calls(steps: int, masked: int) -> float:
     """Network calls of a row that starts with `masked` positions: the expected number of distinct steps."""
@@ -17,10 +19,16 @@ def expected_embedded(steps: int, masked: int) -> float:
 
     A position is embedded in its own step, and in each step before it that is some other position's.
     """
-    others = 1 - (1 - 1 / steps) ** max(0, masked - 1)
-    return masked * (1 + (steps - 1) / 2 * others)
+    return masked * (1 + (steps - 1) / 2 * (1 - (1 - 1 / steps) ** max(0, masked - 1)))
 
 
-def perturbed(expectation, steps: int, length: int) -> float:
+def perturbed(expectation: Callable[[int, int], float], steps: int, length: int) -> float:
     """Mean of `expectation(steps, n)` for a block masked at t ~ U(0, 1): n is then uniform on 0..L."""
     return sum(expectation(steps, n) for n in range(length + 1)) / (length + 1)
+
+
+def expected_work(steps: int, masked: int | None, length: int) -> tuple[float, float, float]:
+    """Calls, embedded mask states and drawn tokens of a row that starts with `masked` masks; None: with as many as t ~ U(0, 1) masks."""
+    if masked is None:
+        return perturbed(expected_calls, steps, length), perturbed(expected_embedded, steps, length), length / 2
+    return expected_calls(steps, masked), expected_embedded(steps, masked), masked

@@ -1,0 +1,62 @@
+"""What is known of corpus, tokenizer, network and judge before they are there."""
+
+from __future__ import annotations
+
+import json
+from glob import glob
+from pathlib import Path
+
+from imdm.errors import UserError
+from imdm.network.config import NetworkConfig
+from imdm.network.sizes import JudgeSizes, Sizes
+from imdm.params import PUBLIC, TEACHER, Corpus, Judge, Params
+
+# Training and held-out tokens: LM1B with bert-base-uncased (0.77 B words), OpenWebText with GPT-2 (nanoGPT: 9.04 B).
+_TOKENS = {"lm1b": 0.9e9, "openwebtext": 9.04e9, "pydocs": 0.7e6}
+# In the hub's cache: what is downloaded and what it is unpacked to (LM1B 1.8 + 4.2 GB; OpenWebText 54 GB by nanoGPT).
+DOWNLOAD_BYTES = {"lm1b": 6e9, "openwebtext": 54e9}
+_BYTES_PER_TOKEN = 4
+_VOCABULARIES = {"bert-base-uncased": 30_522, "gpt2": 50_258}  # BERT has a mask token of its own, GPT-2 gets one more row
+# GPT-2's width and blocks by name; its longest input and its vocabulary.
+_GPT2 = {"gpt2": (768, 12), "gpt2-medium": (1024, 24), "gpt2-large": (1280, 36), "gpt2-xl": (1600, 48)}
+_LONGEST, _VOCABULARY = 1024, 50_257
+
+
+def dataset_file(corpus: Corpus, root: Path) -> Path:
+    """What tokenize_pack writes."""
+    return root / "data" / f"{corpus.name}-{corpus.packing}-{corpus.seq_len}" / "dataset.json"
+
+
+def packed(corpus: Corpus, root: Path) -> tuple[float, int]:
+    """Tokens and vocabulary of a packed corpus, from dataset.json or, before it is there, from what is known of such a corpus.
+
+    Raises:
+        UserError: the tokenizer is not one of those whose vocabulary is known.
+    """
+    made = dataset_file(corpus, root)
+    if made.is_file():
+        about = json.loads(made.read_text(encoding="utf-8"))
+        return sum(split["blocks"] for split in about["splits"].values()) * about["seq_len"], about["vocab_size"]
+    name = Path(corpus.tokenizer).name
+    if corpus.tokenizer != "trained" and name not in _VOCABULARIES:
+        raise UserError(f"the vocabulary of corpus.tokenizer {corpus.tokenizer!r} is not known yet; run stages/tokenize_pack.py first.")
+    if corpus.name in _TOKENS:
+        tokens = _TOKENS[corpus.name]
+    else:
+        tokens = sum(Path(path).stat().st_size for path in glob(corpus.path, recursive=True)) / _BYTES_PER_TOKEN
+    return tokens, corpus.vocab_size if corpus.tokenizer == "trained" else _VOCABULARIES[name]
+
+
+def network_sizes(params: Params, model: str, vocab_size: int) -> Sizes:
+    """A model's network; the teacher and public checkpoints have a single mask."""
+    variant = model.partition("/")[0]
+    masks = {"mask": "single"} if variant in (TEACHER, PUBLIC) else params.mask_settings(variant).model_dump()
+    return Sizes(NetworkConfig(**params.network.model_dump(), **masks, vocab_size=vocab_size, mask_id=0, seq_len=params.corpus.seq_len))
+
+
+def judge_sizes(judge: Judge, vocab_size: int) -> JudgeSizes:
+    """The judge of an experiment; one that is no GPT-2 by name is counted as GPT-2 Large."""
+    if judge.stage == "train_judge":
+        return JudgeSizes(judge.hidden_size, judge.blocks, vocab_size, 0)
+    width, blocks = _GPT2.get(Path(judge.model).name, _GPT2["gpt2-large"])
+    return JudgeSizes(width, blocks, _VOCABULARY, _LONGEST)
