@@ -1,9 +1,10 @@
-"""Make one table or figure of the paper from a run: ours beside the paper's numbers.
+"""Make one table, figure or page of samples that stands alone: of the paper, ours beside its numbers, or beyond it.
 
-Tables 3 and 6 to 14 are written as .csv, .md and .tex; Figures 3 and 5 as .png and .svg; Figures 4 and 6 to 13,
-which are samples to read, as .html and .txt. `paper` in params.yaml names the models that stand for the paper's.
+Which one follows from --out. Tables (table03, table06 to table14, copies, pairs, factorization, dictionary, chain) are written as
+.csv, .json, .md and .tex; figures (figure03, figure05, factorization, dictionary, chain) as .png and .svg; pages (figure04, figure06
+to figure13) as .html and .txt. `paper` in params.yaml names the models that stand for the paper's.
 
-Example: python stages/exhibit.py --exhibit table06 --data data/pydocs-carry-32/dataset.json --results results/tiny
+Example: python stages/exhibit.py --data data/pydocs-carry-32/dataset.json --results results/tiny
          --out results/tiny/tables/table06.csv
 """
 
@@ -13,26 +14,40 @@ from pathlib import Path
 import _src  # noqa: F401, I001  (first: this checkout's library)
 from imdm.stage.job import Job, StageParser, run_stage
 
-READS = ("run", "paper", "network", "finetune.steps", "variants", "mask", "noise_dim", "noise_dist", "noise_scale", "finite_masks")
+READS = (
+    "run",
+    "compare",
+    "paper",
+    "network",
+    "finetune.steps",
+    "variants",
+    "mask",
+    "noise_dim",
+    "noise_dist",
+    "noise_scale",
+    "finite_masks",
+)
 
 
 def arguments(parser: StageParser) -> None:
-    parser.add_argument("--exhibit", required=True, help="table03, table06 to table14, figure03 to figure13")
     parser.input("--data", help="dataset.json of tokenize_pack")
-    # Not an input of the harness, which would read all that is in it; the files that the exhibit needs are checked.
     parser.add_argument("--results", required=True, help="folder results/RUN")
+    parser.inputs_by(inputs)
+
+
+def inputs(params, args) -> list[Path]:
+    from imdm.results.plan import files
+
+    out = Path(args.out)
+    return [Path(args.results) / file for file in files(params, f"{out.parent.name}/{out.name}")]
 
 
 def run(job: Job) -> None:
     from imdm.data.blocks import Dataset
-    from imdm.exhibits.make import make
-    from imdm.exhibits.plan import needs
-    from imdm.exhibits.results import check
+    from imdm.results.make import write_exhibit
 
-    needed, results = needs(job.params, job.args.exhibit), Path(job.args.results)
-    check(results, needed)
-    make(job.args.exhibit, job.params, results, Dataset.open(job.args.data), job.dir)
-    job.metrics["files_read"] = len(needed.files())
+    out = Path(job.args.out)
+    write_exhibit(f"{out.parent.name}/{out.name}", Path(job.args.results), job.params, Dataset.open(job.args.data), job.dir)
 
 
 if __name__ == "__main__":

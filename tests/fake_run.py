@@ -14,17 +14,18 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from checkout import ROOT
-from imdm.exhibits.plan import target
+from imdm.results.plan import output
 
 DATA = "pydocs-carry-32"
 STEPS = (1, 2, 4, 8, 16)
 TEMPERATURES = (0.7, 1.0, 1.4)
 JUDGE = {"name": "trained", "precision": "float32", "held_out_perplexity": 41.5}
 RECIPES = ("sdtt3", "redi", "sdtt3-redi")
-LEVEL = {"teacher": 5.6, "sdtt3": 5.3, "redi": 5.1, "sdtt3-redi": 4.8}  # ln Gen-PPL at one step
+LEVEL = {"teacher": 5.6, "sdtt3": 5.3, "redi": 5.1, "sdtt3-redi": 4.8, "keyed": 5.0}  # ln Gen-PPL at one step
 NOISE = ("imdm-gaussian", "imdm-d64", "imdm-d512", "imdm-s0.5", "imdm-s2", "multimask")  # variants of the ablations in params.yaml
 DI4C = "mdlm/sdtt3-di4c2"
-TASK = {"prompts": 8, "completions": 6, "prompt_tokens": 8, "split": "valid", "scored_tokens": 16, "scored": "with_prompt", "seed": 0}
+KEYED = "imdm-signs/keyed"
+TASK = {"prompts": 8, "completions": 6, "prompt_tokens": 8, "split": "valid", "scored_tokens": 16, "seed": 0}
 NASTY = '<script>alert(1)</script> & "quoted" </script> naïve café €5 日本 '
 LENGTH, COUNT = 24, 48
 
@@ -269,9 +270,11 @@ def build(root: Path, recipes: tuple[str, ...] = RECIPES, seeds: int = 1) -> Pat
     """Write ROOT/data/pydocs-carry-32 and ROOT/results/tiny, all that tabulate, plot and report read; the run's folder."""
     results = root / "results" / "tiny"
     tokenizer, digest = data(root / "data" / DATA)
-    log(results / "teacher", "pretrain", 6.2, 4.1)
-    validation(results / "teacher", 61.2)
-    meta(results / "teacher", "pretrain", 101.0, {"pretrain": {"steps": 2000}, "network": {"blocks": 4}}, tokens_per_second=25000)
+    log(results / "models" / "teacher", "pretrain", 6.2, 4.1)
+    validation(results / "models" / "teacher", 61.2)
+    meta(
+        results / "models" / "teacher", "pretrain", 101.0, {"pretrain": {"steps": 2000}, "network": {"blocks": 4}}, tokens_per_second=25000
+    )
     log(results / "judge", "train_judge", 6.0, 3.7)
     judge = {"name": "trained", "parameters": 900_000, "held_out_perplexity": 41.5, "low": 40.7, "high": 42.3, "unigram_perplexity": 181.0}
     write(results / "judge" / "judge.json", judge)
@@ -280,10 +283,12 @@ def build(root: Path, recipes: tuple[str, ...] = RECIPES, seeds: int = 1) -> Pat
     write(results / "reference" / "reference.json", {"unconditional": real, "conditional": None})
     save_file({"unconditional.entropy": np.random.default_rng(0).normal(2.9, 0.03, 40)}, results / "reference" / "reference.safetensors")
     meta(results / "reference", "reference", 9.0, {})
-    scores(results / "scores" / "teacher", "teacher", LEVEL["teacher"], 2.9)
-    frontier(results / "frontier" / "teacher", "teacher", LEVEL["teacher"], 2.9)
-    samples(results / "samples" / "teacher", "teacher", tokenizer, digest)
-    audit(results / "audit" / "teacher", "teacher")
+    for model, level in (("teacher", LEVEL["teacher"]), (KEYED, LEVEL["keyed"])):
+        scores(results / "scores" / model, model, level, 2.9)
+        frontier(results / "frontier" / model, model, level, 2.9)
+        samples(results / "samples" / model, model, tokenizer, digest)
+        audit(results / "audit" / model, model)
+    log(results / "models" / KEYED, "keyed", 4.0, 3.0)
     for seed, (name, gain) in itertools.product(range(seeds), (("mdlm", 0.0), ("imdm", 0.35))):
         variant, gain = name + (f"-seed{seed}" if seed else ""), gain * (1 + 0.2 * seed)
         for number in (1, 2, 3):
@@ -350,31 +355,27 @@ def stage(name: str, *argv: str) -> int:
 
 def tabulate(run: Path, *options: str) -> int:
     """The tabulate stage on a fake run."""
-    models = ["--judge", f"{run}/judge/judge.json", "--validation", f"{run}/teacher/validation.json"]
-    scored = ["--scores", f"{run}/scores", "--frontier", f"{run}/frontier", "--audits", f"{run}/audit"]
-    scored += ["--reference", f"{run}/reference/reference.json"]
-    beyond = ["--dictionary", f"{run}/dictionary/dictionary.csv", "--chain", f"{run}/chain/chain.csv"]
-    beyond += ["--factorization", f"{run}/factorization"]
-    scored += ["--synthetic", f"{run}/synthetic/synthetic.json"]
-    return stage("tabulate", *scored, *models, *beyond, *options, "--out", f"{run}/tables/tables.csv")
+    return stage("tabulate", "--results", f"{run}", *options, "--out", f"{run}/tables/tables.csv")
 
 
-def plot(run: Path) -> int:
+def plot(run: Path, *options: str) -> int:
     """The plot stage on a fake run."""
-    inputs = ["--tables", f"{run}/tables/tables.csv", "--dictionary", f"{run}/dictionary/dictionary.csv", "--logs", f"{run}/models"]
-    return stage("plot", *inputs, "--out", f"{run}/figures/figure02.png")
+    return stage("plot", "--results", f"{run}", *options, "--out", f"{run}/figures/figure02.png")
 
 
 def exhibit(run: Path, name: str, *options: str) -> int:
-    """The exhibit stage on a fake run."""
-    inputs = ["--exhibit", name, "--data", f"{run.parents[1]}/data/{DATA}/dataset.json", "--results", f"{run}"]
-    return stage("exhibit", *inputs, *options, "--out", f"{run}/{target(name)}")
+    """The exhibit stage on a fake run; `name` is that of an exhibit of the paper, or a file as figures/chain.png."""
+    file = name if "/" in name else output(name)
+    return stage("exhibit", "--data", dataset(run), "--results", f"{run}", *options, "--out", f"{run}/{file}")
 
 
-def report(run: Path) -> int:
+def report(run: Path, *options: str, page: str = "report") -> int:
     """The report stage on a fake run."""
-    inputs = ["--data", f"{run.parents[1]}/data/{DATA}/dataset.json", "--samples", f"{run}/samples"]
-    return stage("report", *inputs, "--tables", f"{run}/tables", "--figures", f"{run}/figures", "--out", f"{run}/report.html")
+    return stage("report", "--data", dataset(run), "--results", f"{run}", *options, "--out", f"{run}/{page}.html")
+
+
+def dataset(run: Path) -> str:
+    return f"{run.parents[1]}/data/{DATA}/dataset.json"
 
 
 def finished(root: Path) -> Path:

@@ -154,5 +154,9 @@ def decided(row: Number | None) -> str:
     """Whose value is lower by the paired interval of a ratio (or difference): `ours` or `base`, else `tie`; empty without one."""
     if row is None or row.value is None:
         return ""
-    even = 0 if row.metric == DIFFERENCE else 1
-    return "ours" if row.high is not None and row.high < even else "base" if row.low is not None and row.low > even else "tie"
+    return side(row.low, row.high, even=0 if row.metric == DIFFERENCE else 1)
+
+
+def side(low: float | None, high: float | None, even: float = 1) -> str:
+    """`ours` where an interval lies below `even`, `base` where above, else `tie`; None is an end out of reach."""
+    return "ours" if high is not None and high < even else "base" if low is not None and low > even else "tie"

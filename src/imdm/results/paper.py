@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import functools
-import re
 from pathlib import Path
 
 
@@ -36,13 +35,3 @@ def paper_value(table: int, metric: str, steps: int | None = None, **where: str)
 def paper_steps(table: int) -> list[int]:
     """The step counts of a table, ascending; none where it does not tell them."""
     return sorted({int(row["steps"]) for row in paper_rows() if row["table"] == str(table) and row["steps"]})
-
-
-def note(table: int) -> str:
-    """What a table's numbers are of, and what they can be compared with."""
-    row = next(row for row in paper_rows() if row["table"] == str(table))
-    size = re.search(r"\d+M|$", row["model_size"])[0] or "170M"  # what it calls small
-    return (
-        f"The paper's numbers (arXiv 2605.10518) are for {row['dataset']} at {size} parameters, judged by GPT-2 Large: levels are "
-        "comparable only with a run of the same corpus, size and judge, ratios between models always."
-    )

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from imdm.errors import UserError
 from imdm.params import TEACHER, Params, trained
 
-MAIN_TABLES = ("table01", "table02", "table04", "table05", "frontier")  # of stage tabulate
+MAIN_TABLES = ("table01", "table02", "table04", "table05", "frontier", "quality", "models", "ratios")  # of stage tabulate
 MAIN_FIGURES = ("figure02", "frontier", "training")  # of stage plot
 EXTRA_TABLES = ("copies", "pairs", "factorization", "dictionary", "chain")
 EXTRA_FIGURES = ("factorization", "dictionary", "chain")
@@ -37,6 +37,9 @@ _TITLES = {
     "figure03": "Quality over sampling steps",
     "figure05": "Quality over sampling steps, large models",
     "frontier": "Gen-PPL at equal entropy",
+    "quality": "Further metrics",
+    "models": "Judge and teacher",
+    "ratios": "IMDM / MDLM by sampling steps",
     "training": "Training losses",
     "copies": "What samples share with couplings and training text",
     "pairs": "What models know of seen and unseen pairs",
@@ -127,13 +130,12 @@ def _table(params: Params, name: str) -> list[str]:
         return [file for model in (TEACHER, f"{variant}/scratch") for file in (scores(model), f"models/{model}/validation.json")]
     if name == "table13":
         return [f"models/{model}/validation.json" for model in (TEACHER, "mdlm/finetune", f"{variant}/finetune")]
-    if name == "copies":
-        return [f"audit/{model}/audit.json" for model in compared]
-    if name == "pairs":
+    if name in ("copies", "pairs"):
         return [f"audit/{model}/audit.json" for model in compared]
     if name == "factorization":
         factorized = [TEACHER, *map("/".join, params.factorized())]
-        return [f"factorization/{model}/{file}" for model in factorized for file in ("factorization.json", "per_sequence.parquet")]
+        measured = [f"factorization/{model}/{file}" for model in factorized for file in ("factorization.json", "per_sequence.parquet")]
+        return [*measured, "tables/tables.csv"]  # whose Gen-PPL stands beside
     if name in ("dictionary", "chain"):
         return [f"{name}/{name}.csv"]
     return {

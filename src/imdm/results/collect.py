@@ -1,0 +1,305 @@
+"""From the results of stages to the frame: every number with its interval, and ratios of samples that share their random numbers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from imdm.errors import UserError
+from imdm.params import Params, parse_recipe
+from imdm.results import plan
+from imdm.results.equal_entropy import frontier
+from imdm.results.frame import DIFFERENCE, RATIO, frame_of
+from imdm.results.names import REAL, TEACHER, baseline_of
+from imdm.results.paper import paper_value
+from imdm.scoring.bootstrap import mean_interval, resamples
+from imdm.scoring.reference_file import read_tensor
+from imdm.stage.artifact import verify
+
+Record = dict[str, Any]  # some columns of the frame
+_RESAMPLES = 1000
+
+# The paper's names of what it ran. Its "Error" is only possible as the valid mass, so error_kl_nats has none.
+_VARIANTS = {"mdlm": "MDLM", "imdm": "IMDM"}
+_METHODS = {(True, False): "SDTT", (False, True): "ReDi", (True, True): "SDTT+ReDi"}  # by SDTT, ReDi
+_SYNTHETIC = {"mdm": "MDM", "imdm": "IMDM", "random": "Random sequence"}
+_NOISE = {"noise A": "noise=eps_A", "noise B": "noise=eps_B"}
+
+
+def main(results: Path, params: Params) -> pd.DataFrame:
+    """The frame of tables.csv: samples, frontiers, judge, teacher, real text and the synthetic task.
+
+    Args:
+        results: the folder results/RUN.
+
+    Raises:
+        UserError: a file is missing, edited, damaged or of another stage, or models do not fit each other.
+    """
+    models = plan.models(params)
+    trees = {model: read_result(results / plan.scores(model), "judge", "precision", "rows") for model in models}
+    frontiers = {model: read_result(results / f"frontier/{model}/frontier.json", "judge", "sampled_at", "rows") for model in models}
+    judge = trees[TEACHER]["judge"]
+    for folder, found in (("scores", trees), ("frontier", frontiers)):
+        require_same(results / folder, {model: tree["judge"] for model, tree in found.items()}, "judge", judge)
+    columns = ["steps", "temperature", "sample", "nll", "tokens", "entropy"]
+    drawn = {model: read_parquet(results / f"frontier/{model}/per_sample.parquet", columns) for model in models}
+    entropies = read_tensor(results / "reference/reference.json", "unconditional.entropy")
+    compared = {model: base for model in models if (base := baseline_of(model)) in trees}
+    records = [record for model, tree in trees.items() for record in scored("samples", model, tree, paper_of(model))]
+    records += ratios(results, [("samples", model, "samples", base) for model, base in compared.items()], records)
+    records += frontier(frontiers, drawn, entropies, compared)
+    about = {"parameters", "unigram_perplexity"}
+    held_out = ("judge", "judge/judge.json", "held_out_perplexity"), (TEACHER, f"models/{TEACHER}/validation.json", "valid_perplexity")
+    for model, file, perplexity in held_out:
+        tree = read_result(results / file, perplexity, "low", "high")
+        kind, setting = ("judge", judge["name"]) if model == "judge" else ("validation", "")
+        records.append(validation(model, tree, perplexity) | {"kind": kind, "setting": setting})
+        records += [{"kind": kind, "model": model, "setting": setting, "metric": name, "value": tree[name]} for name in about & tree.keys()]
+    real = read_result(results / "reference/reference.json", "unconditional")["unconditional"]
+    for metric in ("gen_ppl", "entropy"):
+        records.append({"kind": "reference", "model": REAL, "setting": f"{real['split']} split", "metric": metric} | real[metric])
+    return frame_of([*synthetic(results / "synthetic/synthetic.json"), *records])
+
+
+def read_result(path: Path, *keys: str) -> dict[str, Any]:
+    """A stage's JSON result.
+
+    Raises:
+        UserError: it is missing, edited, damaged, or lacks one of `keys`.
+    """
+    check(path)
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        tree = None
+    if not isinstance(tree, dict) or not set(keys) <= set(tree):
+        raise UserError(f"{path} is not what its stage writes (it must hold {', '.join(keys)}); run `snakemake --force {path}`.")
+    return tree
+
+
+def check(path: Path) -> None:
+    """Check that a file is there and is what its stage wrote.
+
+    Raises:
+        UserError: it is missing, empty or edited.
+    """
+    if not path.exists():
+        raise UserError(f"{path} does not exist; run `snakemake {path}` for it.")
+    verify(path)
+
+
+def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """A table of single samples or sequences, checked as `read_result` does."""
+    check(path)
+    return pd.read_parquet(path, columns=columns)
+
+
+def require_same(folder: Path, values: Mapping[str, Any], what: str, first: Any = None) -> None:
+    """Refuse results of one table that were made differently.
+
+    Raises:
+        UserError: a model's value is another than `first`, or than the first model's.
+    """
+    first = next(iter(values.values())) if first is None else first
+    for model, value in values.items():
+        if value != first:
+            raise UserError(f"{folder / model} has another {what} than the other models of this table; run its stage again.")
+
+
+def scored(kind: str, model: str, tree: dict[str, Any], paper: Mapping[str, str] | None = None) -> list[Record]:
+    """The numbers of a scores.json; what could not be measured, as MAUVE of too few samples, is left out.
+
+    Args:
+        paper: variant and method of the model in the paper's Tables 4 and 5.
+    """
+    about = {"kind": kind, "model": model, "setting": tree["precision"]}
+    tables = {"gen_ppl": 4, "entropy": 5} if paper else {}
+    records = []
+    for row in tree["rows"]:
+        if row["value"] is not None:
+            table, temperature = tables.get(row["metric"]), tree["temperature"].get(str(row["steps"]))
+            number = paper_value(table, row["metric"], row["steps"], **paper) if table else None
+            records.append(about | row | {"temperature": temperature, "paper": number})
+    return records
+
+
+def paper_of(model: str) -> dict[str, str] | None:
+    """method and variant of a model in Tables 4 and 5, None where the paper has none like it; it ran 7 rounds of SDTT."""
+    variant, _, name = model.partition("/")
+    recipe = parse_recipe(name)
+    if variant not in _VARIANTS or recipe is None or recipe.di4c or recipe.keyed or not (recipe.rounds or recipe.redi):
+        return None
+    return {"variant": _VARIANTS[variant], "method": _METHODS[recipe.rounds > 0, recipe.redi]}
+
+
+def ratios(results: Path, pairs: Iterable[tuple[str, str, str, str]], records: Iterable[Record], group: int = 1) -> list[Record]:
+    """Gen-PPL of models over that of others at the same steps, with paired bootstrap intervals.
+
+    Args:
+        pairs: (kind, model) and (kind, model) of what is divided by what.
+        records: with the Gen-PPL of all of them.
+        group: so many consecutive samples share a prompt and are drawn together.
+    """
+    values = {(r["kind"], r["model"], r["steps"]): r for r in records if r["metric"] == "gen_ppl" and r.get("value")}
+    samples: dict[tuple[str, str], pd.DataFrame] = {}
+    found = []
+    for pair in pairs:
+        ours, base = pair[:2], pair[2:]
+        for kind, model in (ours, base):
+            file = results / plan.scores(model, "" if kind == "samples" else kind)
+            if (kind, model) not in samples:
+                table = read_parquet(file.with_name("per_sample.parquet"), ["steps", "sample", "nll", "tokens"])
+                samples[kind, model] = table.set_index(["steps", "sample"]).sort_index()
+        for steps in [steps for kind, model, steps in values if (kind, model) == ours and (*base, steps) in values]:
+            top, bottom = values[*ours, steps], values[*base, steps]
+            low, high = paired_interval(*(samples[one].xs(steps, level="steps") for one in (ours, base)), group)
+            paper = top["paper"] / bottom["paper"] if top.get("paper") and bottom.get("paper") else None
+            record = {"kind": ours[0], "model": ours[1], "against": base[1], "steps": steps, "metric": RATIO, "paper": paper}
+            found.append(record | {"value": top["value"] / bottom["value"], "low": low, "high": high})
+    return found
+
+
+def paired_interval(ours: pd.DataFrame, base: pd.DataFrame, group: int = 1) -> tuple[float | None, float | None]:
+    """95% bootstrap interval of the ratio of two corpus-level Gen-PPLs, over samples that share their random numbers.
+
+    Args:
+        ours, base: nll (nats) and tokens, indexed by sample; only samples that both have are used.
+        group: so many consecutive samples are drawn together.
+
+    Returns:
+        low, high; None where the two have no sample in common.
+    """
+    both = ours.join(base, rsuffix="_base", how="inner").sort_index().groupby(lambda sample: sample // group).sum()
+    if both.empty:
+        return None, None
+    picks = resamples(len(both), _RESAMPLES, 0)
+    sums = {name: both[name].to_numpy(float)[picks].sum(1) for name in both}
+    found = np.exp(sums["nll"] / sums["tokens"] - sums["nll_base"] / sums["tokens_base"])
+    low, high = np.quantile(found, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def validation(model: str, tree: dict[str, Any], perplexity: str = "valid_perplexity") -> Record:
+    """The perplexity on held-out text of a validation.json or judge.json."""
+    about = {"kind": "validation", "model": model, "metric": "val_ppl"}
+    return about | {"value": tree[perplexity], "low": tree["low"], "high": tree["high"]}
+
+
+def synthetic(path: Path) -> list[Record]:
+    """The numbers of Tables 1 and 2 in synthetic.json, and their means over seeds."""
+    records = []
+    for row in read_result(path, "rows")["rows"]:
+        noise = row["setting"] if row["table"] == 2 else ""
+        record = {
+            "kind": "synthetic",
+            "steps": 1,
+            "setting": noise,
+            "paper": _synthetic_paper(row["table"], row["model"], noise, row["metric"]),
+        }
+        records.append(record | {name: row[name] for name in ("model", "seed", "metric", "value", "low", "high")})
+    return with_means(records)
+
+
+def _synthetic_paper(table: int, model: str, noise: str, metric: str) -> float | None:
+    if model not in _SYNTHETIC:
+        return None
+    where = {"setting": "no noise" if model == "mdm" else _NOISE[noise]} if table == 2 else {}
+    metric = "factorization_error_nats" if metric == "error_valid_mass_nats" else metric
+    return paper_value(table, metric, method=_SYNTHETIC[model], **where)
+
+
+def with_means(records: list[Record]) -> list[Record]:
+    """Means over seeds, with the least and the largest as low and high (of one seed its own interval), before the records."""
+    groups: dict[tuple[Any, ...], list[Record]] = {}
+    for record in records:
+        key = tuple(value for name, value in record.items() if name not in ("seed", "value", "low", "high"))
+        groups.setdefault(key, []).append(record)
+    means = []
+    for same in groups.values():
+        values = [record["value"] for record in same]
+        ends = {"low": min(values), "high": max(values)} if len(same) > 1 else {}
+        means.append(same[0] | {"seed": None, "value": sum(values) / len(values)} | ends)
+    return means + records
+
+
+def small_task(path: Path) -> pd.DataFrame:
+    """The frame of dictionary.csv or chain.csv, named after its stage.
+
+    Raises:
+        UserError: it is missing, edited or has other columns.
+    """
+    check(path)
+    kind, words = path.stem, {"pairs": "random pairs", "noise_dim": "noise dimension", "hidden_size": "width"}
+    columns = {"dictionary": ("words", "varied", "hidden_size", "pairs", "noise_dim"), "chain": ("states",)}[kind]
+    columns += ("length", "model", "seed", "steps", "metric", "value", "low", "high")
+    table = pd.read_csv(path, dtype={"varied": str}, keep_default_na=False, na_values={n: [""] for n in ("pairs", "noise_dim", "steps")})
+    if not set(columns) <= set(table):
+        raise UserError(f"{path} is not what stage {kind} writes; run `snakemake --force {path}`.")
+    records = []
+    for row in table[list(columns)].astype(object).where(table.notna(), None).to_dict("records"):
+        if row.get("varied") in ("pairs", "noise_dim") and row["model"] in ("data", TEACHER):
+            continue  # those of the main grid
+        size = f"V={row['states']}" if kind == "chain" else f"K={row['words']}"
+        varied = f", {words[row['varied']]} {int(row[row['varied']])}" if row.get("varied") else ""
+        records.append({"kind": kind, "setting": f"{size}, L={row['length']}{varied}"} | row)
+    return frame_of(with_means(records))
+
+
+def audits(results: Path, params: Params) -> pd.DataFrame:
+    """The frame of all audits: kind `copies` of samples, `pairs` of what models know of pairs.
+
+    What depends on couplings names the model that made them, also where it is of the teacher or of real text; a number
+    that several audits hold comes once.
+    """
+    found: dict[tuple[Any, ...], Record] = {}
+    for audited in plan.models(params):
+        tree = read_result(results / f"audit/{audited}/audit.json", "teacher", "split", "rows")
+        for row in tree["rows"]:
+            model, metric = row["model"], row["metric"]
+            kind = "pairs" if metric.startswith(("nll", "equal", "noise_gap", "pair_gap")) else "copies"
+            couplings = tree["teacher"] if kind == "pairs" or "coupling" in metric else ""
+            if not couplings and audited not in (model, TEACHER):
+                continue
+            setting = f"{tree['split']} split" if model == REAL else ""
+            key = (kind, model, couplings, row["steps"], metric)
+            found.setdefault(key, {"kind": kind, "couplings": couplings, "setting": setting} | row)
+    return frame_of(found.values())
+
+
+def factorization(results: Path, params: Params) -> pd.DataFrame:
+    """The frame of the factorization errors, and of paired differences to MDLM with the same recipe.
+
+    Raises:
+        UserError: a model was not measured, or with other settings than the teacher.
+    """
+    models, folder = [TEACHER, *map("/".join, params.factorized())], results / "factorization"
+    keys = ("teacher", "noise_draws", "seq_len")
+    trees = {model: read_result(folder / model / "factorization.json", *keys, "rows") for model in models}
+    tables = {model: read_parquet(folder / model / "per_sequence.parquet") for model in models}
+    for key in keys:
+        require_same(folder, {model: tree[key] for model, tree in trees.items()}, key)
+    records = []
+    for model, tree in trees.items():
+        records += [{"kind": "factorization", "model": model} | row for row in tree["rows"]]
+        base = baseline_of(model)
+        if base in trees:
+            about = {"kind": "factorization", "model": model, "against": base, "metric": DIFFERENCE}
+            column = f"error_m{tree['noise_draws'][-1]}"
+            records += [about | row for row in differences(tables[model], tables[base], column, tree["seq_len"])]
+    return frame_of(records)
+
+
+def differences(ours: pd.DataFrame, base: pd.DataFrame, column: str, length: int) -> list[Record]:
+    """Mean difference in nats a token at each step count, with a bootstrap interval over sequences, which both models have in common."""
+    both = ours.merge(base, on=["steps", "sequence"], suffixes=("", "_base"))
+    found = []
+    for steps, group in both.groupby("steps", sort=False):
+        values = ((group[column] - group[f"{column}_base"]) / length).to_numpy()
+        low, high = mean_interval(values, _RESAMPLES, 0)
+        found.append({"steps": int(steps), "value": float(values.mean()), "low": low, "high": high})
+    return found
