@@ -1,5 +1,6 @@
 # make run    the default experiment, from nothing to its tables and report
-# make test   lint and tests
+# make test   lint, and the tests that take minutes
+# make check  the others: a real Slurm, a browser, kills, whole pipelines
 # make docs   writes again what follows from the code: JSON schema, docs/parameters.md, docs/architecture.md, estimates of the presets
 # make bench  speed and memory beside the predecessors' algorithm, in a few minutes; docs/performance.md
 # make clean  removes the environment, logs and caches; data and results stay
@@ -10,7 +11,7 @@ BIN := .venv/bin
 RUN := $(shell sed -n 's/^run: *//p' params.yaml)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test bench docs clean
+.PHONY: run test check bench docs clean
 
 run: .venv/.installed
 	@git rev-parse --git-dir > /dev/null 2>&1 || git init --quiet  # an unpacked archive: DVC wants a repository
@@ -19,7 +20,10 @@ run: .venv/.installed
 
 test: .venv/.installed
 	$(BIN)/ruff check .
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile
+
+check: .venv/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --numprocesses auto --maxprocesses 4 --dist loadfile
 
 docs: .venv/.installed
 	PYTHONPATH=src $(BIN)/python -m imdm.params.schema

@@ -8,18 +8,39 @@ import subprocess
 import sys
 from pathlib import Path
 
+from imdm.params import load_params, resolved_yaml
+
 ROOT = Path(__file__).resolve().parents[1]
-FILES = (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "Snakefile", "dvc.yaml", "params.yaml", "environment.yml")
+FILES = (
+    ".dvc/config",
+    ".dvc/.gitignore",
+    ".dvcignore",
+    ".gitignore",
+    "Snakefile",
+    "dvc.yaml",
+    "dvc.lock",
+    "params.yaml",
+    "environment.yml",
+)
 FOLDERS = ("workflow", "stages", "src")
 
 
-def clone(target: Path, params: str = "params.yaml") -> Path:
-    """Copy the project to `target` with `params` as its params.yaml, and commit it there."""
+def clone(target: Path, params: str = "params.yaml", sets: tuple[str, ...] = (), dvc: bool = False) -> Path:
+    """Copy the project to `target` and commit it there.
+
+    Args:
+        params, sets: the experiment that is its params.yaml.
+        dvc: whether dvc.yaml is written for that experiment; else it is the project's own.
+    """
     for name in FILES:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / (params if name == "params.yaml" else name), target / name)
+        shutil.copy(ROOT / name, target / name)
     for name in FOLDERS:
         shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+    if params != "params.yaml" or sets:
+        (target / "params.yaml").write_text(resolved_yaml(load_params(ROOT / params, sets)))
+    if dvc:
+        run(target, sys.executable, "workflow/write_dvc.py")
     run(target, "git", "init", "--quiet")
     commit(target)
     return target

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import re
+import importlib.util
+import json
+import sys
 from pathlib import Path
 
-from checkout import run
+from checkout import ROOT
+from imdm.stage.reads import of_stages
 
-# A stage whose outputs depend on its inputs and, for adopt, on the mask settings of its variant.
+spec = importlib.util.spec_from_file_location("graph", ROOT / "workflow/graph.py")
+graph = sys.modules["graph"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(graph)
+
+# A stage whose outputs depend on its inputs and, with --variant, on the mask settings of its variant.
 STUB = """
 import hashlib, json, pathlib, sys, time
 words = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 out = words.pop("--out")
+words.pop("--results", None)  # a folder that other jobs write to
 files = [file for word in words.values() for file in (pathlib.Path(word), *sorted(pathlib.Path(word).rglob("*"))) if file.is_file()]
 state = [str(words), *(hashlib.sha256(file.read_bytes()).hexdigest() for file in files if file.name != "meta.json")]
 if "--variant" in words:
@@ -23,6 +31,21 @@ for path in map(pathlib.Path, json.loads(pathlib.Path("outputs.json").read_text(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(str(time.time_ns()) if path.name == "meta.json" else json.dumps({"value": str(state)}))
 """
+
+
+def stub(project: Path, *targets: str, runs: tuple[str, ...] = ()) -> None:
+    """Replace a clone's stages by stubs, which write what the real ones would for some targets.
+
+    Args:
+        runs: further runs that they write for, besides the one of params.yaml.
+    """
+    jobs = graph.jobs(project, *targets)
+    outputs = {job.out: sorted(job.outputs) for job in jobs}
+    own = next(job.out for job in jobs if job.out.startswith("results/")).split("/")[1]
+    trees = [json.loads(json.dumps(outputs).replace(f"results/{own}/", f"results/{name}/")) for name in (own, *runs)]
+    (project / "outputs.json").write_text(json.dumps({out: files for tree in trees for out, files in tree.items()}))
+    for stage in of_stages(ROOT / "stages"):
+        (project / f"stages/{stage}.py").write_text(f"READS = {of_stages(ROOT / 'stages')[stage]!r}\n{STUB}")
 
 
 def dvc_stages(folder: Path) -> dict[str, dict[str, object]]:
@@ -41,22 +64,6 @@ def dvc_stages(folder: Path) -> dict[str, dict[str, object]]:
             "outputs": {out.def_path for out in stage.outs},
             "params": set(keys),
         }
-    return found
-
-
-def snakemake_jobs(folder: Path, *arguments: str) -> dict[str, dict[str, object]]:
-    """The jobs of a dry run by command, without its log redirection: rule, inputs, outputs."""
-    text = run(folder, "snakemake", "-n", "-p", "--nocolor", "--nolock", *arguments)
-    found = {}
-    for block in re.split(r"(?m)^\[.*\]\n(?=(?:local)?rule )", text)[1:]:
-        lines = dict(re.findall(r"(?m)^    (input|output|log): (.*)$", block))
-        command = re.search(r"(?m)^Shell command: (.*)$", block)
-        if command and command[1] != "None":
-            found[command[1].removesuffix(f" > {lines['log']} 2>&1")] = {
-                "name": re.match(r"(?:local)?rule (\w+):", block)[1],
-                "inputs": set(lines["input"].split(", ")) if "input" in lines else set(),
-                "outputs": set(lines["output"].split(", ")),
-            }
     return found
 
 

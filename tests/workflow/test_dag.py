@@ -1,13 +1,13 @@
-"""The two graphs are one: dvc.yaml and the Snakefile, expanded for the default parameters and compared.
+"""One graph: what DVC, the preflight and Snakemake's own triggers make of the Snakefile.
 
 What makes Snakemake run a job again is tried on stub stages, which write what the real ones would and cost nothing.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -15,68 +15,11 @@ import pytest
 import yaml
 
 from checkout import ROOT, clone, run
-from dag import STUB, covers, dvc_stages, snakemake_jobs
-from imdm.stage.reads import of_stages
+from dag import covers, dvc_stages, graph, stub
+from imdm.stage.reads import declared, keys, of_stages
 
-READS = of_stages(ROOT / "stages")
-
-JOBS = {
-    "tokenize_pack": 1,
-    "judge": 1,
-    "reference": 1,
-    "teacher": 1,
-    "initialize": 2,
-    "sdtt": 6,
-    "couple": 1,
-    "couple_student": 2,
-    "redi": 2,
-}
-JOBS |= {
-    "redi_student": 2,
-    "sample_teacher": 1,
-    "sample": 6,
-    "score_teacher": 1,
-    "score": 6,
-    "frontier_teacher": 1,
-    "frontier": 6,
-    "synthetic": 1,
-    "dictionary": 1,
-    "chain": 1,
-    "tabulate": 1,
-    "plot": 1,
-}
-JOBS |= {"report": 1, "factorization_teacher": 1, "factorization": 6}
-JOBS |= {"keyed": 1, "initialize": 3, "sample": 7, "score": 7, "frontier": 7}
-JOBS |= {"audit_teacher": 1, "audit": 3, "audit_redi": 2, "audit_redi_student": 2}
-
-# What the paper's exhibits add: five ablations and the finite mask, each with three SDTT rounds, couplings, rectification, samples
-# and scores; two rounds of Di4C; a network from scratch and two fine-tuned ones, of which Table 12 samples one; prompts completed
-# by four models; samples of one model at another's entropy; 21 exhibits of their own (10 tables, 2 figures, 9 pages).
-PAPER = {
-    "initialize": 6,
-    "sdtt": 18,
-    "couple_student": 6,
-    "redi_student": 6,
-    "di4c": 2,
-    "scratch": 1,
-    "finetune": 2,
-    "sample": 8,
-    "score": 8,
-}
-PAPER |= {
-    "complete": 3,
-    "complete_teacher": 1,
-    "score_completions": 3,
-    "score_teacher_completions": 1,
-    "match_entropy": 1,
-    "score_matched": 1,
-}
-PAPER |= {"exhibit_table": 10, "exhibit_figure": 2, "exhibit_page": 9, "paper_report": 1, "report": -1}
-
-# Stages of what DVC leaves to Snakemake: further models and the paper's exhibits.
-SNAKEMAKE_ONLY = {"complete", "match_entropy", "di4c", "finetune", "merge", "exhibit"}
 BY_HAND = {"export", "preflight", "generate"}
-CHOSEN = {"judge": ("train_judge", "load_judge"), "teacher": ("pretrain", "load_mdlm")}  # by judge.stage and teacher.stage
+PRESETS = [path.stem for path in sorted((ROOT / "presets").glob("*.yaml"))]
 
 
 @pytest.fixture(scope="module")
@@ -90,61 +33,106 @@ def dvc(project: Path) -> dict[str, dict[str, object]]:
 
 
 @pytest.fixture(scope="module")
-def snakemake(project: Path) -> dict[str, dict[str, object]]:
-    return snakemake_jobs(project)
+def jobs(project: Path) -> dict[str, graph.Job]:
+    return {job.command: job for job in graph.jobs(project, "all")}
 
 
-def test_commands_are_the_same(dvc, snakemake):
-    assert set(dvc) == set(snakemake)
+def test_dvc_yaml_is_written_from_the_snakefile(project):
+    before = (project / "dvc.yaml").read_text()
+    run(project, sys.executable, "workflow/write_dvc.py")
+    assert (project / "dvc.yaml").read_text() == before, "run `make docs`"
 
 
-def test_inputs_are_the_same(dvc, snakemake):
+def test_dvc_has_the_same_commands_inputs_and_outputs(dvc, jobs):
+    assert set(dvc) == set(jobs)
     for command, stage in dvc.items():
-        files = snakemake[command]["inputs"]
-        strange = [path for path in stage["inputs"] if not covers(path, files)]
-        missing = [file for file in files if not any(covers(path, {file}) for path in stage["inputs"])]
-        assert not strange and not missing, command
+        inputs, outputs = set(jobs[command].inputs), set(jobs[command].outputs)
+        assert all(covers(path, inputs) for path in stage["inputs"]) and all(covers(path, outputs) for path in stage["outputs"]), command
+        assert inputs == stage["inputs"] and outputs == stage["outputs"], command
 
 
-def test_outputs_are_the_same(dvc, snakemake):
+def test_dvc_tracks_exactly_the_parameters_that_a_stage_reads(dvc, jobs):
     for command, stage in dvc.items():
-        files = snakemake[command]["outputs"]
-        assert all(covers(path, files) for path in stage["outputs"]), command
-        assert all(any(covers(path, {file}) for path in stage["outputs"]) for file in files), command
-
-
-def test_dvc_tracks_exactly_the_parameters_that_a_stage_reads(dvc):
-    for command, stage in dvc.items():
-        scripts = CHOSEN.get(stage["name"], [re.search(r"stages/(\w+)\.py", command)[1]])
-        read = {key for script in scripts for key in READS[script]}
-        blocks = {key for key in stage["params"] if any(other.startswith(f"{key}.") for other in read)}
+        job = jobs[command]
+        read = keys(declared(ROOT / f"stages/{job.stage}.py"), "variant" in job.arguments)
+        blocks = {key for key in read if any(other.startswith(f"{key}.") for other in read)}
         assert {key for key in read if key.split(".")[0] not in blocks} | blocks == stage["params"], stage["name"]
 
 
-def test_every_stage_script_exists_and_is_used(dvc):
-    used = {re.search(r"stages/(\w+)\.py", command)[1] for command in dvc}
+def test_every_stage_script_is_used(project):
+    used = {job.stage for job in graph.jobs(project, "all", "extras", "paper")}
     there = {path.stem for path in (ROOT / "stages").glob("[!_]*.py")}
-    assert used | SNAKEMAKE_ONLY | BY_HAND | {name for names in CHOSEN.values() for name in names} == there
-    assert set(READS) == there - {"preflight", "generate"}  # which write nothing
+    assert used | BY_HAND | {"load_mdlm", "load_judge", "merge"} == there
+    assert set(of_stages(ROOT / "stages")) == there - {"preflight", "generate"}  # which write nothing
 
 
-def test_job_counts(snakemake):
-    assert Counter(job["name"] for job in snakemake.values()) == Counter(JOBS)
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_has_a_graph(preset):
+    jobs = graph.jobs(ROOT, "all", "extras", "paper", "--configfile", f"presets/{preset}.yaml")
+    made = {path for job in jobs for path in job.outputs}
+    assert {path for job in jobs for path in job.inputs} <= made
+    assert len({job.out for job in jobs}) == len(jobs)
 
 
-def test_job_counts_of_the_paper(project):
-    expected = Counter(JOBS)
-    expected.update(PAPER)
-    assert Counter(job["name"] for job in snakemake_jobs(project, "paper").values()) == +expected
+def test_extras_add_what_lies_beside_the_comparison(project, jobs):
+    added = [job for job in graph.jobs(project, "extras") if job.command not in jobs]
+    assert {job.stage for job in added} == {"audit", "factorization", "dictionary", "chain", "exhibit", "report"}
 
 
-@pytest.mark.parametrize("exhibit", ["tables/table01.md", "tables/table14.csv", "figures/figure03.png", "figures/figure10.html"])
-def test_an_exhibit_needs_its_own_models_alone(project, exhibit):
-    jobs = snakemake_jobs(project, f"results/tiny/{exhibit}")
-    models = {"/".join(path.split("/")[3:5]) for job in jobs.values() for path in job["outputs"] if "/models/" in path}
-    trained = {"table01": {"mdlm", "imdm", "imdm-signs"}, "table14": {"imdm", "imdm-d64"}, "figure10": {"mdlm"}}
-    trained = trained.get(Path(exhibit).stem, {"mdlm", "imdm"})
-    assert {model.split("/")[0] for model in models} == trained
+@pytest.mark.parametrize(
+    ("exhibit", "variants"),
+    [
+        ("tables/table01.md", {"mdlm", "imdm", "imdm-signs", "teacher"}),
+        ("tables/table14.csv", {"imdm", "imdm-d64", "teacher"}),
+        ("figures/figure03.png", {"mdlm", "imdm", "teacher"}),
+        ("figures/figure10.html", {"mdlm", "teacher"}),
+    ],
+)
+def test_an_exhibit_needs_its_own_models_alone(project, exhibit, variants):
+    outputs = [path for job in graph.jobs(project, f"results/tiny/{exhibit}") for path in job.outputs]
+    assert {path.split("/")[3] for path in outputs if path.startswith("results/tiny/models/")} == variants
+
+
+def test_models_are_made_from_what_their_names_say(project):
+    wanted = ("mdlm/sdtt2-di4c2", "imdm-signs/sdtt1-keyed", "imdm/sdtt1-redi", "imdm/finetune", "imdm/scratch")
+    jobs = graph.jobs(project, *(f"results/tiny/models/{model}/model.safetensors" for model in wanted))
+    starts = {}
+    for job in jobs:
+        start = job.arguments.get("init") or job.arguments.get("teacher")
+        starts[job.out.removeprefix("results/tiny/models/")] = start and start.removeprefix("results/tiny/models/").rpartition("/")[0]
+    assert starts["mdlm/sdtt2-di4c2"] == "mdlm/sdtt2-di4c1" and starts["mdlm/sdtt2-di4c1"] == "mdlm/sdtt2"
+    assert starts["imdm-signs/sdtt1-keyed"] == "imdm-signs/sdtt1" and starts["imdm-signs/sdtt1"] == "imdm-signs/teacher"
+    assert starts["imdm/sdtt1-redi"] == "imdm/sdtt1" and starts["imdm/finetune"] == "imdm/teacher" and starts["imdm/scratch"] is None
+    assert starts["imdm/teacher"] == "teacher"
+
+
+def test_replicates_are_trained_beside_the_first_seed(project):
+    """The parents of a replicate are replicates; data, judge, teacher and its couplings are common."""
+    variants = ("compare={variants: [mdlm, imdm, mdlm-seed1, imdm-seed1]}",)
+    jobs = {job.out.removeprefix("results/tiny/"): job for job in graph.jobs(project, "all", "--config", *variants)}
+    counts = Counter(job.rule for job in jobs.values())
+    assert (counts["pretrain"], counts["initialize"], counts["sdtt"], counts["couple"], counts["redi"]) == (1, 5, 12, 5, 8)
+    models = "results/tiny/models/imdm-seed1"
+    assert f"{models}/sdtt3/model.safetensors" in jobs["couplings/imdm-seed1/sdtt3"].inputs
+    couplings = {"results/tiny/couplings/imdm-seed1/sdtt3/couplings.safetensors", f"{models}/sdtt3/model.safetensors"}
+    assert set(jobs["models/imdm-seed1/sdtt3-redi"].inputs) == couplings
+    common = {"results/tiny/couplings/teacher/couplings.safetensors", f"{models}/teacher/model.safetensors"}
+    assert set(jobs["models/imdm-seed1/redi"].inputs) == common
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("results/tiny/models/imdm/sdtt9/model.safetensors", "did you mean sdtt"),
+        ("results/tiny/scores/imdn/redi/scores.json", "did you mean imdm?"),
+        ("results/tiny/samples/imdm/keyed/samples.safetensors", "keyed is for a variant with mask: infinite"),
+        ("results/tiny/samples/imdm/di4c1/samples.safetensors", "Di4C is for a variant with mask: single"),
+        ("results/tiny/scores/public/none/scores.json", "public declares nothing"),
+    ],
+)
+def test_a_model_that_does_not_exist_is_refused_by_name(project, target, words):
+    with pytest.raises(RuntimeError, match=re.escape(words)):
+        graph.jobs(project, target)
 
 
 def test_lint_is_clean(project):
@@ -154,18 +142,17 @@ def test_lint_is_clean(project):
 def test_profiles_are_found_from_the_project_root():
     assert os.readlink(ROOT / "slurm") == "workflow/profiles/slurm"
     settings = yaml.safe_load((ROOT / "slurm/config.yaml").read_text())
-    assert settings["slurm-status-command"] == "squeue"
-    assert set(settings["set-resources"]) <= JOBS.keys() | PAPER.keys() | {"load_public"}
+    rules = set(re.findall(r"(?m)^(?:use )?rule (\w+)", "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))))
+    assert settings["slurm-status-command"] == "squeue" and set(settings["set-resources"]) | set(settings["set-threads"]) <= rules
 
 
-def test_another_parameter_file_reaches_the_commands(project):
-    tree = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"run": "other"}
-    tree["compare"]["also"] = ["imdm/sdtt2", "mdlm/sdtt1-redi"]
+def test_other_parameter_files_reach_the_commands(project):
     (project / "other").mkdir()
-    (project / "other/other.yaml").write_text(yaml.safe_dump(tree))
-    jobs = snakemake_jobs(project, "--configfile", "other/other.yaml", "--config", "noise_dim=64")
-    assert all(command.endswith(" --params other/other.yaml --set noise_dim=64") for command in jobs)
-    outputs = {path for job in jobs.values() for path in job["outputs"]}
+    (project / "other/other.yaml").write_text("run: other\ncompare: {recipes: [imdm/sdtt2, mdlm/sdtt1-redi]}\n")
+    (project / "other/more.yaml").write_text("noise_dim: 32\n")
+    jobs = graph.jobs(project, "all", "--configfile", "other/other.yaml", "other/more.yaml", "--config", "noise_dim=64")
+    assert all(job.command.endswith(" --params other/other.yaml other/more.yaml --set noise_dim=64") for job in jobs)
+    outputs = {path for job in jobs for path in job.outputs}
     assert {"results/other/scores/imdm/sdtt2/scores.json", "results/other/scores/mdlm/sdtt1-redi/scores.json"} <= outputs
 
 
@@ -174,35 +161,24 @@ def test_a_wrong_parameter_is_one_sentence(project):
         run(project, "snakemake", "-n", "--config", "noise_dims=64")
 
 
-def test_without_students_to_rectify_dvc_has_no_such_stage(project):
-    default = (project / "params.yaml").read_text()
-    tree = yaml.safe_load(default)
-    tree["compare"] |= {"recipes": ["sdtt3", "redi"], "rectified": []}
-    (project / "params.yaml").write_text(yaml.safe_dump(tree))
-    assert set(dvc_stages(project)) == set(snakemake_jobs(project))
-    (project / "params.yaml").write_text(default)
+def test_the_resolved_parameters_are_an_experiment_of_their_own(project, tmp_path):
+    command = ("env", "PYTHONPATH=src", sys.executable, "-m", "imdm.params")
+    whole = run(project, *command, "params.yaml", "--set", "noise_dim=64")
+    (tmp_path / "params.yaml").write_text(whole)
+    again = run(project, *command, str(tmp_path / "params.yaml"))
+    assert again == whole and yaml.safe_load(whole)["noise_dim"] == 64
 
 
-@pytest.fixture
-def stubs(tmp_path: Path) -> Path:
-    """A small clone whose stages are stubs, before its first run."""
+def test_snakemake_runs_again_what_a_parameter_touches_and_nothing_else(tmp_path):
     project = clone(tmp_path, "tests/micro.yaml")
-    jobs = snakemake_jobs(project)
-    outputs = {re.search(r"--out (\S+)", command)[1]: sorted(job["outputs"]) for command, job in jobs.items()}
-    (project / "outputs.json").write_text(json.dumps(outputs))
-    for stage in READS:
-        (project / f"stages/{stage}.py").write_text(STUB)
-    return project
-
-
-def test_snakemake_runs_again_what_a_parameter_touches_and_nothing_else(stubs):
-    run(stubs, "snakemake", "--cores", "2", "--quiet")
-    assert not snakemake_jobs(stubs)
-    params = stubs / "params.yaml"
+    stub(project, "all")
+    run(project, "snakemake", "--cores", "2", "--quiet")
+    assert not graph.jobs(project, "all", force=False)
+    params = project / "params.yaml"
     params.write_text(params.read_text() + "\n# a comment\n")
-    assert not snakemake_jobs(stubs)
-    again = Counter(job["name"] for job in snakemake_jobs(stubs, "--config", "noise_dim=64").values())
-    assert again.pop("sdtt") == again.pop("initialize") == again.pop("couple_student") == 1
-    models = {"sample", "score", "frontier", "factorization", "audit_redi_student"}
-    assert set(again) == models | {"redi_student", "tabulate", "plot", "report"}
-    assert all("mdlm" not in command for command in snakemake_jobs(stubs, "--config", "noise_dim=64"))
+    assert not graph.jobs(project, "all", force=False)
+    again = graph.jobs(project, "all", "--config", "noise_dim=64", force=False)
+    counts = Counter(job.rule for job in again)
+    assert counts.pop("sdtt") == counts.pop("initialize") == counts.pop("couple") == 1
+    assert set(counts) == {"sample", "score", "frontier", "redi", "tabulate", "plot", "report"}
+    assert all("mdlm" not in job.command for job in again)

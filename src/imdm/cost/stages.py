@@ -48,9 +48,8 @@ class StageCosts:
 
     def _by_reads(self, job: Job) -> Cost:
         params, reads = self.params, self.reads[job.stage]
-        blocks, parts = trainings(params, reads), []
-        for block in blocks:
-            parts.append(self._trained(job, block))
+        blocks = trainings(params, reads)
+        parts = [self._trained(job, block) for block in blocks]
         if "sampling" in reads:
             parts.append(self._sampled(job, params.sampling.count, self.length))
         if {"pretrain", "pretrain.eval_batches"} & {*reads}:
