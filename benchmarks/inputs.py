@@ -51,4 +51,4 @@ def couplings(corpus: Corpus, count: int) -> CouplingSet:
     t = (torch.arange(count, dtype=torch.float64) + 0.5) / count
     masked = torch.rand(count, corpus.seq_len, generator=generator) < t[:, None]
     x = torch.from_numpy(blocks(corpus, count).astype(np.int32))
-    return CouplingSet(x, masked, t, row_seeds(SEED, 0, count), {"start": "perturbed"})
+    return CouplingSet(x, masked, t, row_seeds(SEED, 0, count), {})

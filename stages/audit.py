@@ -40,6 +40,8 @@ def arguments(parser: StageParser) -> None:
 
 
 def run(job: Job) -> None:
+    from functools import partial
+
     import pandas as pd
 
     from imdm.audit import REAL
@@ -49,9 +51,8 @@ def run(job: Job) -> None:
     from imdm.data.blocks import Dataset, block_order
     from imdm.distill.couplings import make_couplings
     from imdm.errors import UserError
-    from imdm.network.checkpoint import load_network
+    from imdm.network.checkpoint import load_network, model_name
     from imdm.sampling.files import load_samples
-    from imdm.sampling.generate import model_name
     from imdm.stage.artifact import write_json
     from imdm.stage.chunks import in_chunks
     from imdm.stage.device import setup
@@ -78,12 +79,8 @@ def run(job: Job) -> None:
         per_sample = text_frame(sets, corpora, settings.n, device, bar.update)
 
     index = range(params.couplings.pairs, params.couplings.pairs + settings.pairs)
-    unseen, _ = in_chunks(
-        job,
-        index,
-        settings.batch_size,
-        lambda first, count: make_couplings(networks[teacher], blocks, first, count, params.couplings, params.seeds.couplings),
-    )
+    make = partial(make_couplings, networks[teacher], blocks, settings=params.couplings, seed=params.seeds.couplings)
+    unseen, _ = in_chunks(job.dir, index, settings.batch_size, make, progress=job.progress)
     pairs = {"seen": {name: getattr(couplings, name)[: settings.pairs] for name in unseen}} if couplings else {}
     pairs["unseen"] = unseen
     per_pair = pd.concat([pair_frame(network, name, pairs, seed, settings.batch_size) for name, network in networks.items()])

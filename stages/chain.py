@@ -29,7 +29,7 @@ def run(job: Job) -> None:
     settings = job.params.chain
     setup(job.params.runtime)
     parts = {str(seed): (settings, seed) for seed in settings.seeds}
-    rows = pd.DataFrame(side_by_side(job, parts, seed_rows, settings.workers, "seed"), columns=list(COLUMNS))
+    rows = pd.DataFrame(side_by_side(job.dir, parts, seed_rows, settings.workers, "seed", job.progress), columns=list(COLUMNS))
     rows.astype({"steps": "Int64"}).to_csv(job.dir / "chain.csv", index=False, float_format="%.8g")
     job.metrics["seeds"] = len(parts)
 

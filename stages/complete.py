@@ -23,16 +23,18 @@ def arguments(parser: StageParser) -> None:
 
 def run(job: Job) -> None:
     from imdm.data.blocks import Dataset
-    from imdm.sampling.generate import generate, open_rows
+    from imdm.sampling.generate import Sampler, sample_steps
     from imdm.sampling.prompts import choose_prompts
 
     params, settings = job.params, job.params.sampling
     data = Dataset.open(job.args.data)
     prompts = choose_prompts(data, params.conditional, params.seeds.sampling)
-    rows = open_rows(job, "completion", prompts)
-    data.check_vocabulary(rows.network.config, job.args.model)
+    sampler = Sampler.load(job.args.model, params.runtime, settings.batch_size, params.seeds.sampling, prompts)
+    data.check_vocabulary(sampler.network.config, job.args.model)
     temperatures = dict.fromkeys(settings.steps, settings.temperature)
-    generate(job, rows, prompts.rows, temperatures, "conditional", job.args.shard, conditional=prompts.about())
+    job.metrics |= sample_steps(
+        sampler, job.dir, prompts.rows, temperatures, "conditional", job.args.shard, job.progress, conditional=prompts.about()
+    )
 
 
 if __name__ == "__main__":

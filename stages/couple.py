@@ -38,7 +38,7 @@ def run(job: Job) -> None:
 
     rows = shard_rows(settings.pairs, job.args.shard)
     make = partial(make_couplings, network, blocks, settings=settings, seed=seed)
-    pairs, seconds = in_chunks(job, rows, settings.batch_size, make)
+    pairs, seconds = in_chunks(job.dir, rows, settings.batch_size, make, progress=job.progress)
     save_couplings(job.dir / "couplings.safetensors", pairs, network.config, settings, about_rows(rows, settings.pairs))
     job.metrics |= {
         "pairs": len(rows),

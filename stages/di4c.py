@@ -42,7 +42,7 @@ def run(job: Job) -> None:
     seed = training_seed(job.params.seeds.train, teacher.config.replicate)
     student = mixture_student(teacher, settings.latent_hidden, seed)
     training = Di4cTraining(student, teacher, settings, number, seed, data.split("train"))
-    fit(job, training, settings.batch_size * data.seq_len)
+    job.metrics |= fit(training, job.dir, job.params.runtime, job.progress)
     save_network(job.dir / "model.safetensors", training.network, training.ema)
 
 

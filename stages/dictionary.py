@@ -29,7 +29,7 @@ def run(job: Job) -> None:
     settings = job.params.dictionary
     setup(job.params.runtime)
     parts = {f"{number:03d}-{seed}": (settings, cell, seed) for number, cell in enumerate(settings.cells) for seed in settings.seeds}
-    rows = pd.DataFrame(side_by_side(job, parts, cell_rows, settings.workers, "cell"), columns=list(COLUMNS))
+    rows = pd.DataFrame(side_by_side(job.dir, parts, cell_rows, settings.workers, "cell", job.progress), columns=list(COLUMNS))
     counts = ["pairs", "noise_dim"]
     rows.astype(dict.fromkeys(counts, "Int64")).to_csv(job.dir / "dictionary.csv", index=False, float_format="%.8g")
     job.metrics["cells"] = len(parts)

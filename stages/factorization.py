@@ -32,8 +32,7 @@ def run(job: Job) -> None:
     from imdm.diffusion.counter import root_seed, row_seeds
     from imdm.factorization.estimate import check_density, check_teacher, noisy, path_errors
     from imdm.factorization.summary import error_rows, sequence_frame
-    from imdm.network.checkpoint import load_network
-    from imdm.sampling.generate import model_name
+    from imdm.network.checkpoint import load_network, model_name
     from imdm.stage.artifact import write_json
     from imdm.stage.chunks import in_chunks
     from imdm.stage.device import precision_name, prepare_frozen, setup
@@ -52,11 +51,11 @@ def run(job: Job) -> None:
         index = [int(batch_indices(len(blocks), i, 1, seed)[0]) for i in range(first, first + count)]
         x = torch.from_numpy(blocks[index].astype(np.int64)).to(device)
         seeds = row_seeds(root, first, count, device)
-        found = {n: path_errors(teacher, model, x, seeds, n, settings.noise_draws) for n in settings.steps}
-        return {f"{n}.{name}": value.cpu() for n, values in found.items() for name, value in values.items()}
+        errors = {n: path_errors(teacher, model, x, seeds, n, settings.noise_draws) for n in settings.steps}
+        return {f"{n}.{name}": value.cpu() for n, values in errors.items() for name, value in values.items()}
 
-    found, _ = in_chunks(job, range(settings.sequences), settings.batch_size, make)
-    frame = sequence_frame({name: value.numpy() for name, value in found.items()}, settings)
+    errors, _ = in_chunks(job.dir, range(settings.sequences), settings.batch_size, make, progress=job.progress)
+    frame = sequence_frame({name: value.numpy() for name, value in errors.items()}, settings)
     frame.to_parquet(job.dir / "per_sequence.parquet")
     rows = error_rows(frame, data.seq_len, settings, seed)
     about = {"model": model_name(job.args.model), "teacher": model_name(job.args.teacher), "precision": precision_name(body_dtype)}

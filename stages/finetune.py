@@ -34,7 +34,7 @@ def run(job: Job) -> None:
     data.check_vocabulary(network.config, job.args.init)
     seed = training_seed(params.seeds.train, network.config.replicate)
     training = Pretraining(network, settings, seed, data.split("train"))
-    fit(job, training, settings.batch_size * data.seq_len)
+    job.metrics |= fit(training, job.dir, params.runtime, job.progress)
     path = job.dir / "model.safetensors"
     save_network(path, training.network, training.ema)
 

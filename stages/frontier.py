@@ -26,10 +26,9 @@ def run(job: Job) -> None:
     import pandas as pd
 
     from imdm.data.blocks import Dataset
-    from imdm.sampling.generate import model_name, open_rows, rows_in_chunks
+    from imdm.sampling.generate import Sampler
     from imdm.scoring.judge import load_judge
     from imdm.scoring.metrics import judge_each, per_sample, text_figures
-    from imdm.scoring.window import Window
     from imdm.stage.artifact import write_json
     from imdm.stage.device import precision_name, setup
 
@@ -37,27 +36,27 @@ def run(job: Job) -> None:
     data = Dataset.open(job.args.data)
     judge = load_judge(job.args.judge, setup(params.runtime)[0], settings.precision)
     judge.check_vocabulary(data, settings.retokenize)
-    rows = open_rows(job, "sampling")
-    data.check_vocabulary(rows.network.config, job.args.model)
-    model, index = model_name(job.args.model), range(params.frontier.count)
+    sampler = Sampler.load(job.args.model, params.runtime, params.sampling.batch_size, params.seeds.sampling)
+    data.check_vocabulary(sampler.network.config, job.args.model)
+    index = range(params.frontier.count)
     samples = {
-        (steps, temperature): rows_in_chunks(job, rows, index, steps, temperature, f"steps{steps}-{temperature!r}")[0]["tokens"].numpy()
+        (steps, temperature): sampler.draw_range(job.dir, index, steps, temperature, job.progress)[0]["tokens"].numpy()
         for steps in params.sampling.steps
         for temperature in params.temperatures()
     }
 
-    judged = judge_each(job, "judged", judge, list(samples.values()), Window(data.seq_len), data.tokenizer(), settings)
-    found, table = [], []
+    judged = judge_each(judge, list(samples.values()), data.tokenizer(), settings, job.dir, progress=job.progress)
+    rows, frames = [], []
     for ((steps, temperature), tokens), verdict in zip(samples.items(), judged, strict=True):
         figures = text_figures(tokens, verdict, settings.bootstrap, params.seeds.scoring)
         for metric in ("gen_ppl", "entropy"):
             value, low, high = figures[metric]
-            found.append({"steps": steps, "temperature": temperature, "metric": metric, "value": value, "low": low, "high": high})
-        table.append(per_sample(tokens, verdict, model=model, steps=steps, temperature=temperature))
-    pd.concat(table, ignore_index=True).to_parquet(job.dir / "per_sample.parquet")
-    about = {"model": model, "precision": precision_name(rows.network.body_dtype), "sampled_at": params.sampling.temperature}
-    write_json(job.dir / "frontier.json", about | {"judge": judge.named(), "rows": found})
-    job.metrics["samples"] = sum(map(len, table))
+            rows.append({"steps": steps, "temperature": temperature, "metric": metric, "value": value, "low": low, "high": high})
+        frames.append(per_sample(tokens, verdict, model=sampler.model, steps=steps, temperature=temperature))
+    pd.concat(frames, ignore_index=True).to_parquet(job.dir / "per_sample.parquet")
+    about = {"model": sampler.model, "precision": precision_name(sampler.network.body_dtype), "sampled_at": params.sampling.temperature}
+    write_json(job.dir / "frontier.json", about | {"judge": judge.named(), "rows": rows})
+    job.metrics["samples"] = sum(map(len, frames))
 
 
 if __name__ == "__main__":

@@ -29,14 +29,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--live", action="store_true", help="show how the text comes about")
     args = parser.parse_args(argv)
     try:
-        say(args)
+        generate(args)
     except UserError as error:
-        print(f"say: {error}", file=sys.stderr)
+        print(f"generate: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def say(args: argparse.Namespace) -> None:
+def generate(args: argparse.Namespace) -> None:
     """Sample and print."""
     from rich.console import Console
 
@@ -46,22 +46,22 @@ def say(args: argparse.Namespace) -> None:
     from imdm.publish.public import load_public
     from imdm.report.live import show
     from imdm.report.samples import Speller
-    from imdm.sampling.infill import write
+    from imdm.sampling.infill import text_block
     from imdm.sampling.sampler import sample
     from imdm.stage.device import prepare_frozen
 
     if min(args.steps, args.count, args.temperature) <= 0:
         raise UserError("--steps, --count and --temperature must be positive.")
     data = Dataset.open(args.data)
-    written = write(data, args.prompt if args.infill is None else args.infill, gaps=args.infill is not None)
+    block = text_block(data, args.prompt if args.infill is None else args.infill, gaps=args.infill is not None)
     network = prepare_frozen(load_public(args.model, data=data).network(), Runtime(compile=False))
     seeds = row_seeds(args.seed, 0, args.count, network.vocab_embed.embedding.device)
-    drawn = sample(network, seeds, args.steps, visible=written.visible(args.count, seeds.device), temperature=args.temperature)
+    drawn = sample(network, seeds, args.steps, visible=block.visible(args.count, seeds.device), temperature=args.temperature)
     console, speller = Console(), Speller(data.tokenizer(), {data.bos_id, data.eos_id})
     for number in range(args.count):
         if args.count > 1:
             print(f"--- {number + 1} of {args.count}", flush=True)
-        tokens, at = (rows[number, written.shown].tolist() for rows in (drawn.tokens, drawn.unmasked_at))
+        tokens, at = (rows[number, block.shown].tolist() for rows in (drawn.tokens, drawn.unmasked_at))
         show(console, speller.pieces(tokens, at), args.live)
 
 

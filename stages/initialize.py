@@ -24,7 +24,7 @@ def run(job: Job) -> None:
     import torch
 
     from imdm.diffusion.counter import root_seed, training_seed
-    from imdm.network.checkpoint import adopt_weights, read_config, save_network
+    from imdm.network.checkpoint import fill_from_file, read_config, save_network
     from imdm.network.config import NetworkConfig
     from imdm.network.network import Network
     from imdm.params import MaskSettings, parse_variant
@@ -36,7 +36,7 @@ def run(job: Job) -> None:
     config = read_config(job.args.teacher).model_dump() | mask.model_dump() | {"replicate": replicate}
     torch.manual_seed(root_seed(training_seed(job.params.seeds.train, replicate), "adopt"))
     network = Network(NetworkConfig(**config))
-    adopt_weights(network, job.args.teacher)
+    fill_from_file(network, job.args.teacher)
     save_network(job.dir / "model.safetensors", network)
     job.metrics["parameters"] = sum(p.numel() for p in network.parameters())
 

@@ -32,7 +32,7 @@ def run(job: Job) -> None:
     data.check_vocabulary(teacher.config, job.args.teacher)
     seed = training_seed(job.params.seeds.train, teacher.config.replicate)
     training = KeyedTraining(keyed_student(teacher), teacher, job.params.keyed, seed, data.split("train"))
-    fit(job, training, job.params.keyed.batch_size * data.seq_len)
+    job.metrics |= fit(training, job.dir, job.params.runtime, job.progress)
     save_network(job.dir / "model.safetensors", training.network, training.ema)
 
 

@@ -32,10 +32,10 @@ def run(job: Job) -> None:
         raise UserError("judge.model is empty; set it to the hub id or folder of a causal LM, such as gpt2-large.")
     device, _ = setup(params.runtime)
     judge = open_judge(params.judge.model, device, params.scoring.precision)
-    found = held_out(judge, Dataset.open(job.args.data), True, params.scoring.batch_size, params.seeds.scoring)
-    write_json(job.dir / "judge.json", judge.describe() | found)
+    perplexity = held_out(judge, Dataset.open(job.args.data), True, params.scoring.batch_size, params.seeds.scoring)
+    write_json(job.dir / "judge.json", judge.describe() | perplexity)
     (job.dir / "train_log.csv").write_text(",".join(LOG_COLUMNS) + "\n")
-    job.metrics |= found
+    job.metrics |= perplexity
 
 
 if __name__ == "__main__":

@@ -23,24 +23,25 @@ def arguments(parser: StageParser) -> None:
 def run(job: Job) -> None:
     from functools import partial
 
-    from imdm.sampling.generate import generate, open_rows, rows_in_chunks
+    from imdm.sampling.generate import Sampler, sample_steps
     from imdm.sampling.matching import match_entropy, read_target
     from imdm.scoring.diversity import entropy
 
-    settings = job.params.matching
+    params, settings = job.params, job.params.matching
     target, entropies = read_target(job.args.target)
-    rows = open_rows(job, "sampling")
+    sampler = Sampler.load(job.args.model, params.runtime, params.sampling.batch_size, params.seeds.sampling)
 
     def entropy_at(steps: int, temperature: float) -> float:
-        found, _ = rows_in_chunks(job, rows, range(settings.count), steps, temperature, f"trial{steps}-{temperature!r}")
-        return float(entropy(found["tokens"].numpy()).mean())
+        samples, _ = sampler.draw_range(job.dir, range(settings.count), steps, temperature, job.progress)
+        return float(entropy(samples["tokens"].numpy()).mean())
 
-    found = {}
+    matches = {}
     for steps, wanted in entropies.items():
-        found[steps] = match_entropy(partial(entropy_at, steps), wanted, settings.low, settings.high, settings.tolerance)
-    matching = {str(steps): {"target": match.target, "reached": match.reached, "bound": match.bound} for steps, match in found.items()}
-    temperatures = {steps: match.temperature for steps, match in found.items()}
-    generate(job, rows, job.params.sampling.count, temperatures, "matched", matching={"target": target, "steps": matching})
+        matches[steps] = match_entropy(partial(entropy_at, steps), wanted, settings.low, settings.high, settings.tolerance)
+    about = {str(steps): {"target": match.target, "reached": match.reached, "bound": match.bound} for steps, match in matches.items()}
+    temperatures = {steps: match.temperature for steps, match in matches.items()}
+    matching = {"target": target, "steps": about}
+    job.metrics |= sample_steps(sampler, job.dir, params.sampling.count, temperatures, "matched", progress=job.progress, matching=matching)
     job.metrics |= {f"temperature_{steps}": temperature for steps, temperature in temperatures.items()}
 
 

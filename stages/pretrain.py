@@ -50,7 +50,7 @@ def run(job: Job) -> None:
     )
     torch.manual_seed(root_seed(seed, "weights"))
     training = Pretraining(Network(config), settings, seed, data.split("train"))
-    fit(job, training, settings.batch_size * data.seq_len)
+    job.metrics |= fit(training, job.dir, params.runtime, job.progress)
     path = job.dir / "model.safetensors"
     save_network(path, training.network, training.ema)
 

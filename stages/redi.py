@@ -29,7 +29,7 @@ def run(job: Job) -> None:
     couplings = load_couplings(job.args.couplings, student.config)
     seed = training_seed(job.params.seeds.train, student.config.replicate)
     training = RediTraining(student, settings, seed, couplings)
-    fit(job, training, settings.batch_size * student.config.seq_len)
+    job.metrics |= fit(training, job.dir, job.params.runtime, job.progress)
     save_network(job.dir / "model.safetensors", training.network, training.ema)
     job.metrics["epochs"] = round(settings.steps * settings.batch_size / len(couplings), 2)
 

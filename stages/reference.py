@@ -22,10 +22,12 @@ def arguments(parser: StageParser) -> None:
 
 
 def run(job: Job) -> None:
+    from functools import partial
+
     from imdm.data.blocks import Dataset, block_order
     from imdm.sampling.prompts import choose_prompts, obstacle
     from imdm.scoring.judge import load_judge
-    from imdm.scoring.reference import common_settings, judge_part, save_reference
+    from imdm.scoring.reference import common_settings, judge_blocks, save_reference
     from imdm.stage.device import setup
 
     params, settings = job.params, job.params.scoring
@@ -36,13 +38,14 @@ def run(job: Job) -> None:
 
     blocks = data.split(settings.reference)
     chosen = blocks[block_order(len(blocks), params.seeds.scoring, 0)[: params.sampling.count]]
-    parts = {"unconditional": judge_part(job, judge, chosen, data, settings.reference), "conditional": None}
+    judged = partial(judge_blocks, judge, data=data, scoring=settings, folder=job.dir, progress=job.progress)
+    texts = {"unconditional": judged(chosen, split=settings.reference), "conditional": None}
     if obstacle(data, params.conditional) is None:
         prompts = choose_prompts(data, params.conditional, params.seeds.sampling)
-        parts["conditional"] = judge_part(job, judge, prompts.blocks, data, params.conditional.split, prompts.about())
+        texts["conditional"] = judged(prompts.blocks, split=params.conditional.split, settings=prompts.about())
     common = common_settings(job.args.judge, judge, data, settings)
-    save_reference(job.dir, common, parts, settings.bootstrap, params.seeds.scoring)
-    job.metrics["texts"] = sum(len(part.tokens) for part in parts.values() if part)
+    save_reference(job.dir, common, texts, settings.bootstrap, params.seeds.scoring)
+    job.metrics["texts"] = sum(len(text.tokens) for text in texts.values() if text)
 
 
 if __name__ == "__main__":

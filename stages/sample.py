@@ -20,11 +20,12 @@ def arguments(parser: StageParser) -> None:
 
 
 def run(job: Job) -> None:
-    from imdm.sampling.generate import generate, open_rows
+    from imdm.sampling.generate import Sampler, sample_steps
 
     settings = job.params.sampling
     temperatures = dict.fromkeys(settings.steps, settings.temperature)
-    generate(job, open_rows(job, "sampling"), settings.count, temperatures, "unconditional", job.args.shard)
+    sampler = Sampler.load(job.args.model, job.params.runtime, settings.batch_size, job.params.seeds.sampling)
+    job.metrics |= sample_steps(sampler, job.dir, settings.count, temperatures, "unconditional", job.args.shard, job.progress)
 
 
 if __name__ == "__main__":

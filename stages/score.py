@@ -32,7 +32,7 @@ def run(job: Job) -> None:
     from imdm.scoring.judge import load_judge
     from imdm.scoring.metrics import judge_each, per_sample, sample_figures
     from imdm.scoring.reference import common_settings, load_features
-    from imdm.scoring.window import window_of
+    from imdm.scoring.texts import scored
     from imdm.stage.artifact import write_json
     from imdm.stage.device import setup
 
@@ -44,24 +44,24 @@ def run(job: Job) -> None:
     judge = load_judge(job.args.judge, device, settings.precision)
     judge.check_vocabulary(data, settings.retokenize)
     features = load_features(job.args.reference, common_settings(job.args.judge, judge, data, settings), about["conditional"])
-    window = window_of(about["conditional"], data.seq_len)
     group = about["conditional"]["completions"] if about["conditional"] else 1
 
-    rows, table = [], []
+    tokens = {steps: scored(samples.tokens[steps], about["conditional"]) for steps in about["steps"]}
+    rows, frames = [], []
     metrics: dict[str, dict[str, float]] = {}  # the values once more, as the tree that `dvc metrics` and `dvc exp show` read
-    all_judged = judge_each(job, "judged", judge, [samples.tokens[steps] for steps in about["steps"]], window, tokenizer, settings)
+    verdicts = judge_each(judge, list(tokens.values()), tokenizer, settings, job.dir, progress=job.progress)
     with job.progress(len(about["steps"]), "step count") as bar:
-        for steps, judged in zip(about["steps"], all_judged, strict=True):
-            tokens, calls = window.scored(samples.tokens[steps]), samples.calls[steps]
-            for metric, (value, low, high) in sample_figures(tokens, calls, judged, features, settings, seed, group).items():
+        for steps, judged in zip(about["steps"], verdicts, strict=True):
+            calls = samples.calls[steps]
+            for metric, (value, low, high) in sample_figures(tokens[steps], calls, judged, features, settings, seed, group).items():
                 rows.append({"steps": steps, "metric": metric, "value": value, "low": low, "high": high})
                 metrics.setdefault(metric, {})[str(steps)] = value
-            table.append(per_sample(tokens, judged, model=about["model"], steps=steps).assign(calls=calls))
+            frames.append(per_sample(tokens[steps], judged, model=about["model"], steps=steps).assign(calls=calls))
             bar.update()
-    pd.concat(table, ignore_index=True).to_parquet(job.dir / "per_sample.parquet")
+    pd.concat(frames, ignore_index=True).to_parquet(job.dir / "per_sample.parquet")
     scores = {key: about[key] for key in ("task", "model", "precision", "temperature", "conditional", "matching")}
     write_json(job.dir / "scores.json", scores | {"judge": judge.named(), "rows": rows, "metrics": metrics})
-    job.metrics["samples"] = sum(map(len, table))
+    job.metrics["samples"] = sum(map(len, frames))
 
 
 if __name__ == "__main__":

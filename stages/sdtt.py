@@ -37,7 +37,7 @@ def run(job: Job) -> None:
     data.check_vocabulary(student.config, job.args.teacher)
     seed = training_seed(job.params.seeds.train, student.config.replicate)
     training = SdttTraining(student, teacher, settings, number, seed, data.split("train"))
-    fit(job, training, settings.batch_size * data.seq_len)
+    job.metrics |= fit(training, job.dir, job.params.runtime, job.progress)
     save_network(job.dir / "model.safetensors", training.network, training.ema)
 
 

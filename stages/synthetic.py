@@ -27,7 +27,7 @@ def run(job: Job) -> None:
     settings = job.params.synthetic
     setup(job.params.runtime)
     parts = {str(seed): (settings, seed) for seed in settings.seeds}
-    write_json(job.dir / "synthetic.json", {"rows": side_by_side(job, parts, seed_rows, settings.workers, "seed")})
+    write_json(job.dir / "synthetic.json", {"rows": side_by_side(job.dir, parts, seed_rows, settings.workers, "seed", job.progress)})
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def run(job: Job) -> None:
     torch.manual_seed(root_seed(seed, "judge"))
     model = build_judge(settings, data.vocab_size, data.seq_len, data.eos_id)
     training = JudgeTraining(model, settings, seed, data.split("judge"))
-    fit(job, training, settings.batch_size * data.seq_len)
+    job.metrics |= fit(training, job.dir, job.params.runtime, job.progress)
     training.ema.copy_to(model)
     logging.disable_progress_bar()
     model.save_pretrained(job.dir)
@@ -47,8 +47,8 @@ def run(job: Job) -> None:
     # the unigram's perplexity of the same targets as the judge's, which don't include end-of-text
     own, targets = (data.split(split)[:, 1:] for split in ("judge", "valid"))
     unigram = unigram_perplexity(own[own != data.eos_id], targets[targets != data.eos_id], data.vocab_size)
-    found = held_out(judge, data, False, settings.batch_size, seed)
-    summary = judge.describe() | found | {"unigram_perplexity": unigram}
+    perplexity = held_out(judge, data, False, settings.batch_size, seed)
+    summary = judge.describe() | perplexity | {"unigram_perplexity": unigram}
     write_json(job.dir / "judge.json", summary)
     job.metrics |= summary
 

@@ -12,7 +12,6 @@ from tokenizers import Tokenizer
 from imdm.data.bpe import train_bpe
 from imdm.params import Judge as Settings
 from imdm.scoring.judge import Judge, load_judge
-from imdm.scoring.texts import Texts
 from imdm.stage.artifact import sha256, write_json
 from imdm.training.judge import build_judge
 
@@ -80,8 +79,3 @@ def make_dataset(folder: Path, vocabulary: Tokenizer | None = None) -> Path:
 
 def small_judge(folder: Path, precision: str = "float32", vocabulary: Tokenizer | None = None) -> Judge:
     return load_judge(make_judge(folder, vocabulary), "cpu", precision)
-
-
-def texts(rows: list[list[int]], context: int = 0) -> Texts:
-    """Ids of the judge as they are."""
-    return Texts(rows, np.full(len(rows), context))

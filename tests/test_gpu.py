@@ -90,7 +90,7 @@ def trainings() -> dict[str, object]:
     network, teacher = small_network(mask="infinite"), small_network(1, mask="infinite")
     t = (torch.arange(30, dtype=torch.float64) + 0.5) / 30
     masked = torch.rand(30, 5, generator=torch.Generator().manual_seed(0)) < t[:, None]
-    couplings = CouplingSet(torch.from_numpy(BLOCKS.astype(np.int32)), masked, t, row_seeds(0, 0, 30), {"start": "perturbed"})
+    couplings = CouplingSet(torch.from_numpy(BLOCKS.astype(np.int32)), masked, t, row_seeds(0, 0, 30), {})
     sdtt = Sdtt(**STEPS, base_steps=8, rounds=[{"round": 1, "teacher": "teacher"}])
     made = {
         "warm start": Pretraining(network, Pretrain(**STEPS, warm_start=4), 0, BLOCKS),

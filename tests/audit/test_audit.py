@@ -162,9 +162,9 @@ def test_pairs_learnt_by_heart_show():
     network = small_network(random=False, seq_len=5, noise_dim=64, mask="infinite")
     made = pairs(8)
     made["masked"][:] = True  # nothing but the noise tells the pairs apart
-    about = {"start": "perturbed"}
+
     training = RediTraining(
-        network, Redi(steps=300, batch_size=8, lr=5e-3, warmup=0), 0, CouplingSet(**made | {"t": torch.ones(8).double()}, about=about)
+        network, Redi(steps=300, batch_size=8, lr=5e-3, warmup=0), 0, CouplingSet(**made | {"t": torch.ones(8).double()}, about={})
     )
     optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
     for step in range(300):

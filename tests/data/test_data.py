@@ -43,7 +43,6 @@ TEXT = "One line.\nAnother line.\n\n\n  A second block, naïve.  \n"
     [
         ("blank_line", ["One line.\nAnother line.", "A second block, naïve."]),
         ("line", ["One line.", "Another line.", "A second block, naïve."]),
-        ("file", ["One line.\nAnother line.\n\n\n  A second block, naïve."]),
     ],
 )
 def test_text_files(tmp_path, ending, newline, unit, expected):

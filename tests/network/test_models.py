@@ -14,7 +14,7 @@ from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.nelbo import Noised, weighted_nll
 from imdm.diffusion.states import initial_masks
 from imdm.errors import UserError
-from imdm.network.checkpoint import adopt_weights, load_network, read_config, save_network
+from imdm.network.checkpoint import fill_from_file, load_network, read_config, save_network
 from imdm.network.config import NetworkConfig
 from imdm.network.ema import Ema
 from imdm.network.network import Network
@@ -84,7 +84,7 @@ def test_a_mask_kind_starts_as_the_mdlm_bit_for_bit(mask, tmp_path):
     save_network(tmp_path / "mdlm.safetensors", mdlm)
     torch.manual_seed(1)
     variant = Network(NetworkConfig(**(SMALL | {"mask": mask}))).eval()
-    adopt_weights(variant, tmp_path / "mdlm.safetensors")
+    fill_from_file(variant, tmp_path / "mdlm.safetensors")
     z = initial_masks(row_seeds(0, 0, 3), 5, 7)
     z[:, 2] = 4
     assert torch.equal(variant.hidden(z), mdlm.hidden(z))
@@ -183,4 +183,4 @@ def test_bad_checkpoints_are_refused(tmp_path):
         load_network(tmp_path / "foreign.safetensors")
     save_network(tmp_path / "wide.safetensors", small_network(hidden_size=32))
     with pytest.raises(UserError, match="does not fit the network"):
-        adopt_weights(small_network(), tmp_path / "wide.safetensors")
+        fill_from_file(small_network(), tmp_path / "wide.safetensors")

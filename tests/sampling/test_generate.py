@@ -13,15 +13,15 @@ from scipy import stats
 import judges
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
-from imdm.params import Conditional, Sampling
-from imdm.sampling.generate import Rows, model_name
+from imdm.network.checkpoint import model_name
+from imdm.params import Conditional
+from imdm.sampling.generate import Sampler
 from imdm.sampling.matching import match_entropy, read_target
 from imdm.sampling.prompts import Prompts, choose_prompts, obstacle
 from imdm.scoring.diversity import entropy
 from networks import small_network
 
 SETTINGS = Conditional(prompts=4, completions=3, prompt_tokens=2, scored_tokens=4)
-SAMPLING = Sampling(steps=[2])
 
 
 def some_prompts() -> Prompts:
@@ -33,28 +33,28 @@ def some_prompts() -> Prompts:
 @pytest.mark.parametrize("mask", ["single", "infinite"])
 def test_completions_keep_their_prompts_and_see_nothing_else_of_their_blocks(mask):
     network, prompts = small_network(mask=mask), some_prompts()
-    found = Rows(network, SAMPLING, 5, prompts).make(2, 5.0, 0, prompts.rows)
+    found = Sampler("teacher", network, 64, 5, prompts).draw(2, 5.0, 0, prompts.rows)
     tokens = found["tokens"].numpy()
     assert tokens.shape == (12, 5)
     assert np.array_equal(tokens[:, :2], np.repeat(prompts.blocks[:, :2], 3, axis=0))
     assert (found["unmasked_at"][:, :2] == -1).all() and (found["unmasked_at"][:, 2:] >= 0).all()
     assert len(np.unique(tokens, axis=0)) > len(prompts.blocks)  # completions of a prompt differ
     other = Prompts(np.where(np.arange(5) < 2, prompts.blocks, 6), SETTINGS, seed=0)
-    assert torch.equal(Rows(network, SAMPLING, 5, other).make(2, 5.0, 0, 12)["tokens"], found["tokens"])
+    assert torch.equal(Sampler("teacher", network, 64, 5, other).draw(2, 5.0, 0, 12)["tokens"], found["tokens"])
 
 
 @pytest.mark.parametrize("conditional", [True, False])
 def test_rows_do_not_depend_on_their_batch(conditional):
-    rows = Rows(small_network(), SAMPLING, 5, some_prompts() if conditional else None)
-    whole = rows.make(3, 1.0, 0, 12)
+    sampler = Sampler("teacher", small_network(), 64, 5, some_prompts() if conditional else None)
+    whole = sampler.draw(3, 1.0, 0, 12)
     for size in (4, 5):
-        parts = [rows.make(3, 1.0, first, min(size, 12 - first)) for first in range(0, 12, size)]
+        parts = [sampler.draw(3, 1.0, first, min(size, 12 - first)) for first in range(0, 12, size)]
         for name, tensor in whole.items():
             assert torch.equal(torch.cat([part[name] for part in parts]), tensor)
 
 
 def test_which_positions_a_step_unmasks_is_common_to_all_models():
-    one, two = (Rows(small_network(seed), SAMPLING, 5).make(4, temperature, 0, 20) for seed, temperature in ((0, 1.0), (1, 0.7)))
+    one, two = (Sampler("teacher", small_network(seed), 64, 5).draw(4, temperature, 0, 20) for seed, temperature in ((0, 1.0), (1, 0.7)))
     assert torch.equal(one["unmasked_at"], two["unmasked_at"]) and not torch.equal(one["tokens"], two["tokens"])
 
 
@@ -91,7 +91,9 @@ def test_prompts_that_a_corpus_does_not_have(tmp_path, changes, message):
     [
         ("results/a/models/imdm/sdtt3-redi/model.safetensors", "imdm/sdtt3-redi"),
         ("results/a/models/public/sdtt7/model.safetensors", "public/sdtt7"),
-        ("results/a/teacher/model.safetensors", "teacher"),
+        ("results/a/models/teacher/model.safetensors", "teacher"),
+        ("results/models/models/teacher/model.safetensors", "teacher"),
+        ("downloads/sdtt7/model.safetensors", "sdtt7"),
     ],
 )
 def test_model_names(path, name):
@@ -131,10 +133,10 @@ def test_a_search_ends_where_entropy_jumps_over_the_target():
 
 
 def test_a_network_is_matched_to_its_own_entropy_at_another_temperature():
-    rows = Rows(small_network(mask="single", seq_len=24), SAMPLING, 5)
+    sampler = Sampler("teacher", small_network(mask="single", seq_len=24), 64, 5)
 
     def entropy_at(temperature: float) -> float:
-        return float(entropy(rows.make(2, temperature, 0, 64)["tokens"].numpy()).mean())
+        return float(entropy(sampler.draw(2, temperature, 0, 64)["tokens"].numpy()).mean())
 
     curve = [entropy_at(temperature) for temperature in (0.5, 0.8, 1.25, 2.0)]
     assert curve == sorted(curve) and curve[-1] - curve[0] > 0.2

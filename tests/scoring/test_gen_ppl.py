@@ -12,9 +12,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 import judges
 from imdm.data.bpe import train_bpe
 from imdm.scoring.gen_ppl import counted, gen_ppl, gen_ppl_mean, judge_texts
-from imdm.scoring.texts import as_texts
-from imdm.scoring.window import Window, window_of
-from judges import LENGTH, packed, texts
+from imdm.scoring.texts import judge_ids, scored
+from judges import LENGTH, packed
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +39,7 @@ def own_loss(judge, ids: list[int], counts: list[bool] | None = None) -> float:
 def test_nll_is_transformers_own_loss(tmp_path, precision, tolerance):
     judge = judges.small_judge(tmp_path, precision)
     rows = np.random.default_rng(0).integers(1, 290, (20, LENGTH))
-    judged = judge_texts(judge, texts(rows.tolist()), 16)
+    judged = judge_texts(judge, rows.tolist(), 16)
     for row, nll, tokens in zip(rows.tolist(), judged.nll, judged.tokens, strict=True):
         assert tokens == LENGTH - 1
         assert nll / tokens == pytest.approx(own_loss(judge, row), rel=tolerance)
@@ -49,31 +48,27 @@ def test_nll_is_transformers_own_loss(tmp_path, precision, tolerance):
 
 
 def test_bfloat16_is_near_float32(judge, tmp_path):
-    rows = texts(np.random.default_rng(0).integers(1, 290, (20, LENGTH)).tolist())
+    rows = np.random.default_rng(0).integers(1, 290, (20, LENGTH)).tolist()
     full, half = (judge_texts(one, rows, 8) for one in (judge, judges.small_judge(tmp_path, "bfloat16")))
     np.testing.assert_allclose(half.nll, full.nll, rtol=0.02)
     assert not np.array_equal(half.nll, full.nll)
 
 
 @pytest.mark.parametrize(
-    ("row", "context", "targets"),
+    ("row", "targets"),
     [
-        ([0, 5, 6, 7, 0], 0, [1, 1, 1, 0]),  # packed: BOS at position 0 is the first end-of-text, so no other counts
-        ([0, 5, 0, 7, 0], 0, [1, 0, 1, 0]),  # ... and text after an inner one counts
-        ([5, 6, 0, 7, 0], 0, [1, 1, 1, 0]),  # no BOS: the first end-of-text counts, the second doesn't
-        ([5, 6, 7], 0, [1, 1, 0, 0]),  # padding doesn't count, though it is end-of-text
-        ([0, 0, 0, 0, 0], 0, [0, 0, 0, 0]),
-        ([5], 0, [0, 0, 0, 0]),
-        ([0, 5, 6, 7, 8], 3, [0, 0, 1, 1]),  # a prompt of three is context
-        ([5, 6, 0, 7, 0], 2, [0, 1, 1, 0]),
-        ([5, 0, 6, 7, 0], 2, [0, 1, 1, 0]),  # the first end-of-text is in the prompt: no other counts
-        ([5, 6], 2, [0, 0, 0, 0]),
+        ([0, 5, 6, 7, 0], [1, 1, 1, 0]),  # packed: BOS at position 0 is the first end-of-text, so no other counts
+        ([0, 5, 0, 7, 0], [1, 0, 1, 0]),  # ... and text after an inner one counts
+        ([5, 6, 0, 7, 0], [1, 1, 1, 0]),  # no BOS: the first end-of-text counts, the second doesn't
+        ([5, 6, 7], [1, 1, 0, 0]),  # padding doesn't count, though it is end-of-text
+        ([0, 0, 0, 0, 0], [0, 0, 0, 0]),
+        ([5], [0, 0, 0, 0]),
     ],
 )
-def test_counting_rule(judge, row, context, targets):
+def test_counting_rule(judge, row, targets):
     ids = torch.tensor([row + [0] * (5 - len(row))])
-    assert counted(ids, torch.tensor([len(row)]), torch.tensor([context]), 0).int().tolist() == [targets]
-    judged = judge_texts(judge, texts([row], context), 1)
+    assert counted(ids, torch.tensor([len(row)]), 0).int().tolist() == [targets]
+    judged = judge_texts(judge, [row], 1)
     assert judged.tokens.tolist() == [sum(targets)]
     counts = [False, *map(bool, targets[: len(row) - 1])]
     assert judged.nll[0] == pytest.approx(sum(targets) * own_loss(judge, row, counts) if any(counts) else 0, rel=1e-5)
@@ -82,9 +77,9 @@ def test_counting_rule(judge, row, context, targets):
 def test_batches_of_any_size_and_order_give_the_same(judge):
     draw = np.random.default_rng(1)
     rows = [draw.integers(0, 290, draw.integers(1, LENGTH + 1)).tolist() for _ in range(23)]
-    alone = [judge_texts(judge, texts([row], 2), 1) for row in rows]
+    alone = [judge_texts(judge, [row], 1) for row in rows]
     for size in (4, 64):
-        together = judge_texts(judge, texts(rows, 2), size)
+        together = judge_texts(judge, rows, size)
         np.testing.assert_allclose(together.nll, [one.nll[0] for one in alone], rtol=1e-5, atol=1e-5)
         assert together.tokens.tolist() == [one.tokens[0] for one in alone]
         np.testing.assert_allclose(together.features, np.concatenate([one.features for one in alone]), rtol=1e-4, atol=1e-5)
@@ -93,14 +88,14 @@ def test_batches_of_any_size_and_order_give_the_same(judge):
 def test_only_what_counts_is_projected(judge):
     rows, projected = [[0, 5, 6, 7, 0], [5, 6, 0, 7], [0, 0], [8]], []
     hook = judge.model.get_output_embeddings().register_forward_hook(lambda module, inputs, logits: projected.append(len(logits)))
-    judged = judge_texts(judge, texts(rows), 3)
+    judged = judge_texts(judge, rows, 3)
     hook.remove()
     assert judged.tokens.tolist() == [3, 3, 0, 0] and projected == [6, 0]
 
 
 def test_features_are_the_last_hidden_state_at_the_last_token(judge):
     rows = [[0, 5, 6, 7], [0, 9]]
-    found = judge_texts(judge, texts(rows), 8).features
+    found = judge_texts(judge, rows, 8).features
     for row, feature in zip(rows, found, strict=True):
         with torch.inference_mode():
             states = judge.model(torch.tensor([row]), output_hidden_states=True).hidden_states[-1]
@@ -119,7 +114,7 @@ def test_corpus_level_and_mean_over_samples():
 def test_retokenised_text_is_scored_as_a_plain_loop_does(other):
     tokenizer, samples = judges.tokenizer(), packed(9)
     samples[:3, 0], samples[2:5, 6] = 7, 0  # some without BOS, some with an inner end-of-text
-    found = judge_texts(other, as_texts(samples, Window(LENGTH), tokenizer, other, True), 4)
+    found = judge_texts(other, judge_ids(samples, tokenizer, other, True), 4)
     for sample, nll, tokens in zip(samples.tolist(), found.nll, found.tokens, strict=True):
         text = tokenizer.decode(sample, skip_special_tokens=False)
         ids = other.tokenizer.encode(text, add_special_tokens=False).ids[: other.max_length]
@@ -137,12 +132,12 @@ def test_retokenised_text_is_scored_as_a_plain_loop_does(other):
 def test_retokenising_keeps_the_text_and_its_special_tokens(judge):
     tokenizer = judges.tokenizer()
     samples = np.array([[0, *tokenizer.encode("the list").ids, 0, *tokenizer.encode(" of names").ids, 0]])
-    (ids,) = as_texts(samples, Window(samples.shape[1]), tokenizer, judge, True).ids
+    (ids,) = judge_ids(samples, tokenizer, judge, True)
     assert ids == samples[0].tolist()
     bytewise = np.array([[0, *(tokenizer.token_to_id(letter) for letter in "thelist"), 0]])
-    (ids,) = as_texts(bytewise, Window(9), tokenizer, judge, True).ids
+    (ids,) = judge_ids(bytewise, tokenizer, judge, True)
     assert ids == [0, *tokenizer.encode("thelist").ids, 0] and len(ids) < bytewise.shape[1]
-    assert as_texts(bytewise, Window(9), tokenizer, judge, False).ids == bytewise.tolist()
+    assert judge_ids(bytewise, tokenizer, judge, False) == bytewise.tolist()
 
 
 def test_special_tokens_of_a_bert_vocabulary_reach_the_judge_as_strings(judge):
@@ -150,7 +145,7 @@ def test_special_tokens_of_a_bert_vocabulary_reach_the_judge_as_strings(judge):
     bert = Tokenizer(models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
     bert.pre_tokenizer, bert.decoder = pre_tokenizers.Whitespace(), decoders.WordPiece()
     bert.add_special_tokens(words[:5])
-    (ids,) = as_texts(np.array([[2, 5, 6, 7, 8, 3]]), Window(6), bert, judge, True).ids
+    (ids,) = judge_ids(np.array([[2, 5, 6, 7, 8, 3]]), bert, judge, True)
     assert judge.tokenizer.decode(ids) == "[CLS] the lists. [SEP]"
 
 
@@ -158,39 +153,13 @@ def test_special_tokens_of_a_bert_vocabulary_reach_the_judge_as_strings(judge):
 def test_texts_are_cut(judge, retokenize):
     tokenizer = judges.tokenizer()
     samples = np.array([[tokenizer.token_to_id(letter) for letter in "abcdefghijklmnopqrstuvwxyz0123456789"]])
-    window = Window(samples.shape[1])
-    whole = as_texts(samples, window, tokenizer, judge, retokenize).ids[0]
+    whole = judge_ids(samples, tokenizer, judge, retokenize)[0]
     assert len(whole) == judge.max_length < samples.shape[1]
-    assert as_texts(samples, window, tokenizer, judge, retokenize, 5).ids[0] == whole[:5]
-    assert as_texts(samples, window, tokenizer, judge, retokenize, 1000).ids[0] == whole
+    assert judge_ids(samples, tokenizer, judge, retokenize, 5)[0] == whole[:5]
+    assert judge_ids(samples, tokenizer, judge, retokenize, 1000)[0] == whole
 
 
-# The window of completions
-
-
-def test_the_window_follows_the_samples_settings():
-    settings = {"prompt_tokens": 50, "scored_tokens": 100, "scored": "with_prompt"}
+def test_of_completions_the_first_tokens_are_scored_the_prompt_among_them():
     samples = np.arange(3 * 1024).reshape(3, 1024)
-    published = window_of(settings, 1024)
-    assert published.scored(samples)[1].tolist() == published.read(samples)[1].tolist() == list(range(1024, 1124))
-    generated = window_of(settings | {"scored_tokens": 150, "scored": "generated"}, 1024)
-    assert generated.read(samples)[0].tolist() == list(range(150))
-    assert generated.scored(samples)[0].tolist() == list(range(50, 150))
-    assert window_of(None, 1024).scored(samples).shape == (3, 1024)
-
-
-def test_only_generated_tokens_count_behind_a_prompt(judge):
-    samples, window = packed(5), Window(9, context=4)
-    judged = judge_texts(judge, as_texts(samples, window, judges.tokenizer(), judge, False), 2)
-    assert judged.tokens.tolist() == [5] * 5
-    for sample, nll in zip(samples.tolist(), judged.nll, strict=True):
-        assert nll == pytest.approx(5 * own_loss(judge, sample[:9], [False] * 4 + [True] * 5), rel=1e-5)
-
-
-def test_a_token_that_spans_the_end_of_a_prompt_counts(judge):
-    tokenizer = judges.tokenizer()
-    see, line = tokenizer.token_to_id("see"), tokenizer.token_to_id("Ġline")
-    samples = np.array([[0, see, *(tokenizer.token_to_id(letter) for letter in "Ġline"), 0]])
-    for prompt, context in ((2, 2), (4, 2), (7, 3)):  # the prompt ends before, within and behind " line"
-        found = as_texts(samples, Window(8, context=prompt), tokenizer, judge, True)
-        assert found.ids == [[0, see, line, 0]] and found.context.tolist() == [context]
+    assert scored(samples, {"prompt_tokens": 50, "scored_tokens": 100})[1].tolist() == list(range(1024, 1124))
+    assert scored(samples, None).shape == (3, 1024)

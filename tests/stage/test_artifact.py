@@ -128,7 +128,6 @@ def test_chunks_go_on_where_they_stopped(tmp_path, stop, monkeypatch):
         def __exit__(self, *_):
             return None
 
-    job = types.SimpleNamespace(dir=tmp_path, progress=lambda total, unit: Bar())
     made = []
 
     def make(first, count):
@@ -138,9 +137,9 @@ def test_chunks_go_on_where_they_stopped(tmp_path, stop, monkeypatch):
         return {"x": torch.arange(first, first + count)}
 
     with pytest.raises(KeyboardInterrupt):
-        in_chunks(job, range(30), 4, make)
+        in_chunks(tmp_path, range(30), 4, make, progress=lambda total, unit: Bar())
     before, stop = list(made), -1
-    result, seconds = in_chunks(job, range(30), 4, make)
+    result, seconds = in_chunks(tmp_path, range(30), 4, make, progress=lambda total, unit: Bar())
     assert result.keys() == {"x"} and torch.equal(result["x"], torch.arange(30))
     assert seconds == pytest.approx(0.1 * 8)  # those before the interruption too
     assert made == list(range(0, 30, 4)) and made[: len(before)] == before

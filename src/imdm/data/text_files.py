@@ -27,12 +27,12 @@ def documents(corpus: Corpus) -> Iterator[str]:
     """
     for path in find_files(corpus.path or "", SUFFIXES):
         if ".jsonl" in path.suffixes:
-            found = records(path, corpus.text_field)
+            texts = records(path, corpus.text_field)
         elif corpus.documents == "line":
-            found = (line for _, line in _lines(path))
+            texts = (line for _, line in _lines(path))
         else:
-            found = _blocks(path, by_blank_line=corpus.documents == "blank_line")
-        for document in found:
+            texts = _blocks(path)
+        for document in texts:
             if stripped := document.strip():
                 yield stripped
 
@@ -86,11 +86,11 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         raise UserError(f"{path} can't be read; change its permissions or leave it out of corpus.path.") from None
 
 
-def _blocks(path: Path, by_blank_line: bool) -> Iterator[str]:
-    """Runs of lines between blank ones, or the whole file."""
+def _blocks(path: Path) -> Iterator[str]:
+    """Runs of lines between blank ones."""
     block: list[str] = []
     for _, line in _lines(path):
-        if by_blank_line and not line.strip():
+        if not line.strip():
             yield "\n".join(block)
             block.clear()
         else:

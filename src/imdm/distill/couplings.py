@@ -38,7 +38,7 @@ class CouplingSet:
     Attributes:
         x: the teacher's completions, int32 [n, L].
         masked: which positions of z_t were masked, bool [n, L].
-        t: noise levels, float64 [n]; 1 for full-mask couplings.
+        t: noise levels, float64 [n].
         seed: int64 [n]; the mask keys of z_t are functions of it.
         about: settings and vocabulary.
     """
@@ -56,8 +56,8 @@ class CouplingSet:
 def make_couplings(network: Network, blocks: np.ndarray, first: int, count: int, settings: Couplings, seed: int) -> dict[str, Tensor]:
     """Couplings first .. first+count-1; each depends on (seed, its index) alone.
 
-    perturbed: a real block, masked at level t ~ U(0, 1), completed by the teacher. full: all masked. A student of keyed
-    distillation draws from its noise, whatever the settings say.
+    A real block, masked at level t ~ U(0, 1), is completed by the teacher (perturbed rectification). A student of keyed distillation
+    draws from its noise, whatever the settings say.
 
     Args:
         network: the teacher, in eval mode.
@@ -69,18 +69,14 @@ def make_couplings(network: Network, blocks: np.ndarray, first: int, count: int,
     device = network.vocab_embed.embedding.device
     draws = settings.draws if network.config.draws == "independent" else network.config.draws
     seeds = row_seeds(root_seed(seed, "couplings"), first, count, device)
-    if settings.start == "full":
-        masked, t, visible = torch.ones(count, network.config.seq_len, dtype=torch.bool), torch.ones(count, dtype=torch.float64), None
+    index = np.concatenate([batch_indices(len(blocks), i, 1, seed) for i in range(first, first + count)])
+    real = torch.from_numpy(blocks[index].astype(np.int64)).to(device)
+    t = uniform(bits(seeds, Stream.LEVEL))
+    if draws == "from_noise":
+        masked = keyed_masks(seeds, t, real.shape[1])
     else:
-        index = np.concatenate([batch_indices(len(blocks), i, 1, seed) for i in range(first, first + count)])
-        real = torch.from_numpy(blocks[index].astype(np.int64)).to(device)
-        t = uniform(bits(seeds, Stream.LEVEL))
-        if draws == "from_noise":
-            masked = keyed_masks(seeds, t, real.shape[1])
-        else:
-            masked = uniform(bits(seeds[:, None], Stream.MASK, torch.arange(real.shape[1], device=device))) < mask_probability(t)[:, None]
-        visible = ~masked, real
-    x = sample(network, seeds, settings.steps, start=t.to(device), visible=visible, draws=draws).tokens
+        masked = uniform(bits(seeds[:, None], Stream.MASK, torch.arange(real.shape[1], device=device))) < mask_probability(t)[:, None]
+    x = sample(network, seeds, settings.steps, start=t, visible=(~masked, real), draws=draws).tokens
     return {"x": x.int().cpu(), "masked": masked.cpu(), "t": t.cpu(), "seed": seeds.cpu()}
 
 
@@ -108,7 +104,7 @@ def load_couplings(path: str | Path, config: NetworkConfig) -> CouplingSet:
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {})[_KEY])
-            found = CouplingSet(*(file.get_tensor(name) for name in ("x", "masked", "t", "seed")), about)
+            couplings = CouplingSet(*(file.get_tensor(name) for name in ("x", "masked", "t", "seed")), about)
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is truncated or no couplings ({error}); run stage couple again.") from None
     except KeyError:
@@ -120,4 +116,4 @@ def load_couplings(path: str | Path, config: NetworkConfig) -> CouplingSet:
                 f"{path} was made for {key} {about[key]}, the network has {getattr(config, key)}; "
                 "make couplings with a teacher of the same corpus."
             )
-    return found
+    return couplings

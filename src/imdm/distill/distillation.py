@@ -16,15 +16,15 @@ class DistillTraining(BlockTraining):
     """A student that learns from a teacher on packed blocks.
 
     Args:
-        name: of the training and its round; its draws are those of no other.
+        draws: name of the training and its round; its draws are those of no other.
     """
 
     def __init__(
-        self, student: Network, teacher: Network, settings: Optimizer, name: str, seed: int, blocks: np.ndarray, round_number: int = 1
+        self, student: Network, teacher: Network, settings: Optimizer, draws: str, seed: int, blocks: np.ndarray, round_number: int = 1
     ):
         super().__init__(student, settings, seed, blocks)
         self.round_number = round_number
-        self.draws = root_seed(seed, name)
+        self.draws = root_seed(seed, draws)
         # In a list, so that neither the optimizer nor the checkpoint takes the teacher's weights for the student's.
         self.frozen = [teacher.eval().requires_grad_(False)]
 

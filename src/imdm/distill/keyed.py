@@ -134,6 +134,8 @@ def consistency_loss(student: Network, teacher: Network, average: Network, batch
 class KeyedTraining(DistillTraining):
     """A student that starts as its teacher and learns, from the keys alone, what several of its steps make of a block."""
 
+    name = "keyed"
+
     def __init__(self, student: Network, teacher: Network, settings: Keyed, seed: int, blocks: np.ndarray):
         super().__init__(student, teacher, settings, "keyed", seed, blocks)
         if settings.target == "consistency":

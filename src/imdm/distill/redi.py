@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-import torch
 from torch import Tensor
 
 from imdm.data.blocks import batch_indices
-from imdm.diffusion.counter import Stream, bits, root_seed, row_seeds, uniform
+from imdm.diffusion.counter import root_seed, row_seeds
 from imdm.diffusion.nelbo import Noised
-from imdm.diffusion.schedule import mask_probability, stratified_times
 from imdm.diffusion.states import mask_where
 from imdm.distill.couplings import CouplingSet
 from imdm.network.head_loss import nelbo
@@ -21,15 +19,13 @@ from imdm.training.loop import Training
 
 
 class RediTraining(Training):
-    """A student of couplings, each seen at its stored time and, by default, with its stored noise.
+    """A student of couplings, each seen at its stored time and, by default, with its stored noise."""
 
-    Perturbed couplings are used as stored. Full-mask couplings are masked anew each step, at stratified times,
-    with the pair's own keys where a position stays masked.
-    """
+    name = "redi"
 
     def __init__(self, student: Network, settings: Redi, seed: int, couplings: CouplingSet):
         super().__init__(student, settings, seed)
-        self.couplings, self.keys = couplings, settings.keys
+        self.couplings = couplings
         self.draws = root_seed(seed, "redi")
 
     def batch(self, step: int) -> Noised:
@@ -38,13 +34,8 @@ class RediTraining(Training):
         index = batch_indices(len(self.couplings), step, self.settings.batch_size, self.seed)[first : first + count]
         vocab = self.network.config.vocab_size
         x, masked, t = self.couplings.x[index].long(), self.couplings.masked[index], self.couplings.t[index]
-        fresh = row_seeds(self.draws, step * self.settings.batch_size + first, count)
-        keys = self.couplings.seed[index] if self.keys == "stored" else fresh
-        if self.couplings.about["start"] == "full":
-            shared = bits(torch.tensor(self.draws), Stream.LEVEL, step)
-            t = stratified_times(uniform(shared), self.settings.batch_size)[first : first + count]
-            u = uniform(bits(fresh[:, None], Stream.MASK, torch.arange(x.shape[1])))
-            masked = u < mask_probability(t)[:, None]
+        stored = self.settings.keys == "stored"
+        keys = self.couplings.seed[index] if stored else row_seeds(self.draws, step * self.settings.batch_size + first, count)
         z = mask_where(x, masked, keys, vocab)
         return Noised(z, x, masked.flatten().nonzero().squeeze(1), t).map(partial(send, device=self.device))
 

@@ -125,6 +125,8 @@ def sdtt_loss(student: Network, teacher: Network, batch: Noised, seeds: Tensor, 
 class SdttTraining(DistillTraining):
     """A student that starts as its teacher and learns two of its steps in one."""
 
+    name = "sdtt"
+
     def __init__(self, student: Network, teacher: Network, settings: Sdtt, round_number: int, seed: int, blocks: np.ndarray):
         super().__init__(student, teacher, settings, f"sdtt:{round_number}", seed, blocks, round_number)
         self.dt = teacher_step(settings.base_steps, round_number)

@@ -6,25 +6,33 @@ import json
 import os
 from collections.abc import Callable
 from concurrent.futures import as_completed
+from pathlib import Path
 from typing import Any
 
 from imdm.stage.artifact import write_json
-from imdm.stage.job import Job
 from imdm.stage.processes import worker_processes
+from imdm.stage.progress import Progress, no_progress
 
 
-def side_by_side(job: Job, parts: dict[str, tuple[Any, ...]], compute: Callable[..., list[dict]], workers: int, unit: str) -> list[dict]:
+def side_by_side(
+    folder: Path,
+    parts: dict[str, tuple[Any, ...]],
+    compute: Callable[..., list[dict]],
+    workers: int,
+    unit: str,
+    progress: Progress = no_progress,
+) -> list[dict]:
     """The rows compute(*arguments) of all parts, in their order, each computed by one of `workers` processes.
 
     Args:
-        parts: arguments by name, the stem of the file below `job.dir/.UNITs` that keeps a finished part.
+        parts: arguments by name, the stem of the file below `folder/.UNITs` that keeps a finished part.
         compute: a function of a module, so that another process can import it.
     """
-    folder = job.dir / f".{unit}s"
-    folder.mkdir(exist_ok=True)
-    files = {name: folder / f"{name}.json" for name in parts}
+    place = folder / f".{unit}s"
+    place.mkdir(exist_ok=True, parents=True)
+    files = {name: place / f"{name}.json" for name in parts}
     missing = [name for name, file in files.items() if not file.exists()]
-    with worker_processes(workers) as pool, job.progress(len(missing), unit) as bar:
+    with worker_processes(workers) as pool, progress(len(missing), unit) as bar:
         running = {pool.submit(compute, *parts[name]): files[name] for name in missing}
         for future in as_completed(running):
             unfinished = running[future].with_suffix(".tmp")

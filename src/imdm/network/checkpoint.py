@@ -1,7 +1,7 @@
 """Checkpoints: one safetensors file with online weights, their moving average and the network's config.
 
-Tensors are named `online.NAME` and `ema.NAME`. A file without a moving average (an adopted or imported
-network) holds one set of weights, which serves as both.
+Tensors are named `online.NAME` and `ema.NAME`. A file without a moving average (one that was not trained
+here) holds one set of weights, which serves as both.
 """
 
 from __future__ import annotations
@@ -26,6 +26,12 @@ _KEY = "imdm"
 _ADDED = ("vocab_embed.imdm_mlp.", "vocab_embed.mask_table", "latent_projection.")  # what a variant or Di4C adds to an MDLM
 
 
+def model_name(path: str | Path) -> str:
+    """NAME of models/NAME/model.safetensors: `teacher`, `VARIANT/RECIPE` or `public/NAME`; of any other file, its folder's name."""
+    parts = Path(path).parent.parts
+    return "/".join(parts[-2:]) if parts[-3:-2] == ("models",) and parts[-2] != "models" else parts[-1]
+
+
 def save_network(path: str | Path, network: Network, ema: Ema | None = None) -> None:
     """Write a checkpoint; equal weights give equal bytes."""
     write_checkpoint(path, network.config, network.state_dict(), dict(zip(ema.names, ema.shadow)) if ema else {})
@@ -34,7 +40,7 @@ def save_network(path: str | Path, network: Network, ema: Ema | None = None) -> 
 def write_checkpoint(path: str | Path, config: NetworkConfig, online: dict[str, Tensor], ema: dict[str, Tensor]) -> None:
     """As `save_network`, from tensors by name; `ema` is empty where there is one set of weights."""
     sets = {"online": online, "ema": ema}
-    tensors = {f"{kind}.{name}": tensor.detach().cpu().contiguous() for kind, found in sets.items() for name, tensor in found.items()}
+    tensors = {f"{kind}.{name}": tensor.detach().cpu().contiguous() for kind, weights in sets.items() for name, tensor in weights.items()}
     save_file(tensors, path, metadata={_KEY: config.model_dump_json()})
 
 
@@ -106,7 +112,7 @@ def load_network(path: str | Path, weights: str = "ema", body_dtype: torch.dtype
     return network
 
 
-def adopt_weights(network: Network, path: str | Path, weights: str = "ema") -> None:
+def fill_from_file(network: Network, path: str | Path, weights: str = "ema") -> None:
     """Load a checkpoint into a network of another mask kind; what the checkpoint lacks keeps its initial value.
 
     Raises:
@@ -115,20 +121,20 @@ def adopt_weights(network: Network, path: str | Path, weights: str = "ema") -> N
     _fill(network, _weights(path, weights), str(path))
 
 
-def share_weights(network: Network, source: Network) -> None:
-    """As `adopt_weights`, from a network in memory."""
-    _fill(network, source.state_dict(), "the source network")
+def share_weights(network: Network, other: Network) -> None:
+    """As `fill_from_file`, from a network in memory."""
+    _fill(network, other.state_dict(), "the other network")
 
 
-def _fill(network: Network, found: dict[str, Tensor], origin: str) -> None:
+def _fill(network: Network, tensors: dict[str, Tensor], origin: str) -> None:
     own = network.state_dict()
-    missing = [name for name in own if name not in found and not name.startswith(_ADDED)]
-    wrong = [name for name in found if name not in own or own[name].shape != found[name].shape]
+    missing = [name for name in own if name not in tensors and not name.startswith(_ADDED)]
+    wrong = [name for name in tensors if name not in own or own[name].shape != tensors[name].shape]
     if missing or wrong:
         raise UserError(
-            f"{origin} does not fit the network (first difference: {(missing + wrong)[0]}); adopt a checkpoint of the same sizes."
+            f"{origin} does not fit the network (first difference: {(missing + wrong)[0]}); give a checkpoint of the same sizes."
         )
-    network.load_state_dict(found, strict=False)
+    network.load_state_dict(tensors, strict=False)
 
 
 def _weights(path: str | Path, weights: str) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ class Corpus(Block):
         description="files: glob of .txt, .txt.gz or .jsonl; lm1b: its tar, or the folder with its shards; "
         "openwebtext: its tar, or a glob of .parquet or .jsonl; null: from the hub (lm1b, openwebtext)",
     )
-    documents: Literal["blank_line", "line", "file"] = Field("blank_line", description="what one document is in a text file (files)")
+    documents: Literal["blank_line", "line"] = Field("blank_line", description="what one document is in a text file (files)")
     text_field: str = Field("text", description="field of a .jsonl or .parquet record that holds the text")
     tokenizer: str = Field(
         "trained",

@@ -14,9 +14,6 @@ class Sampling(Block):
     count: Positive = Field(1024, description="samples for each step count")
     batch_size: Positive = Field(64, description="sequences at once; the result does not depend on it")
     temperature: PositiveFloat = Field(1.0, description="softmax temperature of the token draw")
-    mask_redraw: Literal["posterior", "keep"] = Field(
-        "posterior", description="posterior: Eq. 13; keep: noise stays for the whole trajectory"
-    )
 
 
 class Conditional(Block):
@@ -27,10 +24,6 @@ class Conditional(Block):
     prompt_tokens: Positive = Field(50, description="tokens of a prompt, its BOS included")
     split: Literal["valid", "test"] = Field("valid", description="whose blocks are prompts and references")
     scored_tokens: Positive = Field(100, description="leading tokens of a completed block that are scored, the prompt included")
-    scored: Literal["with_prompt", "generated"] = Field(
-        "with_prompt",
-        description="with_prompt: the prompt counts in Gen-PPL and entropy (authors' code); generated: it is context only (paper's words)",
-    )
 
 
 class Matching(Block):

@@ -1,4 +1,4 @@
-"""The file that the stages sample, complete and match write."""
+"""The file of samples that the stages sample, complete and match_entropy write."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SampleFile:
         tokens, unmasked_at: int32 [n, L].
         calls: int32 [n].
         about: task (unconditional, conditional or matched), model, steps, temperature by step count (a string, as in
-            JSON), mask_redraw, precision, draws, tokenizer_sha256, seed; conditional: settings of the prompts, and
+            JSON), precision, draws, tokenizer_sha256, seed; conditional: settings of the prompts, and
             matching: how the temperatures were found, each None where it does not apply.
     """
 
@@ -51,17 +51,17 @@ def load_samples(path: str | Path, data: Dataset) -> SampleFile:
     try:
         with safe_open(path, framework="np") as file:
             about = json.loads((file.metadata() or {})[_KEY])
-            found = {name: {steps: file.get_tensor(f"{steps}.{name}") for steps in about["steps"]} for name in _NAMES}
+            tensors = {name: {steps: file.get_tensor(f"{steps}.{name}") for steps in about["steps"]} for name in _NAMES}
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path} is truncated or holds no samples ({error}); run the stage that makes it again.") from None
     except KeyError:
-        raise UserError(f"{path} holds no samples; give the samples.safetensors of sample, complete or match.") from None
+        raise UserError(f"{path} holds no samples; give the samples.safetensors of sample, complete or match_entropy.") from None
     refuse_shard(about, path)
     if about["tokenizer_sha256"] != data.tokenizer_sha256:
         raise UserError(f"{path} was made with another vocabulary than {data.path}; sample a model of this corpus.")
-    length = next(iter(found["tokens"].values())).shape[1]
+    length = next(iter(tensors["tokens"].values())).shape[1]
     if length != data.seq_len:
         raise UserError(
             f"{path} holds samples of {length} tokens, {data.path} has blocks of {data.seq_len}; sample a model of this corpus."
         )
-    return SampleFile(**found, about=about)
+    return SampleFile(**tensors, about=about)

@@ -15,7 +15,7 @@ _GAP = re.compile(r"(_{3,})")
 
 
 @dataclass(frozen=True)
-class Written:
+class TextBlock:
     """A block around a text, as those of the training: BOS, the text, room for more, EOS.
 
     Attributes:
@@ -34,7 +34,7 @@ class Written:
         return tuple(row.to(device).expand(count, -1) for row in rows)
 
 
-def write(data: Dataset, text: str, gaps: bool) -> Written:
+def text_block(data: Dataset, text: str, gaps: bool) -> TextBlock:
     """Put a text at the beginning of a block.
 
     Args:
@@ -53,4 +53,4 @@ def write(data: Dataset, text: str, gaps: bool) -> Written:
     if len(ids) > room:
         raise UserError(f"the text has {len(ids)} tokens, gaps included, but the model's blocks have room for {room}; shorten it.")
     tokens = torch.tensor([data.bos_id, *ids, *[data.mask_id] * (room - len(ids)), data.eos_id])
-    return Written(tokens, tokens != data.mask_id, slice(1, 1 + (len(ids) if gaps else room)))
+    return TextBlock(tokens, tokens != data.mask_id, slice(1, 1 + (len(ids) if gaps else room)))

@@ -70,8 +70,8 @@ def make_plan(unmasked_at: Tensor, steps: int) -> Plan:
     opened = (call == 0).any(0)
 
     sizes = torch.searchsorted(in_order, counts), (needed[:, None] > counts).sum(0), opened.sum()[None]
-    *found, openings = torch.cat(sizes).tolist()
-    bounds, active = found[: most + 1], found[most + 1 :]
+    *numbers, openings = torch.cat(sizes).tolist()
+    bounds, active = numbers[: most + 1], numbers[most + 1 :]
     unit = -(-batch // _SHAPES)
     calls = [Call(min(batch, -(-n // unit) * unit), bounds[k], bounds[k + 1]) for k, n in enumerate(active) if n]
     return Plan(rows, order, step[rows], needed, opened.byte().argsort(descending=True, stable=True)[:openings], calls)

@@ -62,7 +62,6 @@ def sample(
     start: Tensor | None = None,
     visible: tuple[Tensor, Tensor] | None = None,
     temperature: float = 1.0,
-    mask_redraw: str = "posterior",
     draws: str | None = None,
 ) -> Samples:
     """Sample one sequence a seed.
@@ -74,7 +73,6 @@ def sample(
         start: time at which each sequence starts, float64 [B]; default 1.
         visible: (mask bool [B, L], tokens int64 [B, L]): positions that are given (prefix, infill, perturbed block).
         temperature: of the token draw.
-        mask_redraw: "posterior" (Eq. 13) or "keep" (keys stay for the whole trajectory).
         draws: "independent"; "from_noise": order and tokens are read from the initial keys, so that the text is a
             function of the noise; "from_noise_in_order": the tokens alone, the order is left to right; None: as the
             network's config says.
@@ -100,7 +98,7 @@ def sample(
             order_u = 1 - (1 - order_u) / times[:, :1]
     unmasked_at = torch.where(masked, unmasking_steps(order_u, steps), -1)
 
-    redraw = mask_redraw == "posterior" and draws == "independent" and config.mask != "single"
+    redraw = draws == "independent" and config.mask != "single"
     alike = config.mask == "single" and config.latent_hidden is None and visible is None
     plan = make_plan(unmasked_at, steps)
     seeds, times, z, token_u = (value[plan.rows] for value in (seeds, times, z, token_u))

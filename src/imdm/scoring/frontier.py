@@ -70,11 +70,11 @@ def at_entropy(frontier: Frontier, targets: np.ndarray) -> tuple[np.ndarray, np.
         [1 + R] each; -inf where the target lies below every entropy that was reached, inf where it lies above.
     """
     log_temperatures = np.log(frontier.temperatures)
-    found = np.empty((2, len(targets)))
+    curves_at = np.empty((2, len(targets)))
     for place, (entropy, log_ppl, target) in enumerate(zip(frontier.entropy, frontier.log_ppl, targets, strict=True)):
         x, *curves = pooled(entropy, log_ppl, log_temperatures)
-        found[:, place] = [np.interp(target, x, y, left=-np.inf, right=np.inf) for y in curves]
-    return found[0], found[1]
+        curves_at[:, place] = [np.interp(target, x, y, left=-np.inf, right=np.inf) for y in curves]
+    return curves_at[0], curves_at[1]
 
 
 def end_of(frontier: Frontier, above: bool) -> float:

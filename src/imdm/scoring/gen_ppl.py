@@ -14,7 +14,6 @@ from imdm.errors import UserError
 
 if TYPE_CHECKING:
     from imdm.scoring.judge import Judge
-    from imdm.scoring.texts import Texts
 
 _LOGITS = 2**28  # most logits held at once, 1 GiB
 _ROWS = 64  # whose log-softmax is made at once: GPT-2's stays in a CPU's cache
@@ -35,62 +34,60 @@ class Judged:
     features: np.ndarray
 
 
-def counted(ids: Tensor, lengths: Tensor, context: Tensor, end_id: int) -> Tensor:
+def counted(ids: Tensor, lengths: Tensor, end_id: int) -> Tensor:
     """Which targets count: every token after the first that isn't end-of-text, and the first end-of-text.
 
     Text after an end-of-text counts (packed samples hold several documents), the later end-of-texts don't. A packed
-    sample starts with one, which is context only: then no other counts (the rule of MDLM, Duo and IMDM).
+    sample starts with one, which is never a target: then no other counts (the rule of MDLM, Duo and IMDM).
 
     Args:
         ids: [n, T], padded on the right.
         lengths: int64 [n].
-        context: leading tokens that are context only, int64 [n].
 
     Returns:
         bool [n, T - 1], for the targets ids[:, 1:].
     """
     ends = ids == end_id
     first_end = ends & (ends.cumsum(1) == 1)
-    position = torch.arange(ids.shape[1], device=ids.device)
-    inside = (position < lengths[:, None]) & (position >= context[:, None])
+    inside = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
     return ((~ends | first_end) & inside)[:, 1:]
 
 
 @torch.inference_mode()
-def judge_texts(judge: Judge, texts: Texts, batch_size: int) -> Judged:
+def judge_texts(judge: Judge, texts: list[list[int]], batch_size: int) -> Judged:
     """Score texts, in batches of similar length; the result does not depend on batching but for rounding.
 
     Args:
+        texts: the judge's token ids of each.
         batch_size: most texts in one pass; fewer where their logits would take more than 1 GiB.
 
     Raises:
         UserError: a text is empty.
     """
     torch.set_float32_matmul_precision("highest")  # no TF32: what is scored in float32 is so on every device
-    device, rows = judge.model.device, texts.ids
-    lengths = np.array([len(row) for row in rows])
+    device, lengths = judge.model.device, np.array([len(text) for text in texts])
     if lengths.min() == 0:
         raise UserError(f"sample {int(lengths.argmin())} is empty after decoding; score it with scoring.retokenize: false.")
     order = np.argsort(-lengths, kind="stable")  # what needs most memory comes first
-    nll, tokens, features = np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64), [None] * len(rows)
+    nll, tokens, features = np.zeros(len(texts)), np.zeros(len(texts), dtype=np.int64), [None] * len(texts)
     start = 0
-    while start < len(rows):
+    while start < len(texts):
         size = max(1, min(batch_size, _LOGITS // (int(lengths[order[start]]) * judge.model.config.vocab_size)))
         chosen = order[start : start + size]
         start += size
-        sizes, context = (torch.from_numpy(values[chosen]).to(device) for values in (lengths, texts.context))
+        sizes = torch.from_numpy(lengths[chosen]).to(device)
         padded = np.full((len(chosen), lengths[chosen[0]]), judge.end_id)
-        for i, row in enumerate(chosen):
-            padded[i, : lengths[row]] = rows[row]
+        for i, number in enumerate(chosen):
+            padded[i, : lengths[number]] = texts[number]
         ids = torch.from_numpy(padded).to(device)
-        counts = counted(ids, sizes, context, judge.end_id)
+        counts = counted(ids, sizes, judge.end_id)
         loss, last = _forward(judge, ids, counts, sizes)
         nll[chosen] = (
             torch.zeros(counts.shape, dtype=torch.float64, device=device).masked_scatter(counts, loss.double()).sum(1).cpu().numpy()
         )
         tokens[chosen] = counts.sum(1).cpu().numpy()
-        for row, feature in zip(chosen, last.float().cpu().numpy(), strict=True):
-            features[row] = feature
+        for number, feature in zip(chosen, last.float().cpu().numpy(), strict=True):
+            features[number] = feature
     return Judged(nll, tokens, np.stack(features))
 
 

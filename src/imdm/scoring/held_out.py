@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from imdm.data.blocks import Dataset, block_order
 from imdm.scoring.bootstrap import ratio_interval
 from imdm.scoring.gen_ppl import gen_ppl, judge_texts
-from imdm.scoring.texts import as_texts
-from imdm.scoring.window import Window
+from imdm.scoring.texts import judge_ids
 
 if TYPE_CHECKING:
     from imdm.scoring.judge import Judge
@@ -22,6 +21,6 @@ def held_out(judge: Judge, data: Dataset, retokenize: bool, batch_size: int, see
     """Perplexity of blocks of the valid split that `seed` chooses, with its 95% interval: entries of judge.json."""
     blocks = data.split("valid")
     chosen = blocks[block_order(len(blocks), seed, 0)[: max(1, _TOKENS // data.seq_len)]]
-    found = judge_texts(judge, as_texts(chosen, Window(data.seq_len), data.tokenizer(), judge, retokenize), batch_size)
-    low, high = ratio_interval(found.nll, found.tokens, _RESAMPLES, seed)
-    return {"held_out_perplexity": gen_ppl(found.nll, found.tokens), "low": math.exp(low), "high": math.exp(high)}
+    judged = judge_texts(judge, judge_ids(chosen, data.tokenizer(), judge, retokenize), batch_size)
+    low, high = ratio_interval(judged.nll, judged.tokens, _RESAMPLES, seed)
+    return {"held_out_perplexity": gen_ppl(judged.nll, judged.tokens), "low": math.exp(low), "high": math.exp(high)}

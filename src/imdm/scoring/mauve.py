@@ -35,8 +35,8 @@ def mauve(reference: np.ndarray, samples: np.ndarray, seeds: int, scale: float) 
     values = []
     for seed in range(1, seeds + 1):
         with _without_harmless_lines():
-            found = compute_mauve(p_features=reference, q_features=samples, seed=seed, mauve_scaling_factor=scale, verbose=False)
-        values.append(found.mauve)
+            result = compute_mauve(p_features=reference, q_features=samples, seed=seed, mauve_scaling_factor=scale, verbose=False)
+        values.append(result.mauve)
     return float(np.mean(values)), float(np.std(values, ddof=1)) if seeds > 1 else 0.0
 
 

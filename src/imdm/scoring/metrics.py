@@ -11,39 +11,46 @@ from imdm.scoring.bootstrap import mean_interval, ratio_interval
 from imdm.scoring.diversity import distinct, entropy, repetition
 from imdm.scoring.gen_ppl import Judged, gen_ppl, gen_ppl_mean, judge_texts
 from imdm.scoring.mauve import mauve
-from imdm.scoring.texts import as_texts
+from imdm.scoring.texts import judge_ids
 from imdm.stage.chunks import in_chunks
+from imdm.stage.progress import Progress, no_progress
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pandas import DataFrame
     from tokenizers import Tokenizer
 
     from imdm.params import Scoring
     from imdm.scoring.judge import Judge
-    from imdm.scoring.window import Window
-    from imdm.stage.job import Job
 
 Figures = dict[str, tuple[float, float, float]]  # metric: value, low, high
 
 
-def judge_samples(judge: Judge, samples: np.ndarray, window: Window, tokenizer: Tokenizer, settings: Scoring) -> Judged:
-    """The judge's verdict on the window of samples [n, L], token ids of `tokenizer`."""
-    texts = as_texts(samples, window, tokenizer, judge, settings.retokenize, settings.max_tokens)
+def judge_samples(judge: Judge, samples: np.ndarray, tokenizer: Tokenizer, settings: Scoring) -> Judged:
+    """The judge's verdict on samples [n, L], token ids of `tokenizer`."""
+    texts = judge_ids(samples, tokenizer, judge, settings.retokenize, settings.max_tokens)
     return judge_texts(judge, texts, settings.batch_size)
 
 
 def judge_each(
-    job: Job, name: str, judge: Judge, samples: list[np.ndarray], window: Window, tokenizer: Tokenizer, settings: Scoring
+    judge: Judge,
+    samples: list[np.ndarray],
+    tokenizer: Tokenizer,
+    settings: Scoring,
+    folder: Path,
+    name: str = "judged",
+    progress: Progress = no_progress,
 ) -> list[Judged]:
-    """`judge_samples` of each array of samples; what is judged stays in `job.dir` under `name`, so that an interruption costs one array."""
+    """`judge_samples` of each array of samples; what is judged stays below `folder` as `name`, so that an interruption costs one array."""
 
     def make(first: int, _: int) -> dict[str, torch.Tensor]:
-        judged = judge_samples(judge, samples[first], window, tokenizer, settings)
-        return {key: torch.from_numpy(value) for key, value in vars(judged).items()}
+        values = vars(judge_samples(judge, samples[first], tokenizer, settings))
+        return {key: torch.from_numpy(value) for key, value in values.items()}
 
-    found, _ = in_chunks(job, range(len(samples)), 1, make, name)
+    judged, _ = in_chunks(folder, range(len(samples)), 1, make, name, progress)
     ends = np.cumsum([len(rows) for rows in samples])[:-1]
-    columns = {key: np.split(values.numpy(), ends) for key, values in found.items()}
+    columns = {key: np.split(values.numpy(), ends) for key, values in judged.items()}
     return [Judged(**dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)]
 
 
@@ -55,8 +62,8 @@ def per_sample(tokens: np.ndarray, judged: Judged, **columns: Any) -> DataFrame:
     """
     import pandas as pd
 
-    found = {"sample": range(len(tokens)), "nll": judged.nll, "tokens": judged.tokens, "entropy": entropy(tokens)}
-    return pd.DataFrame(columns | found)
+    values = {"sample": range(len(tokens)), "nll": judged.nll, "tokens": judged.tokens, "entropy": entropy(tokens)}
+    return pd.DataFrame(columns | values)
 
 
 def text_figures(tokens: np.ndarray, judged: Judged, resamples: int, seed: int, group: int = 1) -> Figures:

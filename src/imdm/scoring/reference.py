@@ -14,21 +14,21 @@ from imdm.errors import UserError
 from imdm.scoring.diversity import entropy
 from imdm.scoring.metrics import judge_each, text_figures
 from imdm.scoring.reference_file import TENSORS, read_tensor
-from imdm.scoring.window import window_of
+from imdm.scoring.texts import scored
 from imdm.stage.artifact import sha256, write_json
+from imdm.stage.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from imdm.data.blocks import Dataset
     from imdm.params import Scoring
     from imdm.scoring.gen_ppl import Judged
     from imdm.scoring.judge import Judge
-    from imdm.stage.job import Job
 
 Settings = dict[str, Any]
 
 
 @dataclass
-class Part:
+class RealText:
     """Real text of one kind.
 
     Attributes:
@@ -44,11 +44,20 @@ class Part:
     settings: Settings | None = None
 
 
-def judge_part(job: Job, judge: Judge, blocks: np.ndarray, data: Dataset, split: str, settings: Settings | None = None) -> Part:
-    """Judge whole blocks [n, L], or their window where `settings` are those of prompts; an interrupted stage keeps what is judged."""
-    window, name = window_of(settings, data.seq_len), "unconditional" if settings is None else "conditional"
-    (judged,) = judge_each(job, name, judge, [blocks], window, data.tokenizer(), job.params.scoring)
-    return Part(split, window.scored(blocks), judged, settings)
+def judge_blocks(
+    judge: Judge,
+    blocks: np.ndarray,
+    data: Dataset,
+    split: str,
+    scoring: Scoring,
+    folder: Path,
+    settings: Settings | None = None,
+    progress: Progress = no_progress,
+) -> RealText:
+    """Judge blocks [n, L], or their beginnings where `settings` are those of prompts; what is judged stays below `folder`."""
+    tokens, name = scored(blocks, settings), "unconditional" if settings is None else "conditional"
+    (judged,) = judge_each(judge, [tokens], data.tokenizer(), scoring, folder, name, progress)
+    return RealText(split, tokens, judged, settings)
 
 
 def common_settings(judge_json: str | Path, judge: Judge, data: Dataset, scoring: Scoring) -> dict[str, Settings]:
@@ -64,23 +73,23 @@ def common_settings(judge_json: str | Path, judge: Judge, data: Dataset, scoring
     }
 
 
-def save_reference(folder: Path, common: dict[str, Settings], parts: dict[str, Part | None], resamples: int, seed: int) -> None:
+def save_reference(folder: Path, common: dict[str, Settings], texts: dict[str, RealText | None], resamples: int, seed: int) -> None:
     """Write reference.json and reference.safetensors.
 
     Args:
         common: of `common_settings`.
-        parts: `unconditional` and `conditional`; None where there is no such text.
+        texts: `unconditional` and `conditional`; None where there is no such text.
     """
     tree: dict[str, Any] = dict(common)
     tensors = {}
-    for name, part in parts.items():
-        if part is None:
+    for name, text in texts.items():
+        if text is None:
             tree[name] = None
             continue
-        figures = text_figures(part.tokens, part.judged, resamples, seed)
-        tree[name] = {"split": part.split, "count": len(part.tokens), "tokens": int(part.judged.tokens.sum()), "settings": part.settings}
-        tree[name] |= {metric: dict(zip(("value", "low", "high"), found, strict=True)) for metric, found in figures.items()}
-        values = vars(part.judged) | {"entropy": entropy(part.tokens)}
+        figures = text_figures(text.tokens, text.judged, resamples, seed)
+        tree[name] = {"split": text.split, "count": len(text.tokens), "tokens": int(text.judged.tokens.sum()), "settings": text.settings}
+        tree[name] |= {metric: dict(zip(("value", "low", "high"), figure, strict=True)) for metric, figure in figures.items()}
+        values = vars(text.judged) | {"entropy": entropy(text.tokens)}
         tensors |= {f"{name}.{key}": np.ascontiguousarray(value) for key, value in values.items()}
     save_file(tensors, folder / TENSORS)
     write_json(folder / "reference.json", tree)
@@ -100,13 +109,13 @@ def load_features(path: str | Path, common: dict[str, Settings], settings: Setti
     path, name = Path(path), "unconditional" if settings is None else "conditional"
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
-        part, found = tree[name], {key: tree[key] for key in common}
+        text, made_with = tree[name], {key: tree[key] for key in common}
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{path} is not a reference.json of stage reference; run it again.") from None
-    if part is None:
+    if text is None:
         raise UserError(f"{path} has no text for completions; run reference with the conditional parameters of the samples.")
-    found["prompts"] = part["settings"]
+    made_with["prompts"] = text["settings"]
     for key, expected in (common | {"prompts": settings}).items():
-        if found[key] != expected:
-            raise UserError(f"{path} was made with {key} {json.dumps(found[key])}, not {json.dumps(expected)}; run reference again.")
+        if made_with[key] != expected:
+            raise UserError(f"{path} was made with {key} {json.dumps(made_with[key])}, not {json.dumps(expected)}; run reference again.")
     return read_tensor(path, f"{name}.features")

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     from tokenizers import Tokenizer
 
     from imdm.scoring.judge import Judge
-    from imdm.scoring.window import Window
 
 
-@dataclass
-class Texts:
-    """Texts of the judge's tokens.
+def scored(samples: np.ndarray, conditional: dict[str, Any] | None) -> np.ndarray:
+    """The tokens of samples [n, L] that are scored: all; of completions the first `scored_tokens`, the prompt among them.
 
-    Attributes:
-        ids: token ids of each text.
-        context: how many leading ids of each text are only read, int64 [n].
+    The authors' code scores the first 100 tokens with the prompt of 50; the paper's words are 100 generated tokens.
+
+    Args:
+        conditional: the samples' settings of params.Conditional; None for unconditional ones.
     """
-
-    ids: list[list[int]]
-    context: np.ndarray
+    return samples if conditional is None else samples[:, : conditional["scored_tokens"]]
 
 
-def as_texts(samples: np.ndarray, window: Window, tokenizer: Tokenizer, judge: Judge, retokenize: bool, most: int | None = None) -> Texts:
-    """The window of each sample in the judge's tokens, cut to the judge's longest input.
+def judge_ids(samples: np.ndarray, tokenizer: Tokenizer, judge: Judge, retokenize: bool, most: int | None = None) -> list[list[int]]:
+    """Samples in the judge's tokens, cut to the judge's longest input.
 
     Args:
         samples: token ids [n, L] of `tokenizer`.
@@ -36,19 +31,9 @@ def as_texts(samples: np.ndarray, window: Window, tokenizer: Tokenizer, judge: J
             strings); otherwise the ids are the judge's own, which `Judge.check_vocabulary` makes sure of.
         most: longest text in judge tokens, where shorter than what the judge reads.
     """
-    ids = window.read(samples).tolist()
-    context = np.full(len(ids), window.context, dtype=np.int64)
+    ids = samples.tolist()
     if retokenize:
-        encoded = judge.tokenizer.encode_batch(_decode(tokenizer, ids), add_special_tokens=False)
-        ids = [text.ids for text in encoded]
-        if window.context:
-            prompts = _decode(tokenizer, samples[:, : window.context].tolist())
-            # a token that begins in the prompt and ends behind it holds generated text, and counts
-            ends = zip(encoded, prompts, strict=True)
-            context = np.array([sum(end <= len(prompt) for _, end in text.offsets) for text, prompt in ends], dtype=np.int64)
+        texts = tokenizer.decode_batch(ids, skip_special_tokens=False)
+        ids = [text.ids for text in judge.tokenizer.encode_batch(texts, add_special_tokens=False)]
     most = min(judge.max_length, most or judge.max_length)
-    return Texts([row[:most] for row in ids], context)
-
-
-def _decode(tokenizer: Tokenizer, ids: list[list[int]]) -> list[str]:
-    return tokenizer.decode_batch(ids, skip_special_tokens=False)
+    return [text[:most] for text in ids]

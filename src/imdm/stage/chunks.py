@@ -5,36 +5,43 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from imdm.stage.job import Job
+from imdm.stage.progress import Progress, no_progress
 
 _SECONDS = "seconds"  # of making a chunk, in its file
 
 
 def in_chunks(
-    job: Job, rows: range, size: int, make: Callable[[int, int], dict[str, Tensor]], name: str = "chunk"
+    folder: Path,
+    rows: range,
+    size: int,
+    make: Callable[[int, int], dict[str, Tensor]],
+    name: str = "chunk",
+    progress: Progress = no_progress,
 ) -> tuple[dict[str, Tensor], float]:
     """Call `make(first, count)` over `rows` and join the results along the first axis.
 
-    Finished chunks are kept below `job.dir/.chunks`, so that an interrupted stage goes on with the next one.
+    Finished chunks are kept below `folder/.chunks`, so that who was interrupted goes on with the next one.
 
     Args:
         size: rows of a chunk; the result does not depend on it as long as each row depends on its index alone.
+        name: of the chunks' files; other rows or another `make` in the same folder need another one.
 
     Returns:
         the results, and the seconds that making them took, in whatever process.
     """
-    folder = job.dir / ".chunks"
-    folder.mkdir(exist_ok=True)
+    place = folder / ".chunks"
+    place.mkdir(exist_ok=True, parents=True)
     parts = []
-    with job.progress(len(rows), "row") as bar:
+    with progress(len(rows), "row") as bar:
         for first in rows[::size]:
             count = min(size, rows.stop - first)
-            path = folder / f"{name}-{first:09d}.safetensors"
+            path = place / f"{name}-{first:09d}.safetensors"
             if not path.exists():
                 start = time.perf_counter()
                 made = make(first, count)

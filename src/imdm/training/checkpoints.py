@@ -1,4 +1,4 @@
-"""What watches over a training: log, checkpoints, a clean stop."""
+"""What a training leaves on disk while it runs: its log and its checkpoint, and a clean stop."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import pickle
 import signal
 import sys
 import time
+from pathlib import Path
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from imdm.errors import UserError
+from imdm.params import Runtime
 from imdm.stage.device import bfloat16_peak
-from imdm.stage.job import Job
+from imdm.stage.progress import Progress
 from imdm.training.devices import OneDevice
 from imdm.training.loggers import Logger, open_loggers
 
@@ -24,13 +26,14 @@ LOG_COLUMNS = ("step", "loss", "lr", "tokens_per_second", "seconds")  # of train
 _LOG_ROWS = 200  # rows that a training aims at
 
 
-class Keeper:
+class Checkpoints:
     """Writes train_log.csv and the resume checkpoint, moves the progress bar, and stops cleanly on SIGTERM.
 
     With several devices the first one writes; all of them agree on when to save and when to stop.
 
     Args:
-        job: the stage.
+        folder: where train_log.csv goes, and the checkpoint, .resume/last.ckpt.
+        name: of the training, in messages.
         parts: what a checkpoint holds, by name; each has a `state_dict` and `load_state_dict`.
         steps: of the whole training.
         tokens_per_step: tokens of the global batch, for the throughput.
@@ -41,9 +44,20 @@ class Keeper:
             known by name the share of its bfloat16 peak (model FLOPs utilization).
     """
 
-    def __init__(self, job: Job, devices: OneDevice, parts: dict[str, Any], steps: int, tokens_per_step: int):
-        self.job, self.devices, self.parts, self.steps, self.tokens_per_step = job, devices, parts, steps, tokens_per_step
-        self.checkpoint, self.table = job.dir / ".resume" / "last.ckpt", job.dir / "train_log.csv"
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        runtime: Runtime,
+        devices: OneDevice,
+        parts: dict[str, Any],
+        steps: int,
+        tokens_per_step: int,
+        progress: Progress,
+    ):
+        self.folder, self.name, self.runtime, self.devices, self.parts = folder, name, runtime, devices, parts
+        self.steps, self.tokens_per_step, self.progress = steps, tokens_per_step, progress
+        self.checkpoint, self.table = folder / ".resume" / "last.ckpt", folder / "train_log.csv"
         self.every, self.stop = max(1, steps // _LOG_ROWS), False
         self.first, self.total, self.count, self.seconds_before = 0, torch.zeros((), device=devices.device), 0, 0.0
         self.metrics: dict[str, float] = {}
@@ -56,16 +70,17 @@ class Keeper:
             self._resume()
         self.saved = self.started = time.monotonic()
         if self.devices.rank == 0:
-            self.checkpoint.parent.mkdir(exist_ok=True)
-            rows = list(csv.reader(self.table.open())) if self.table.exists() else []
+            self.checkpoint.parent.mkdir(exist_ok=True, parents=True)
+            lines = list(csv.reader(self.table.open())) if self.table.exists() else []
+            done = [line for line in lines[1:] if int(line[0]) <= self.first]
             with self.table.open("w", newline="") as file:
                 writer = csv.writer(file)
                 writer.writerow(LOG_COLUMNS)
-                writer.writerows(row for row in rows[1:] if int(row[0]) <= self.first)
-            done = [(int(row[0]), dict(zip(LOG_COLUMNS[1:4], map(float, row[1:4])))) for row in rows[1:] if int(row[0]) <= self.first]
-            name = f"{self.job.params.run}-{self.job.args.out.replace('/', '-')}"
-            self.loggers = open_loggers(self.job.params.runtime.loggers, name, done)
-        self.bar = self.job.progress(self.steps, "step", initial=self.first)
+                writer.writerows(done)
+            values = [(int(line[0]), dict(zip(LOG_COLUMNS[1:4], map(float, line[1:4])))) for line in done]
+            name = str(self.folder).removesuffix(".partial").replace("/", "-")
+            self.loggers = open_loggers(self.runtime.loggers, name, values)
+        self.bar = self.progress(self.steps, "step", initial=self.first)
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -95,7 +110,7 @@ class Keeper:
             self.first, log = state["step"], state["log"]
         except (KeyError, pickle.UnpicklingError):
             if self.devices.rank == 0:
-                print(f"{self.job.stage}: {self.checkpoint} was written by an older version; the training starts anew.", file=sys.stderr)
+                print(f"{self.name}: {self.checkpoint} was written by an older version; the training starts anew.", file=sys.stderr)
             return
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
@@ -115,20 +130,20 @@ class Keeper:
         self.total, self.count = self.total + loss, self.count + 1
         self.bar.update()
         if step % self.every == 0 or step == self.steps:
-            self._write_row(step, lr)
+            self._log(step, lr)
         # After the last step too, since validation and saving may be interrupted as well.
-        due = time.monotonic() - self.saved > self.job.params.runtime.checkpoint_seconds or step == self.steps
+        due = time.monotonic() - self.saved > self.runtime.checkpoint_seconds or step == self.steps
         stop, due = self.devices.any(self.stop, due)
         if stop or due:
             self._save(step)
         if stop:
-            print(f"{self.job.stage}: stopped at step {step} and saved; run again to continue.", file=sys.stderr)
+            print(f"{self.name}: stopped at step {step} and saved; run again to continue.", file=sys.stderr)
             sys.exit(143)
 
-    def _write_row(self, step: int, lr: float) -> None:
+    def _log(self, step: int, lr: float) -> None:
         loss = float(self.devices.mean(self.total)) / self.count
         if not math.isfinite(loss):
-            raise UserError(f"the loss is {loss} at step {step}; lower the learning rate of {self.job.stage} or its clip.")
+            raise UserError(f"the loss is {loss} at step {step}; lower {self.name}.lr or {self.name}.clip.")
         self.total, self.count = torch.zeros_like(self.total), 0
         rate = (step - self.first) * self.tokens_per_step / (time.monotonic() - self.started)
         sustained = self.flops / (time.monotonic() - self.started) / self.devices.world

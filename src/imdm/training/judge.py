@@ -37,6 +37,12 @@ def build_judge(settings: params.Judge, vocab_size: int, seq_len: int, end_id: i
 class JudgeTraining(BlockTraining):
     """A causal LM of transformers on packed blocks."""
 
+    name = "judge"
+
+    @property
+    def length(self) -> int:
+        return self.blocks.shape[1]
+
     def place(self, runtime: Runtime, device: torch.device) -> None:
         self.device, self.body_dtype = device, setup(runtime)[1]
         self.network.to(device).train()
@@ -45,7 +51,7 @@ class JudgeTraining(BlockTraining):
     def flops(self, step: int) -> float:
         about = self.network.config
         judge = JudgeSizes(about.n_embd, about.n_layer, about.vocab_size, about.n_positions)
-        return judge_step(judge, self.settings.batch_size, self.blocks.shape[1])
+        return judge_step(judge, self.settings.batch_size, self.length)
 
     def loss(self, step: int) -> Tensor:
         x = send(self.rows(step)[0], self.device)

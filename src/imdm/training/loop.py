@@ -10,6 +10,8 @@ import contextlib
 import math
 import sys
 from abc import abstractmethod
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +21,8 @@ from imdm.network.ema import Ema
 from imdm.network.sizes import Sizes, step_flops
 from imdm.params import Optimizer, Runtime
 from imdm.stage.device import precision_name, prepare, setup
-from imdm.stage.job import Job
-from imdm.training.checkpoints import LOG_COLUMNS, Keeper
+from imdm.stage.progress import Progress, no_progress
+from imdm.training.checkpoints import LOG_COLUMNS, Checkpoints
 from imdm.training.devices import OneDevice, open_devices
 
 __all__ = ["LOG_COLUMNS", "Training", "fit"]
@@ -36,10 +38,12 @@ class Training(nn.Module):
 
     Attributes:
         device: where the network is.
+        name: the parameters' block that holds its settings.
         round_number: of a distillation in rounds, from 1.
         part: (first row, number of rows) of the global batch that this device takes in the pass that is on.
     """
 
+    name: str
     round_number = 1
 
     def __init__(self, network: nn.Module, settings: Optimizer, seed: int):
@@ -47,6 +51,11 @@ class Training(nn.Module):
         self.network, self.settings, self.seed = network, settings, seed
         self.ema = Ema(network, settings.ema)
         self.device, self.part = torch.device("cpu"), (0, settings.batch_size)
+
+    @property
+    def length(self) -> int:
+        """L, tokens of a sequence."""
+        return self.network.config.seq_len
 
     @abstractmethod
     def loss(self, step: int) -> Tensor:
@@ -74,37 +83,40 @@ def learning_rate(settings: Optimizer, step: int) -> float:
     return settings.lr * (0.5 + 0.5 * math.cos(math.pi * (step - settings.warmup) / max(1, settings.steps - settings.warmup)))
 
 
-def fit(job: Job, training: Training, tokens_per_step: int) -> None:
+def fit(training: Training, folder: Path, runtime: Runtime, progress: Progress = no_progress) -> dict[str, Any]:
     """Train to the last step, continuing from what an interrupted run left; no step waits for the device.
 
     Args:
-        job: the stage; writes train_log.csv and keeps `.resume/last.ckpt` below `job.dir`.
-        tokens_per_step: tokens of the global batch, for the throughput.
+        folder: where train_log.csv is written, and `.resume/last.ckpt` kept.
+
+    Returns:
+        precision, number of devices, and what the log's last row has, for meta.json.
 
     Raises:
         UserError: the loss is no longer finite, or the devices can't share the batch.
         SystemExit: 143 after SIGTERM, when the checkpoint is written.
     """
-    runtime, settings = job.params.runtime, training.settings
+    settings = training.settings
     device, body_dtype = setup(runtime)
     with open_devices(runtime, device, settings.batch_size) as devices:
         training.place(runtime, devices.device)
         weights = training.network.parameters()
         optimizer = torch.optim.AdamW(weights, settings.lr, (0.9, 0.999), 1e-8, settings.weight_decay, fused=True)
         parts = {"network": training.network, "optimizer": optimizer, "ema": training.ema}
-        with Keeper(job, devices, parts, settings.steps, tokens_per_step) as keeper:
+        tokens = settings.batch_size * training.length
+        with Checkpoints(folder, training.name, runtime, devices, parts, settings.steps, tokens, progress) as checkpoints:
             devices.wrap(training)
-            for step in range(keeper.first, settings.steps):
+            for step in range(checkpoints.first, settings.steps):
                 optimizer.param_groups[0]["lr"] = learning_rate(settings, step)
                 optimizer.zero_grad()
                 loss = accumulate(training, devices, step, runtime.micro_batch)
                 nn.utils.clip_grad_norm_(training.network.parameters(), settings.clip)
                 optimizer.step()
                 training.ema.update(training.network)
-                keeper.after_step(step + 1, loss, learning_rate(settings, step + 1), training.flops(step))
-    job.metrics |= {"precision": precision_name(body_dtype), "devices": devices.world} | keeper.metrics
+                checkpoints.after_step(step + 1, loss, learning_rate(settings, step + 1), training.flops(step))
     if devices.rank:
-        sys.exit(0)  # the first process writes the artifact
+        sys.exit(0)  # the first process goes on with what was trained
+    return {"precision": precision_name(body_dtype), "devices": devices.world} | checkpoints.metrics
 
 
 def accumulate(training: Training, devices: OneDevice, step: int, most: int | None) -> Tensor:

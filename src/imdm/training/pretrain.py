@@ -37,7 +37,8 @@ class Pretraining(BlockTraining):
 
     def __init__(self, network: Network, settings: Pretrain | Finetune, seed: int, blocks: np.ndarray):
         super().__init__(network, settings, seed, blocks)
-        self.draws = root_seed(seed, "pretrain" if isinstance(settings, Pretrain) else "finetune")
+        self.name = "pretrain" if isinstance(settings, Pretrain) else "finetune"
+        self.draws = root_seed(seed, self.name)
 
     def loss(self, step: int) -> Tensor:
         x, first = self.rows(step)

@@ -23,7 +23,7 @@ from imdm.network.checkpoint import save_network
 from imdm.publish.export import export_model
 from imdm.report import live
 from imdm.report.samples import Speller
-from imdm.sampling.infill import write
+from imdm.sampling.infill import text_block
 from networks import small_network
 
 
@@ -85,7 +85,7 @@ def test_an_exported_folder_says_the_same(model, data, tmp_path):
     export_model(model, data, tmp_path)
     text = say(tmp_path, data, "--prompt", "the", "--steps", "4", "--seed", "2").stdout
     assert text == say(model, data, "--prompt", "the", "--steps", "4", "--seed", "2").stdout
-    given = write(data, "the", gaps=False)
+    given = text_block(data, "the", gaps=False)
     rows = AutoModel.from_pretrained(tmp_path, trust_remote_code=True).generate(given.tokens, steps=4, seed=2)
     speller = Speller(data.tokenizer(), {data.eos_id})
     assert "".join(piece for piece, _ in speller.pieces(rows[0, given.shown].tolist(), [0] * 10)) + "\n" == text
@@ -99,20 +99,20 @@ def test_text_and_gaps_as_tokens(parts, data):
     length = sum(map(len, ids)) + 4 * (len(parts) - 1)
     if length > data.seq_len - 2:
         with pytest.raises(UserError):
-            write(data, text, gaps=True)
+            text_block(data, text, gaps=True)
         return
-    written = write(data, text, gaps=True)
-    assert (written.shown, len(written.tokens)) == (slice(1, 1 + length), data.seq_len)
-    runs = written.tokens[written.shown].tolist()
+    block = text_block(data, text, gaps=True)
+    assert (block.shown, len(block.tokens)) == (slice(1, 1 + length), data.seq_len)
+    runs = block.tokens[block.shown].tolist()
     expected = [token for number, part in enumerate(ids) for token in ([data.mask_id] * 4 if number else []) + part]
-    assert runs == expected and (written.given == (written.tokens != data.mask_id)).all()
-    assert written.given[0] and written.given[-1] and not written.given[1 + length : -1].any()
-    assert torch.equal(written.visible(3, "cpu")[1][2] * written.given, written.visible(1, "cpu")[1][0])
+    assert runs == expected and (block.given == (block.tokens != data.mask_id)).all()
+    assert block.given[0] and block.given[-1] and not block.given[1 + length : -1].any()
+    assert torch.equal(block.visible(3, "cpu")[1][2] * block.given, block.visible(1, "cpu")[1][0])
 
 
 def test_underscores_of_a_prompt_are_text(data):
-    written = write(data, "a ___ b", gaps=False)
-    assert data.tokenizer().decode(written.tokens[written.given][1:-1].tolist()) == "a ___ b" and written.shown == slice(1, 11)
+    block = text_block(data, "a ___ b", gaps=False)
+    assert data.tokenizer().decode(block.tokens[block.given][1:-1].tolist()) == "a ___ b" and block.shown == slice(1, 11)
 
 
 PIECES = [("the", -1), (" list", 3), ("\n", 0), (" is", 0), (" empty", 3)]
