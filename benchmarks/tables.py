@@ -8,8 +8,8 @@ from typing import Any
 
 from benchmarks.floor import floor_seconds
 from benchmarks.measure import ratios
-from imdm.report.render import markdown
-from imdm.report.views import NONE, Cell, View
+from imdm.results.view import NONE, Cell, View
+from imdm.results.write import markdown
 
 START, END = "<!-- tables: python -m benchmarks --page -->", "<!-- end of the tables -->"
 

@@ -18,7 +18,8 @@ from imdm.languages.bigrams import chain_metrics
 from imdm.languages.chain import seed_rows
 from imdm.languages.markov import FLOOR, MarkovChain, draw_chain
 from imdm.params import Chain, KeyedWords, load_params
-from imdm.report.chain import chain_reading, chain_rows, chain_view
+from imdm.results.collect import small_task
+from imdm.results.frame import one
 from imdm.sampling.sampler import sample
 from script import MICRO, run
 
@@ -144,16 +145,6 @@ def test_the_stage_gives_the_same_with_any_number_of_workers(tmp_path):
     frame = pd.read_csv(tmp_path / "1/chain.csv")
     assert set(frame["model"]) == {"data", "best-mdm", "teacher", "mdm", "imdm", "imdm-driven", "imdm-driven-any-order", "keyed"}
     assert set(frame["seed"]) == {0, 1} and frame[["value", "low", "high"]].notna().all(axis=None)
-    rows = chain_rows(tmp_path / "1/chain.csv")
-    assert len(chain_view(rows).rows) == 2 * 7 + 2 and len(chain_reading(rows)) == 3
-    mean = next(row for row in rows if row.model == "keyed" and row.metric == "nll_nats" and row.steps == 1)
+    mean = one(small_task(tmp_path / "1/chain.csv"), model="keyed", metric="nll_nats", steps=1, seed=None)
     seeds = frame[(frame["model"] == "keyed") & (frame["metric"] == "nll_nats") & (frame["steps"] == 1)]["value"]
     assert (mean.value, mean.low, mean.high) == pytest.approx((seeds.mean(), seeds.min(), seeds.max()))
-
-
-def test_what_is_no_result_of_the_stage_is_one_sentence(tmp_path):
-    with pytest.raises(UserError, match=r"run stages/chain.py"):
-        chain_rows(tmp_path / "chain.csv")
-    (tmp_path / "chain.csv").write_text("steps,value\n1,2\n")
-    with pytest.raises(UserError, match=r"not a result of stages/chain.py"):
-        chain_rows(tmp_path / "chain.csv")

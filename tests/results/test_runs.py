@@ -1,8 +1,8 @@
-"""Several runs side by side: means and intervals against scipy, and docs/results.md against the committed runs."""
+"""Several training seeds of one run, several runs side by side, and what the terminal shows of them."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,40 +11,123 @@ from scipy import stats
 
 import fake_run
 from checkout import ROOT
-from imdm.report.names import RATIO
-from imdm.report.rows import find, read_rows, write_rows
-from imdm.report.runs import by_run, mean_ratio, runs_view
-from imdm.report.show import main as show
+from imdm.results.exhibits.main import ratios, table04
+from imdm.results.frame import RATIO, first_seed, frame_of, one, read_frame, select, write_frame
+from imdm.results.layout import make_view
+from imdm.results.runs import mean_ratio, runs_view
+from imdm.results.seeds import training_seeds, with_seed_means
+from imdm.results.show import main as show
+from imdm.results.show import main_text
+
+SEEDS = ["mdlm", "imdm", "mdlm-seed1", "imdm-seed1", "mdlm-seed2", "imdm-seed2"]
+PIPELINES = [ROOT / "results" / "reference" / f"seed{number}" for number in range(5)]
 
 
-def test_runs_side_by_side(tmp_path, capsys):
-    rows, paths = read_rows(fake_run.finished(tmp_path / "made") / "tables" / "tables.csv"), []
+@pytest.fixture(scope="module")
+def three_seeds(tmp_path_factory: pytest.TempPathFactory):
+    """The frame of a run with two replicates, whose numbers are others."""
+    run = fake_run.build(tmp_path_factory.mktemp("three"), seeds=3)
+    assert fake_run.tabulate(run, "--set", f"compare.variants=[{', '.join(SEEDS)}]") == 0
+    return read_frame(run / "tables" / "tables.csv")
+
+
+def number(model: str, value: float | None, metric: str = RATIO, kind: str = "samples") -> dict:
+    return {"kind": kind, "model": model, "steps": 2, "metric": metric, "value": value}
+
+
+def test_means_over_seeds_are_numpys():
+    values = {"mdlm": [100.0, 104.0, 90.0], "imdm": [80.0, 70.0, 95.0]}
+    records = [number(f"{v}{s}/redi", x, "gen_ppl") for v, xs in values.items() for s, x in zip(("", "-seed1", "-seed2"), xs, strict=True)]
+    frame = with_seed_means(frame_of([*records, number("imdm-d64/redi", 3.0, "gen_ppl")]))
+    assert list(frame["replicate"].fillna(-1)) == [0, 0, 0, -1, -1]
+    for variant, numbers in values.items():
+        mean = one(frame, model=f"{variant}/redi", replicate=None)
+        center, sd = np.mean(numbers), np.std(numbers, ddof=1)
+        assert (mean.value, mean.low, mean.high) == pytest.approx((center, center - sd, center + sd))
+
+
+def test_a_mean_needs_every_seed():
+    frame = frame_of([number("imdm/redi", 0.9, kind="equal_entropy"), number("imdm-seed1/redi", None, kind="equal_entropy")])
+    assert training_seeds(frame) == "" and len(with_seed_means(frame)) == 1
+
+
+def test_ratios_are_paired_by_seed(three_seeds):
+    for suffix in ("", "-seed1", "-seed2"):
+        ours, base = (one(three_seeds, kind="samples", model=f"{v}{suffix}/redi", metric="gen_ppl", steps=4) for v in ("imdm", "mdlm"))
+        ratio = one(three_seeds, kind="samples", model=ours.model, metric=RATIO, steps=4)
+        assert (ratio.against, ratio.value) == (base.model, pytest.approx(ours.value / base.value)) and ratio.low < ratio.value < ratio.high
+
+
+def test_tables_show_the_first_seed_and_the_spread(three_seeds):
+    shown = with_seed_means(three_seeds)
+    table = table04(three_seeds)
+    view = make_view(table, shown)
+    line = dict(zip(view.columns, next(line for line in view.body if line[0].text == "ReDi"), strict=True))
+    mean = one(shown, kind="samples", model="imdm/redi", metric=RATIO, steps=1, replicate=None)
+    assert line["ratio, seeds"].text == f"{mean.value:.2f} ± {mean.high - mean.value:.2f}"
+    assert "±" in line["ratio at equal entropy, seeds"].text and "3 training seeds" in view.caption
+    assert [cell.sort for cell in (line["MDLM"], line["IMDM"])] == [
+        one(three_seeds, kind="samples", model=f"{variant}/redi", steps=1, metric="gen_ppl").value for variant in ("mdlm", "imdm")
+    ]
+    assert any(line[0].text == "3 training seeds" for line in make_view(ratios(three_seeds), shown).body)
+    assert "ratio, seeds" in main_text(three_seeds) and "-seed1" not in main_text(three_seeds)
+
+
+def test_replicates_leave_the_first_seed_as_it_is(three_seeds, frame):
+    keep = ["kind", "model", "target", "steps", "temperature", "seed", "setting", "metric", "value", "low", "high"]
+    first = first_seed(three_seeds)[keep].reset_index(drop=True)
+    assert first.equals(frame[keep]) and len(three_seeds) > len(frame)
+    assert not any("seeds" in column.head for column in table04(frame).columns) and "±" not in main_text(frame)
+
+
+def test_runs_side_by_side(frame, tmp_path, capsys):
+    paths = []
     for name, factor in (("a", 1.0), ("b", 1.1), ("c", 0.8)):
         paths.append(tmp_path / name / "tables" / "tables.csv")
         paths[-1].parent.mkdir(parents=True)
-        write_rows(paths[-1], [replace(row, value=row.value and row.value * factor) if row.metric == RATIO else row for row in rows])
-    view = runs_view(by_run(paths))
-    line = view.rows[0]
-    ratio = find(rows, table="4", model="imdm:mdlm/sdtt3", metric=RATIO, steps=line[1].sort).value
+        write_frame(paths[-1], frame.assign(value=frame["value"].where(frame["metric"] != RATIO, frame["value"] * factor)))
+    view = runs_view({path.parents[1].name: read_frame(path) for path in paths})
+    line = view.body[0]
+    ratio = one(frame, kind="samples", model="imdm/sdtt3", metric=RATIO, steps=line[1].sort).value
     assert view.columns[2:5] == ["a", "b", "c"] and line[0].text == "SDTT (3 rounds)"
     assert [cell.sort for cell in line[2:5]] == pytest.approx([ratio, 1.1 * ratio, 0.8 * ratio])
     logs = np.log([ratio, 1.1 * ratio, 0.8 * ratio])
     expected = np.exp(stats.t.interval(0.95, 2, logs.mean(), stats.sem(logs)))
     assert mean_ratio(list(np.exp(logs))) == pytest.approx((np.exp(logs.mean()), *expected))
     assert line[6].text == f"[{expected[0]:.2f}, {expected[1]:.2f}]"
-    assert {row[0].text for row in view.rows} >= {"ReDi", "ReDi, equal entropy"}
-    assert show([*map(str, paths)]) == 0 and "Student's t over runs" in capsys.readouterr().out
+    assert {line[0].text for line in view.body} >= {"ReDi", "ReDi, equal entropy"}
+    assert show([str(path.parents[1]) for path in paths]) == 0 and "Runs side by side" in capsys.readouterr().out
     assert show([str(paths[0]), str(paths[0])]) == 2
     assert capsys.readouterr().err == "show: two of the tables are of runs called a; name each run once.\n"
 
 
 def test_the_five_pipelines_are_those_of_the_page(capsys):
     """docs/results.md: its table has the committed runs' means and intervals, in order and bold where decided; its command prints them."""
-    paths = [str(ROOT / "results" / f"seed{number}" / "tables" / "tables.csv") for number in range(5)]
     page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8").split("## Five times, everything anew")[1]
-    lines = runs_view(by_run([Path(path) for path in paths])).rows
+    body = runs_view({path.name: read_frame(path / "tables" / "tables.csv") for path in PIPELINES}).body
     table = [line for line in page.split("\n## ")[0].splitlines() if line.startswith("|")][2:]
     cells = [cell.strip() for line in table for cell in line.split("|")[2:-1]]
-    assert [cell.strip("*").split(" (")[0] for cell in cells] == [f"{line[-2].text} {line[-1].text}".removesuffix(" –") for line in lines]
-    assert [cell.startswith("**") for cell in cells] == [line[-1].mark in ("win", "lose") for line in lines]
-    assert show(paths) == 0 and "seed4" in capsys.readouterr().out
+    assert [cell.strip("*").split(" (")[0] for cell in cells] == [f"{line[-2].text} {line[-1].text}".removesuffix(" –") for line in body]
+    assert [cell.startswith("**") for cell in cells] == [line[-1].mark in ("win", "lose") for line in body]
+    assert show([*map(str, PIPELINES)]) == 0 and "seed4" in capsys.readouterr().out
+
+
+def test_show_prints_the_main_table(run: Path, frame, capsys):
+    assert show([str(run)]) == 0
+    text = capsys.readouterr().out
+    assert main_text(frame) in text and str(run / "report.html") in text and "41.50" in text
+    ratio = one(select(frame, kind="samples"), model="imdm/redi", steps=2, metric=RATIO)
+    assert re.search(rf"(?m)^ +2 .* {ratio.value:.2f} \[.* IMDM ", text)
+    assert max(map(len, text.splitlines()[:30])) <= 130
+    assert show([str(run / "tables" / "tables.csv")]) == 0 and main_text(frame) in capsys.readouterr().out
+    assert show([str(run / "nothing")]) == 2 and "does not exist" in capsys.readouterr().err
+
+
+def test_show_prints_the_synthetic_task_alone(run, capsys, tmp_path):
+    assert show([str(run / "synthetic" / "synthetic.json")]) == 0
+    text = capsys.readouterr().out
+    mean = one(read_frame(run / "tables" / "table01.csv"), model="imdm", metric="validity_pct", seed=None)
+    assert re.search(rf"(?m)^IMDM +{mean.value:.2f} ", text) and "noise B" in text
+    (tmp_path / "synthetic.json").write_text("{}")
+    assert show([str(tmp_path / "synthetic.json")]) == 2
+    assert "must hold rows" in capsys.readouterr().err

@@ -1,39 +1,41 @@
-"""Tables 1, 2, 4 and 5, from scores that the tests invent."""
+"""The frame and the main tables, from results that the tests invent."""
 
 from __future__ import annotations
 
-import csv
+import json
 import math
 import re
 import shutil
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import fake_run
 from imdm.errors import UserError
-from imdm.report.cells import Cell, View, paper_cell, value_cell
-from imdm.report.equal_entropy_view import frontier
-from imdm.report.names import recipe_label, setting_of
-from imdm.report.paper import paper_rows, paper_steps, paper_value
-from imdm.report.render import latex, main_table_text, markdown, parse_markdown
-from imdm.report.rows import COLUMNS, Row, find, read_rows, select, write_rows
-from imdm.report.show import main as show
-from imdm.report.summary import ratios, sentences
-from imdm.report.tables import paper_name, winner
-from imdm.report.views import challenges, table04, table05
+from imdm.results.collect import paired_interval, paper_of, ratios, with_means
+from imdm.results.digits import better_cell, paper_cell, value_cell
+from imdm.results.exhibits.main import challenges, frontier, table04, table05
+from imdm.results.exhibits.main import ratios as ratios_table
+from imdm.results.frame import COLUMNS, RATIO, Number, decided, frame_of, lines, one, read_frame, select, write_frame
+from imdm.results.layout import make_view
+from imdm.results.names import recipe_label
+from imdm.results.paper import paper_steps, paper_value
+from imdm.results.verdict import verdict
+from imdm.results.view import Cell, View, read_view, write_view
+from imdm.results.write import latex, markdown
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fake_run.finished(tmp_path_factory.mktemp("tables"))
+def number(metric: str, value: float | None = None, low: float | None = None, high: float | None = None, **more: object) -> Number:
+    about = {"kind": "samples", "model": "imdm/redi", "metric": metric, "value": value, "low": low, "high": high}
+    return next(lines(frame_of([about | more])))
 
 
-@pytest.fixture(scope="module")
-def rows(run: Path) -> list[Row]:
-    return read_rows(run / "tables" / "tables.csv")
+def lines_of(view: View) -> dict[tuple[str, str], dict[str, Cell]]:
+    """Cells by head, of each line by its first two texts."""
+    return {(line[0].text, line[1].text): dict(zip(view.columns, line, strict=True)) for line in view.body}
 
 
 @pytest.mark.parametrize(
@@ -52,170 +54,237 @@ def test_paper_values(table, metric, steps, where, value):
     assert paper_value(table, metric, steps, **where) == value
 
 
-def test_names_of_models_in_the_paper():
-    assert paper_name("mdlm/sdtt3") == {"variant": "MDLM", "method": "SDTT"}
-    assert paper_name("imdm/sdtt3-redi") == {"variant": "IMDM", "method": "SDTT+ReDi"}
-    assert paper_name("imdm/redi") == {"variant": "IMDM", "method": "ReDi"}
-    others = ("teacher", "imdm-gaussian/redi", "mdlm/sdtt3-di4c2", "imdm/scratch", "public/sdtt")
-    assert [paper_name(model) for model in others] == [None] * 5
-
-
-def test_paper_tables_are_complete():
-    assert len(paper_rows()) == 383
-    assert {int(row["table"]) for row in paper_rows()} == set(range(1, 15))
+def test_steps_of_the_papers_tables():
     assert paper_steps(4) == [2, 4, 8, 16] and paper_steps(6)[-1] == 64 and paper_steps(13) == []
 
 
-def test_tidy_files_have_the_columns_and_come_back(run, rows, tmp_path):
-    names = ("tables", "table01", "table02", "table04", "table05", "frontier", "audit", "agreement", "dictionary", "chain", "factorization")
-    for name in names:
-        with (run / "tables" / f"{name}.csv").open() as file:
-            reader = csv.DictReader(file)
-            assert tuple(reader.fieldnames) == COLUMNS and list(reader)
-    tables = {"1", "2", "4", "5", "frontier", "quality", "audit", "agreement", "models", "dictionary", "chain", "factorization"}
-    assert {row.table for row in rows} == tables
-    write_rows(tmp_path / "again.csv", rows)
-    assert read_rows(tmp_path / "again.csv") == rows
-
-
-def test_synthetic_means_and_seeds(rows):
-    mean = find(rows, table="1", model="imdm", metric="validity_pct", setting="mean of 5 seeds")
-    assert (mean.value, mean.low, mean.high, mean.paper) == (pytest.approx(98.2), 98.0, 98.4, 97.7)
-    seeds = [row for row in select(rows, table="1", model="imdm", metric="validity_pct") if row.setting.startswith("seed")]
-    assert [row.value for row in seeds] == pytest.approx([98.0, 98.1, 98.2, 98.3, 98.4])
-    assert (seeds[0].low, seeds[0].high) == pytest.approx((97.6, 98.4))
-    assert find(rows, table="2", model="imdm", setting="noise A, mean of 5 seeds", metric="P(token2=0)_pct").paper == 100.0
-
-
-def test_gen_ppl_rows_and_ratio(rows):
-    ours, base = (find(rows, model=f"{v}/redi", metric="gen_ppl", steps=2) for v in ("imdm", "mdlm"))
-    assert (ours.table, ours.setting, ours.paper, base.paper) == ("4", "ReDi", 284.62, 530.36)
-    ratio = find(rows, model="imdm:mdlm/redi", metric="gen_ppl_ratio", steps=2)
-    assert ratio.value == pytest.approx(ours.value / base.value)
-    assert ratio.paper == pytest.approx(284.62 / 530.36)
-    assert ratio.low < ratio.value < ratio.high < 1
-    assert ratio.high / ratio.low < math.sqrt(ours.high / ours.low * base.high / base.low)  # paired, so narrower
-
-
-@pytest.mark.parametrize(
-    ("ours", "base", "result"),
-    [((80, 90), (95, 99), "ours"), ((95, 99), (80, 90), "base"), ((80, 90), (90, 99), "tie"), ((80, 99), (85, 90), "tie")],
-)
-def test_winner_needs_intervals_apart(ours, base, result):
-    first, second = (Row("4", "x", "", 1, "gen_ppl", sum(ends) / 2, *ends) for ends in (ours, base))
-    assert winner(first, second) == result
-    assert winner(first, None) == winner(replace(first, low=None), second) == ""
-
-
-def test_table_says_where_imdm_wins_ties_and_loses(run, rows):
-    verdicts = {(row[0].text, row[1].text): row[5].text for row in table04(rows).rows}
-    assert {verdicts[label, "2"] for label in ("SDTT (3 rounds)",)} == {"tie"}
-    assert verdicts["ReDi", "1"] == "IMDM" and verdicts["SDTT (3 rounds) + ReDi", "16"] == "MDLM"
-    text = " ".join(sentences(rows))
-    assert "IMDM is better in 5, worse in 5, and tied in 5" in text
-    assert "SDTT (3 rounds) + ReDi: IMDM is worse at 1, 2, 4, 8 and 16 steps" in text
-    assert "0.54 at 2" in text and "below the unigram's 180.4" in text
-    marks = ["tie", "lose", "paper", "win", "win", "paper", "lose", "lose", "paper"]  # below each line at equal entropy, then the paper
-    assert [row[1].mark for row in ratios(rows).rows] == marks
-    written = (run / "tables" / "table04.md").read_text()
-    assert "| ReDi | 2 |" in written and "| 284.62 |" in written and "ratios between models always" in written
-
-
-def test_equal_entropy_stands_beside_gen_ppl(run, rows):
-    """In the invented run ln Gen-PPL is 4 H + c: IMDM's c is lower by 0.35 for ReDi, and its H by 0.035."""
-    view = table04(rows)
-    lines = {(row[0].text, row[1].text): dict(zip(view.columns, row, strict=True)) for row in view.rows}
-    line = lines["ReDi", "2"]
-    ratio = line["ratio, equal entropy"]
-    assert ratio.sort == pytest.approx(math.exp(-0.35 + 4 * 0.035), rel=0.03) and ratio.mark == "win" and "[" in ratio.text
-    values = [line[f"{name}, equal entropy"].sort for name in ("IMDM", "MDLM")]
-    assert ratio.sort == pytest.approx(values[0] / values[1])
-    assert lines["SDTT (3 rounds)", "2"]["ratio, equal entropy"].mark == "lose"  # a tie at its own entropy
-    heats = {row[0].text: [cell.sort for cell in row[4:6]] for row in table05(rows).rows if row[1].text == "2"}
-    assert heats["ReDi"] == pytest.approx([math.exp(0.05 / 0.3), math.exp(0.085 / 0.3)])
-    shown = {(row[0].text, row[1].text): row for row in frontier(rows).rows}
-    assert (
-        shown["Teacher, not distilled", "2"][3].sort
-        == find(rows, model="teacher", setting="temperature 1", steps=2, metric="gen_ppl").value
-    )
-    assert shown["ReDi", "1"][7].text.startswith("> ")  # IMDM does not reach the data's entropy
-    assert shown["ReDi", "1"][8].text == "–" and "0.7, 1, 1.4" in frontier(rows).caption
-    text = " ".join(sentences(rows))
-    assert "At equal entropy" in text and "ReDi: IMDM beats MDLM at 1, 2, 4, 8 and 16 steps (0.8" in text
-    assert "at equal entropy" in main_table_text(rows)
-    assert "[–" not in (run / "tables/frontier.tex").read_text() and "2.8" in (run / "tables/frontier.md").read_text()
-
-
-def test_a_missing_frontier_names_the_stage(run, tmp_path, capsys):
-    copy = tmp_path / "tiny"
-    shutil.copytree(run, copy)
-    shutil.rmtree(copy / "frontier" / "imdm" / "redi")
-    assert fake_run.tabulate(copy) == 2
-    assert "run stages/frontier.py for imdm/redi" in capsys.readouterr().err
-    shutil.copytree(run / "frontier" / "imdm" / "redi", copy / "frontier" / "imdm" / "redi")
-    (copy / "reference" / "reference.safetensors").unlink()
-    assert fake_run.tabulate(copy) == 2
-    assert "reference.safetensors does not exist" in capsys.readouterr().err
-
-
-def test_table04_holds_models_that_are_no_pair():
-    extra = [Row("4", model, setting_of(model), 2, "gen_ppl", 50.0) for model in ("mdlm/sdtt3-di4c2", "public/sdtt", "imdm/scratch")]
-    assert [group[2] for group in challenges(extra)] == ["SDTT (3 rounds) + Di4C (2 rounds)", "Public checkpoint sdtt", "From scratch"]
-    shown = {row[0].text: [row[2].text, row[3].text] for row in table04(extra).rows}
-    assert list(shown.values()) == [["50.00", "–"], ["50.00", "–"], ["–", "50.00"]]
+def test_names_of_models_in_the_paper():
+    assert paper_of("mdlm/sdtt3") == {"variant": "MDLM", "method": "SDTT"}
+    assert paper_of("imdm/sdtt3-redi") == {"variant": "IMDM", "method": "SDTT+ReDi"}
+    assert paper_of("imdm/redi") == {"variant": "IMDM", "method": "ReDi"}
+    others = ("teacher", "imdm-gaussian/redi", "mdlm/sdtt3-di4c2", "imdm/scratch", "public/sdtt")
+    assert [paper_of(model) for model in others] == [None] * 5
 
 
 def test_recipes_in_words():
     assert [recipe_label(name) for name in ("sdtt1", "redi", "sdtt7-redi")] == ["SDTT (1 round)", "ReDi", "SDTT (7 rounds) + ReDi"]
 
 
+# The frame
+
+
+def test_a_frame_comes_back_from_its_file(frame, tmp_path):
+    write_frame(tmp_path / "again.csv", frame)
+    pd.testing.assert_frame_equal(read_frame(tmp_path / "again.csv"), frame)
+    assert tuple(frame.columns) == COLUMNS and not frame.drop(columns=["value", "low", "high", "paper"]).duplicated().any()
+
+
+def test_what_is_no_frame_is_refused(tmp_path):
+    for text, words in (("x,y\n1,2\n", "must have the columns kind, model"), ("", "must have the columns"), (None, "does not exist")):
+        if text is not None:
+            (tmp_path / "a.csv").write_text(text)
+        with pytest.raises(UserError, match=words):
+            read_frame(tmp_path / ("none.csv" if text is None else "a.csv"))
+    write_frame(tmp_path / "a.csv", frame_of([{"kind": "samples", "model": "teacher", "metric": "gen_ppl", "value": 1.5}]))
+    (tmp_path / "a.csv").write_text((tmp_path / "a.csv").read_text().replace("1.5", "much"))
+    with pytest.raises(UserError, match="not a number"):
+        read_frame(tmp_path / "a.csv")
+
+
+def test_missing_values_are_selected_by_none():
+    frame = frame_of([{"model": "a", "steps": 2, "metric": "m"}, {"model": "b", "against": "a", "metric": "m"}])
+    assert [row.model for row in lines(select(frame, steps=None))] == ["b"] and one(frame, against=None).model == "a"
+    assert one(frame, steps=2).steps == 2 and one(frame, steps=3) is None and len(select(frame, model=["a", "b", "c"])) == 2
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "result", "name"),
+    [
+        (0.8, 0.9, "ours", "IMDM"),
+        (1.1, 1.2, "base", "MDLM"),
+        (0.9, 1.1, "tie", "tie"),
+        (None, 0.9, "ours", "IMDM"),
+        (0.8, None, "tie", "tie"),
+    ],
+)
+def test_a_ratio_is_decided_by_its_paired_interval(low, high, result, name):
+    row = number(RATIO, 1.0, low, high, against="mdlm/redi")
+    assert decided(row) == result and better_cell(row).text == name
+    assert decided(None) == "" and better_cell(None).text == "–"
+
+
+# Numbers
+
+
+def test_means_over_seeds_have_the_least_and_largest():
+    seeds = [{"model": "a", "metric": "m", "seed": n, "value": v, "low": v - 9, "high": v + 9} for n, v in enumerate((1.0, 2.0, 6.0))]
+    mean, *rest = with_means(seeds)
+    assert (mean["seed"], mean["value"], mean["low"], mean["high"]) == (None, 3.0, 1.0, 6.0) and rest == seeds
+    assert with_means(seeds[:1])[0] | {"seed": 0} == seeds[0]  # of one seed its own interval
+
+
+def test_synthetic_means_and_seeds(frame):
+    mean = one(frame, kind="synthetic", model="imdm", metric="validity_pct", seed=None)
+    assert (mean.value, mean.low, mean.high, mean.paper) == (pytest.approx(98.2), 98.0, 98.4, 97.7)
+    assert one(frame, kind="synthetic", model="imdm", metric="validity_pct", seed=1).value == pytest.approx(98.1)
+    assert one(frame, model="imdm", setting="noise A", seed=None, metric="P(token2=0)_pct").paper == 100.0
+
+
+def test_ratios_have_paired_intervals(frame):
+    ours, base = (one(frame, kind="samples", model=f"{v}/redi", metric="gen_ppl", steps=2) for v in ("imdm", "mdlm"))
+    assert (ours.paper, base.paper) == (284.62, 530.36)
+    ratio = one(frame, kind="samples", model="imdm/redi", metric=RATIO, steps=2)
+    assert (ratio.against, ratio.value, ratio.paper) == (
+        "mdlm/redi",
+        pytest.approx(ours.value / base.value),
+        pytest.approx(284.62 / 530.36),
+    )
+    assert ratio.low < ratio.value < ratio.high < 1
+    assert ratio.high / ratio.low < math.sqrt(ours.high / ours.low * base.high / base.low)  # paired, so narrower
+
+
+def test_a_paired_interval_is_that_of_the_common_samples():
+    draw = np.random.default_rng(0)
+    base = pd.DataFrame({"nll": draw.normal(100, 10, 60), "tokens": 20.0})
+    ours = pd.DataFrame({"nll": base["nll"] - 20 * 0.1, "tokens": 20.0})  # by 0.1 nats a token in each sample
+    assert paired_interval(ours, base) == pytest.approx((math.exp(-0.1),) * 2)
+    assert paired_interval(ours[:30], base[20:]) == pytest.approx((math.exp(-0.1),) * 2)
+    assert paired_interval(ours[:30], base[30:]) == (None, None)
+    noisy = ours.assign(nll=ours["nll"] + np.repeat(draw.normal(0, 4, 12), 5))
+    alone, grouped = (np.diff(np.log(paired_interval(noisy, base, group))) for group in (1, 5))
+    assert grouped > 1.5 * alone  # completions of one prompt are not independent
+
+
+def test_ratios_are_of_step_counts_that_both_have(run):
+    value = {"metric": "gen_ppl", "value": 2.0}
+    models = [("samples", "imdm/redi"), ("samples", "mdlm/redi")]
+    records = [{"kind": kind, "model": model, "steps": n} | value for (kind, model), n in zip(models * 2, (1, 1, 2, 4), strict=True)]
+    assert [(r["steps"], r["value"]) for r in ratios(run, [(*models[0], *models[1])], records)] == [(1, 1.0)]
+
+
+# Tables
+
+
+def test_table04_says_where_imdm_wins_ties_and_loses(frame):
+    shown = lines_of(make_view(table04(frame), frame))
+    assert shown["SDTT (3 rounds)", "2"]["Better"].text == "tie" and shown["ReDi", "1"]["Better"] == Cell("IMDM", None, "win")
+    assert shown["SDTT (3 rounds) + ReDi", "16"]["Better"] == Cell("MDLM", None, "lose")
+    assert shown["Keyed distillation", "2"]["Better"].text == "student" and shown["ReDi", "2"]["paper IMDM"].text == "284.62"
+    assert shown["Real text", "–"]["MDLM"].sort == 40.9 and shown["Real text", "–"]["IMDM"].text == "–"
+    marks = {line[0].text: line[1].mark for line in make_view(ratios_table(frame), frame).body if line[0].mark == ""}
+    assert marks == {"SDTT (3 rounds)": "tie", "ReDi": "win", "SDTT (3 rounds) + ReDi": "lose", "Keyed distillation": "win"}
+
+
+def test_the_verdict_counts_decided_comparisons_and_what_chance_would_decide(frame):
+    counts = [[int(n) for n in re.findall(r"\b\d+\b(?!\.)", part)[:4]] for part in verdict(frame).split(". ")[1:3]]
+    found = {kind: [decided(row) for row in lines(select(frame, variant="imdm", metric=RATIO, kind=kind)) if row.target != "data"]
+             for kind in ("samples", "equal_entropy")}  # fmt: skip
+    for (ours, total, base, ties), sides in zip(counts, found.values(), strict=True):
+        assert (ours, total, base, ties) == (sides.count("ours"), len(sides), sides.count("base"), sides.count("tie")) and total == 15
+    assert "0.8" in verdict(frame) and verdict(frame) in table04(frame).caption
+    assert "nothing is compared" in verdict(frame[:0])
+
+
+def test_equal_entropy_stands_beside_gen_ppl(frame):
+    """In the invented run ln Gen-PPL is 4 H + c: IMDM's c is lower by 0.35 for ReDi, and its H by 0.035."""
+    shown = lines_of(make_view(table04(frame), frame))
+    ratio = shown["ReDi", "2"]["ratio, equal entropy"]
+    assert ratio.sort == pytest.approx(math.exp(-0.35 + 4 * 0.035), rel=0.03) and ratio.mark == "win" and "[" in ratio.text
+    values = [shown["ReDi", "2"][f"{name}, equal entropy"].sort for name in ("IMDM", "MDLM")]
+    assert ratio.sort == pytest.approx(values[0] / values[1])
+    assert shown["SDTT (3 rounds)", "2"]["ratio, equal entropy"].mark == "lose"  # a tie at its own entropy
+    heats = lines_of(make_view(table05(frame), frame))["ReDi", "2"]
+    found = [heats[f"{name}, temperature"].sort for name in ("MDLM", "IMDM")]
+    assert found == pytest.approx([math.exp(0.05 / 0.3), math.exp(0.085 / 0.3)])
+    shown = lines_of(make_view(frontier(frame), frame))
+    own = one(frame, kind="frontier", model="teacher", temperature=1.0, steps=2, metric="gen_ppl")
+    assert shown["Teacher, not distilled", "2"]["MDLM at the teacher's entropy"].sort == own.value
+    line = shown["ReDi", "1"]  # IMDM does not reach the data's entropy
+    assert line["IMDM at the data's entropy"].text.startswith("> ") and line["ratio at the data's entropy"].text == "–"
+    assert "0.7, 1, 1.4" in frontier(frame).caption
+
+
+def test_models_that_are_no_pair_have_lines_of_their_own():
+    models = ("mdlm/sdtt3-di4c2", "public/sdtt", "imdm/scratch")
+    frame = frame_of({"kind": "samples", "model": model, "steps": 2, "metric": "gen_ppl", "value": 50.0} for model in models)
+    assert [line["label"] for line in challenges(frame)] == ["SDTT (3 rounds) + Di4C (2 rounds)", "Public checkpoint sdtt", "From scratch"]
+    shown = lines_of(make_view(table04(frame), frame))
+    assert [(line["MDLM"].text, line["IMDM"].text) for line in list(shown.values())[1:]] == [("50.00", "–"), ("50.00", "–"), ("–", "50.00")]
+
+
+# Refusals
+
+
+def test_a_missing_result_is_named_with_the_command_that_makes_it(copy, capsys):
+    for folder, file in (("scores", "scores.json"), ("frontier", "frontier.json")):
+        shutil.move(copy / folder / "imdm" / "redi", copy / "kept")
+        assert fake_run.tabulate(copy) == 2
+        message, missing = capsys.readouterr().err, copy / folder / "imdm" / "redi" / file
+        assert str(missing) in message and "does not exist" in message and message.count("\n") == 1
+        shutil.move(copy / "kept", copy / folder / "imdm" / "redi")
+    (copy / "reference" / "reference.safetensors").unlink()
+    assert fake_run.tabulate(copy) == 2
+    assert "reference.safetensors does not exist" in capsys.readouterr().err
+
+
+def test_results_of_another_stage_or_judge_and_edited_ones_are_refused(copy, capsys):
+    judge, scores = copy / "judge" / "judge.json", copy / "scores" / "imdm" / "redi" / "scores.json"
+    scores.write_text(scores.read_text().replace('"name": "trained"', '"name": "gpt2-large"'))
+    assert fake_run.tabulate(copy) == 2 and "damaged or was edited" in capsys.readouterr().err
+    (scores.parent / "meta.json").unlink()
+    assert fake_run.tabulate(copy) == 2 and "imdm/redi has another judge" in capsys.readouterr().err
+    scores.write_text(scores.read_text().replace("gpt2-large", "trained"))
+    judge.write_text("{}")
+    (judge.parent / "meta.json").unlink()
+    assert fake_run.tabulate(copy) == 2 and "judge.json is not what its stage writes" in capsys.readouterr().err
+
+
+# Files
+
+
 def test_cells_show_intervals_only_where_they_have_width():
-    assert value_cell(Row("4", "", "", 1, "gen_ppl", 123.45, 120, 130)) == Cell("123.5 [120.0, 130.0]", 123.45)
-    assert value_cell(Row("1", "", "", 1, "error_kl_nats", 0.5, 0.5, 0.5)).text == "0.5000"
-    assert value_cell(Row("models", "", "", None, "parameters", 1234567)).text == "1,234,567"
-    assert value_cell(Row("factorization", "", "", 1, "marginals_nats_per_token", -1e-5, -2e-4, 2e-3)).text == "0.000 [0.000, 0.002]"
+    assert value_cell(number("gen_ppl", 123.45, 120, 130)) == Cell("123.5 [120.0, 130.0]", 123.45)
+    assert value_cell(number("error_kl_nats", 0.5, 0.5, 0.5)).text == "0.5000"
+    assert value_cell(number("parameters", 1234567)).text == "1,234,567"
+    assert value_cell(number("marginals_nats_per_token", -1e-5, -2e-4, 2e-3)).text == "0.000 [0.000, 0.002]"
+    assert value_cell(number(RATIO, 0.8, None, 0.9)).text == "0.80 [–, 0.90]"
     assert value_cell(None).text == "–"
 
 
 def test_paper_cells_keep_the_digits_of_the_paper():
-    cells = [
-        paper_cell(Row("7", "", "", 2, metric, None, paper=value)).text
-        for metric, value in (
-            ("mauve", 0.062),
-            ("mauve", 0.97),
-            ("gen_ppl", 49.3),
-            ("validity_pct", 50.0),
-            ("error_valid_mass_nats", 0.082),
-            ("gen_ppl_ratio", 284.62 / 530.36),
-        )
-    ]
-    assert cells == ["0.062", "0.97", "49.30", "50.0", "0.082", "0.54"]
+    values = {"mauve": 0.062, "gen_ppl": 49.3, "validity_pct": 50.0, "error_valid_mass_nats": 0.082, RATIO: 284.62 / 530.36}
+    texts = [paper_cell(number(metric, paper=value)).text for metric, value in values.items()]
+    assert texts == ["0.062", "49.30", "50.0", "0.082", "0.54"] and paper_cell(number("mauve", paper=0.97)).text == "0.97"
 
 
-def test_markdown_comes_back():
-    cells = [[Cell("a | b"), Cell("1,234 [1,200, 1,300]", 1234.0), Cell("2.5 †", 2.5, "disagree")], [Cell("x"), Cell("paper"), Cell("–")]]
-    view = View("t", "Title", "What | stands below.", ["A | 1", "B", "C"], cells)
-    again = parse_markdown(markdown(view), "t")
-    assert (again.title, again.caption, again.columns) == (view.title, view.caption, view.columns)
-    assert again.rows[0] == cells[0]
-    assert [cell.text for cell in again.rows[1]] == ["x", "paper", "–"] and {cell.mark for cell in again.rows[1]} == {"paper"}
+NASTY = View("x", "T", "a_b 5% & {#} < 1 ± †", ["Name | n", "V~^\\"], [[Cell("a_1"), Cell("50%", 50.0, "win")], [Cell("a_1"), Cell("–")]])
 
 
-def test_markdown_is_rectangular(run):
-    for name in ("table01", "table02", "table04", "table05", "frontier", "audit", "agreement"):
-        lines = [line for line in (run / "tables" / f"{name}.md").read_text().splitlines() if line.startswith("|")]
-        assert len(lines) > 3 and len({line.count("|") for line in lines}) == 1
+def test_a_view_comes_back_from_its_file(tmp_path):
+    write_view(tmp_path / "x.json", NASTY)
+    assert read_view(tmp_path / "x.json") == NASTY
+    (tmp_path / "x.json").write_text("{}")
+    for file, words in (("x.json", "no table"), ("y.json", "does not exist")):
+        with pytest.raises(UserError, match=words):
+            read_view(tmp_path / file)
 
 
-def test_latex_is_escaped_and_balanced(run):
-    view = View("x", "T", "a_b 5% & {#}", ["Name | n", "V~^\\"], [[Cell("a_1"), Cell("50%")], [Cell("a_1"), Cell("–")]])
-    text = latex(view)
+def test_markdown_and_latex_are_escaped(run):
+    text = latex(NASTY)
     assert r"a\_b 5\% \& \{\#\}" in text and r"V\textasciitilde{}\textasciicircum{}\textbackslash{}" in text and r"a\_1 & 50\%" in text
-    assert r"Name \textbar{} n" in text and r"| Name \| n |" in markdown(view)
-    for path in (run / "tables").glob("*.tex"):
-        lines = [line for line in path.read_text().splitlines() if line.endswith(r"\\")]
-        assert len({len(re.findall(r"(?<!\\)&", line)) for line in lines}) == 1
-        assert path.read_text().count(r"\begin{") == path.read_text().count(r"\end{") == 2
+    assert r"Name \textbar{} n" in text and r"| Name \| n |" in markdown(NASTY)
+
+
+def test_files_of_a_table_agree(run):
+    """Every table has the same cells in JSON, Markdown and LaTeX, and each line as many."""
+    for path in (run / "tables").glob("table*.json"):
+        if not path.name.endswith(".meta.json"):
+            view = read_view(path)
+            texts = [[cell.text for cell in line] for line in view.body]
+            table = [line for line in path.with_suffix(".md").read_text().splitlines() if line.startswith("| ")]
+            assert [line[2:-2].split(" | ") for line in table] == [view.columns, ["---"] + ["---:"] * (len(view.columns) - 1), *texts]
+            rows = [line for line in path.with_suffix(".tex").read_text().splitlines() if line.endswith(r"\\")]
+            assert {len(re.findall(r"(?<!\\)&", line)) for line in rows} == {len(view.columns) - 1} and len(rows) == len(texts) + 1
 
 
 def has_latex() -> bool:
@@ -224,49 +293,16 @@ def has_latex() -> bool:
 
 
 @pytest.mark.skipif(not has_latex(), reason="pdflatex with booktabs is not installed")
-def test_latex_compiles(run, tmp_path):
+def test_latex_compiles(run: Path, tmp_path):
     wide = View("wide", "W", "†", [f"column {i}" for i in range(14)], [[Cell("12.3 [11.1, 13.3] †")] * 14])
-    tables = "\n".join([*(path.read_text() for path in sorted((run / "tables").glob("*.tex"))), latex(wide)])
+    tables = "\n".join([*(path.read_text() for path in sorted((run / "tables").glob("*.tex"))), latex(wide), latex(NASTY)])
     package = "\\usepackage{booktabs,graphicx}\\usepackage[landscape]{geometry}"
     (tmp_path / "a.tex").write_text(f"\\documentclass{{article}}{package}\\begin{{document}}\n{tables}\\end{{document}}\n")
     done = subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a.tex"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:]
 
 
-def test_show_prints_the_synthetic_task_alone(run, capsys, tmp_path):
-    """As README.md says, after the synthetic task alone."""
-    assert show([str(run / "synthetic" / "synthetic.json")]) == 0
-    said = capsys.readouterr().out
-    assert "Table 1. Synthetic task" in said and re.search(r"(?m)^IMDM +[\d.]+", said) and "noise B" in said
-    (tmp_path / "synthetic.json").write_text("{}")
-    assert show([str(tmp_path / "synthetic.json")]) == 2
-    assert "must hold rows" in capsys.readouterr().err
-
-
-def test_show_prints_the_main_table(run, rows, capsys):
-    assert show([str(run / "tables" / "tables.csv")]) == 0
-    text = capsys.readouterr().out
-    assert main_table_text(rows) in text and str(run / "report.html") in text
-    assert "Teacher, not distilled" in text and "own held-out perplexity 41.50" in text
-    assert max(map(len, main_table_text(rows).splitlines())) <= 130
-    assert show([str(run / "nothing.csv")]) == 2
-
-
-def test_a_missing_score_names_the_stage(run, tmp_path, capsys):
-    copy = tmp_path / "tiny"
-    shutil.copytree(run, copy)
-    shutil.rmtree(copy / "scores" / "imdm" / "redi")
-    assert fake_run.tabulate(copy) == 2
-    message = capsys.readouterr().err
-    assert "imdm/redi" in message and "stages/score.py" in message and message.count("\n") == 1
-    (copy / "judge" / "judge.json").write_text("{}")
-    (copy / "judge" / "meta.json").unlink()
-    shutil.copytree(run / "scores" / "imdm" / "redi", copy / "scores" / "imdm" / "redi")
-    assert fake_run.tabulate(copy) == 2
-    assert "judge.json is not a result of stages/train_judge.py" in capsys.readouterr().err
-
-
-def test_other_csv_is_refused(tmp_path):
-    (tmp_path / "a.csv").write_text("x,y\n1,2\n")
-    with pytest.raises(UserError, match="must have the columns table, model"):
-        read_rows(tmp_path / "a.csv")
+def test_json_holds_what_the_frame_has(run, frame):
+    cells = json.loads((run / "tables" / "table04.json").read_text())["body"]
+    ratio = one(frame, kind="samples", model="imdm/sdtt3", metric=RATIO, steps=1)
+    assert ratio.value in [pytest.approx(cell["sort"]) for line in cells for cell in line if cell["sort"]]

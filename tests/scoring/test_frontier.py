@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -12,9 +13,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from imdm.params import Sampling, load_params
-from imdm.report.cells import number, value_cell
-from imdm.report.equal_entropy import AT, at, decided, frontier_rows
-from imdm.report.rows import Row, select
+from imdm.results.digits import digits, value_cell
+from imdm.results.equal_entropy import frontier
+from imdm.results.frame import RATIO, Number, decided, frame_of, one, select
 from imdm.sampling.generate import Rows
 from imdm.scoring.bootstrap import resamples
 from imdm.scoring.diversity import entropy
@@ -115,8 +116,6 @@ def test_intervals_cover_the_truth_as_often_as_they_say():
 
 def run_of(**levels: float):
     """frontier.json, per_sample.parquet and the data's entropies of models over MDLM's level; all have the same noise."""
-    import pandas as pd
-
     found, samples, n = {}, {}, 40
     for model, shift in levels.items():
         values = population(n, 0, shift)
@@ -127,38 +126,45 @@ def run_of(**levels: float):
     return found, samples, np.random.default_rng(1).normal(3.1, 0.05, 60)
 
 
-def test_rows_at_the_teachers_and_the_datas_entropy():
-    models = {"teacher": 0.0, "mdlm/redi": 0.2, "imdm/redi": 0.5, "imdm/sdtt1": 0.1}
-    found, samples, real = run_of(**models)
-    rows = frontier_rows(found, samples, real)
-    assert {row.table for row in rows} == {"frontier"} and len(select(rows, metric="gen_ppl", setting="temperature 0.75")) == 4
+def at(frame: pd.DataFrame, target: str, model: str, steps: int | None = 2, metric: str = "gen_ppl") -> Number | None:
+    return one(frame, kind="equal_entropy", target=target, model=model, steps=steps, metric=metric)
+
+
+COMPARED = {"imdm/redi": "mdlm/redi"}
+
+
+def test_numbers_at_the_teachers_and_the_datas_entropy():
+    found, samples, real = run_of(**{"teacher": 0.0, "mdlm/redi": 0.2, "imdm/redi": 0.5, "imdm/sdtt1": 0.1})
+    frame = frame_of(frontier(found, samples, real, COMPARED))
+    assert len(select(frame, kind="frontier", metric="gen_ppl", temperature=0.75)) == 4
     own = samples["teacher"].query("temperature == 1")
-    teacher = at(rows, "teacher", "teacher", 2)
+    teacher = at(frame, "teacher", "teacher")
     assert teacher.value == pytest.approx(math.exp(own["nll"].sum() / own["tokens"].sum()))  # its own samples have its own entropy
-    assert at(rows, "teacher", "teacher", 2, "temperature").value == pytest.approx(1.0)
-    assert at(rows, "teacher", "teacher", 2, "entropy").value == pytest.approx(own["entropy"].mean())
-    assert at(rows, "data", "test text", None, "entropy").value == pytest.approx(real.mean())
-    for target in AT:
-        ratio = at(rows, target, "imdm:mdlm/redi", 2, "gen_ppl_ratio")
+    assert at(frame, "teacher", "teacher", metric="temperature").value == pytest.approx(1.0)
+    assert at(frame, "teacher", "teacher", metric="entropy").value == pytest.approx(own["entropy"].mean())
+    assert at(frame, "data", "test text", None, "entropy").value == pytest.approx(real.mean())
+    for target in ("teacher", "data"):
+        ratio = at(frame, target, "imdm/redi", metric=RATIO)
         assert ratio.value == pytest.approx(math.exp(0.3)) and ratio.high - ratio.low < 1e-6  # common noise falls out
-        assert decided(ratio) == "base"
-        ours = at(rows, target, "imdm/redi", 2)
+        assert decided(ratio) == "base" and ratio.against == "mdlm/redi"
+        ours = at(frame, target, "imdm/redi")
         assert ours.low < ours.value < ours.high
-    assert not select(rows, model="imdm:mdlm/sdtt1")
+    assert set(select(frame, metric=RATIO)["model"]) == {"imdm/redi"}
 
 
 def test_an_entropy_out_of_reach_has_no_value_and_tells_its_side():
     found, samples, real = run_of(**{"teacher": 0.0, "mdlm/redi": 0.2, "imdm/redi": 0.5})
     for target, text, sign in ((real + 1, ">", 1), (real - 1, "<", -1)):
-        rows = frontier_rows(found, samples, target)
-        row = at(rows, "data", "imdm/redi", 2)
+        frame = frame_of(frontier(found, samples, target, COMPARED))
+        row = at(frame, "data", "imdm/redi")
         end = samples["imdm/redi"].query(f"temperature == {2.0 if sign > 0 else 0.5}")
         reached = math.exp(end["nll"].sum() / end["tokens"].sum())
         assert row.value is None and (row.low, row.high) == ((pytest.approx(reached), None) if sign > 0 else (None, pytest.approx(reached)))
-        assert value_cell(row).text == f"{text} {number(reached, 'gen_ppl')}"
-        for other in (at(rows, "data", "imdm/redi", 2, "temperature"), at(rows, "data", "imdm:mdlm/redi", 2, "gen_ppl_ratio")):
+        assert value_cell(row).text == f"{text} {digits(reached, 'gen_ppl')}"
+        for metric in ("temperature", RATIO):
+            other = at(frame, "data", "imdm/redi", metric=metric)
             assert other.value is other.low is other.high is None and value_cell(other).text == "–"
-        assert at(rows, "teacher", "imdm/redi", 2).value is not None
+        assert at(frame, "teacher", "imdm/redi").value is not None
 
 
 def test_models_of_other_samples_are_refused():
@@ -167,23 +173,7 @@ def test_models_of_other_samples_are_refused():
     found, samples, real = run_of(**{"teacher": 0.0, "mdlm/redi": 0.2})
     samples["mdlm/redi"] = samples["mdlm/redi"].query("sample < 30")
     with pytest.raises(UserError, match="mdlm/redi has other steps, temperatures or samples"):
-        frontier_rows(found, samples, real)
-
-
-@pytest.mark.parametrize(
-    ("value", "low", "high", "result", "text"),
-    [
-        (0.8, 0.7, 0.9, "ours", "0.80 [0.70, 0.90]"),
-        (1.2, 1.1, 1.3, "base", "1.20 [1.10, 1.30]"),
-        (0.9, 0.8, 1.1, "tie", "0.90 [0.80, 1.10]"),
-        (0.8, None, 0.9, "ours", "0.80 [–, 0.90]"),
-        (0.8, 0.7, None, "tie", "0.80 [0.70, –]"),
-    ],
-)
-def test_a_ratio_is_decided_by_its_own_interval(value, low, high, result, text):
-    row = Row("frontier", "", "", 1, "gen_ppl_ratio", value, low, high)
-    assert decided(row) == result and value_cell(row).text == text
-    assert decided(None) == ""
+        frontier(found, samples, real, {})
 
 
 # Temperature

@@ -174,7 +174,7 @@ def paired_interval(ours: pd.DataFrame, base: pd.DataFrame, group: int = 1) -> t
     Returns:
         low, high; None where the two have no sample in common.
     """
-    both = ours.join(base, rsuffix="_base", how="inner").sort_index().groupby(lambda sample: sample // group).sum()
+    both = ours.join(base.add_suffix("_base"), how="inner").sort_index().groupby(lambda sample: sample // group).sum()
     if both.empty:
         return None, None
     picks = resamples(len(both), _RESAMPLES, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pandas as pd
 from imdm.errors import UserError
 from imdm.params import Params, parse_recipe, parse_variant
 from imdm.results.collect import paper_of
-from imdm.results.draw_frontier import draw_frontier
 from imdm.results.draw_training import draw_training
 from imdm.results.frame import first_seed, one, select
 from imdm.results.names import BASELINE, METRICS, NAMES, TEACHER, name_of, recipe_label
@@ -67,9 +65,7 @@ def draw(name: str, frame: pd.DataFrame, stem: Path, params: Params, logs: dict[
         elif name in ("figure03", "figure05"):
             _baselines(frame, stem, params, name)
         else:
-            {"figure02": _figure02, "frontier": _frontier, "factorization": _factorization, "dictionary": _dictionary, "chain": _chain}[
-                name
-            ](frame, stem)
+            _DRAW[name](frame, stem)
 
 
 def recipes_of(frame: pd.DataFrame) -> dict[str, list[str]]:
@@ -97,24 +93,68 @@ def _of_paper(table: int, metric: str, **where: str) -> pd.DataFrame:
 def _figure02(frame: pd.DataFrame, stem: Path) -> None:
     """A panel a recipe, this run above, the paper below where it has the recipe."""
     recipes, ours = recipes_of(frame), select(frame, kind="samples", metric="gen_ppl")
-    tints = others(variant for variants in recipes.values() for variant in variants)
-    real = one(frame, kind="reference", metric="gen_ppl")
+    real, tints = one(frame, kind="reference", metric="gen_ppl"), _tints(recipes)
     top, bottom = [], []
     for recipe, variants in recipes.items():
-        lines, theirs = [Line("Teacher", over(ours, model=TEACHER), GREY, dashes="--")], []
-        for variant in variants:
-            look, model = (colour(variant, tints), MARKERS.get(variant, "D")), f"{variant}/{recipe}"
-            lines.append(Line(NAMES.get(variant, variant), over(ours, model=model), *look))
-            theirs += [Line("", _of_paper(4, "gen_ppl", **named), *look, of_paper=True)] if (named := paper_of(model)) else []
-        data = ("Real text", real.value) if real else None
+        lines, theirs = _of_recipe(ours, recipe, variants, tints), []
+        for variant, line in zip(variants, lines[1:], strict=True):
+            if named := paper_of(f"{variant}/{recipe}"):
+                theirs.append(replace(line, label="", points=_of_paper(4, "gen_ppl", **named)))
+        data = ("Real text", real.value, (0.03, 0.03)) if real else None
         top.append(Panel(lines, recipe_label(recipe), "", "" if top else "Gen-PPL, this run", log=True, data=data))
         bottom.append(Panel(theirs, "", STEPS, "" if bottom else "Gen-PPL, paper (LM1B)", log=True))
-    size = (max(2.45 * len(recipes), 3.6), 4.7)
-    draw_panels([top, bottom], stem, size, share_x=True, share_y="row", heights=(1.6, 1))
+    draw_panels([top, bottom], stem, _size(recipes, 4.7), sharex=True, sharey="row", height_ratios=(1.6, 1))
+
+
+def _of_recipe(frame: pd.DataFrame, recipe: str, variants: list[str], tints: list[str]) -> list[Line]:
+    """The teacher and the variants of a recipe."""
+    lines = [Line("Teacher", over(frame, model=TEACHER), GREY, dashes="--")]
+    for name in variants:
+        points = over(frame, model=f"{name}/{recipe}")
+        lines.append(Line(NAMES.get(name, name), points, colour(name, tints), MARKERS.get(name, "D")))
+    return lines
+
+
+def _tints(recipes: dict[str, list[str]]) -> list[str]:
+    return others(variant for variants in recipes.values() for variant in variants)
+
+
+def _size(recipes: dict[str, list[str]], height: float) -> tuple[float, float]:
+    return max(2.45 * len(recipes), 3.6), height
 
 
 def _frontier(frame: pd.DataFrame, stem: Path) -> None:
-    draw_frontier(frame, recipes_of(frame), stem)
+    """Gen-PPL against entropy over temperatures: a panel a step count, a line a model; colour is the variant, mark the recipe."""
+    recipes, points = recipes_of(frame), select(frame, kind="frontier")
+    tints, looks = _tints(recipes), {TEACHER: ("Teacher", GREY, ".", "-")}
+    for place, (recipe, variants) in enumerate(recipes.items()):
+        mark, dashes = "so^Dv"[place % 5], ("-", "--", "-.", ":", "-")[place % 5]
+        for variant in variants:
+            label = f"{NAMES.get(variant, variant)}, {recipe_label(recipe)}"
+            looks[f"{variant}/{recipe}"] = label, colour(variant, tints), mark, dashes
+    real, aimed = one(frame, kind="reference", metric="gen_ppl"), select(frame, kind="equal_entropy", metric="entropy")
+    panels = []
+    for steps in sorted(points["steps"].unique()):
+        targets = (one(aimed, target="teacher", steps=steps), "--"), (one(aimed, target="data", steps=None), ":")
+        lines = [Line(label, _trade(select(points, model=model, steps=steps)), *look) for model, (label, *look) in looks.items()]
+        panel = Panel(lines, _steps(steps), "entropy (nats)", "Gen-PPL", steps=False, log=True)
+        marks = tuple((target.value, dashes) for target, dashes in targets if target)
+        panels.append(replace(panel, marks=marks, data=("Real text", real.value, (0.03, 0.93)) if real else None))
+    _draw_grid(panels, stem, 2.6, 2.5, 0.6, sharex=True)
+
+
+def _trade(points: pd.DataFrame) -> pd.DataFrame:
+    """Entropy as x and Gen-PPL as value, by temperature."""
+    entropy, ppl = (select(points, metric=metric).set_index("temperature").sort_index() for metric in ("entropy", "gen_ppl"))
+    return ppl[["value", "low", "high"]].assign(x=entropy["value"], x_low=entropy["low"], x_high=entropy["high"])
+
+
+def _draw_grid(panels: list[Panel], stem: Path, width: float, height: float, legend: float, **layout: object) -> None:
+    """Panels of a size in inches, three a line; the names of the axes stand at the left and at the bottom."""
+    across = min(3, len(panels))
+    panels = [replace(panel, y=panel.y if place % across == 0 else "") for place, panel in enumerate(panels)]
+    grid = [panels[start : start + across] for start in range(0, len(panels), across)]
+    draw_panels(grid, stem, (max(width * across, 3.6), height * len(grid) + legend), **layout)
 
 
 def _baselines(frame: pd.DataFrame, stem: Path, params: Params, name: str) -> None:
@@ -129,10 +169,10 @@ def _baselines(frame: pd.DataFrame, stem: Path, params: Params, name: str) -> No
         setting = "unconditional" if kind == "samples" else "conditional (50-token prompt)"
         ours = {head: over(frame, kind=kind, model=model, metric=metric) for head, model in zip(heads, models, strict=True)}
         lines = [Line(head, points, *looks[head]) for head, points in ours.items()]
-        theirs = [Line("", _of_paper(table, metric, method=head, setting=setting), *looks[head], of_paper=True) for head in heads]
+        theirs = [Line("", _of_paper(table, metric, method=head, setting=setting), *looks[head]) for head in heads]
         top.append(Panel(lines, title, "", "" if top else "this run", log=metric == "gen_ppl"))
         bottom.append(Panel(theirs, "", STEPS, "" if bottom else "paper (OpenWebText)", log=metric == "gen_ppl"))
-    draw_panels([top, bottom], stem, (7.6, 4.9), share_x=True, heights=(1.25, 1))
+    draw_panels([top, bottom], stem, (7.6, 4.9), sharex=True, height_ratios=(1.25, 1))
 
 
 def _factorization(frame: pd.DataFrame, stem: Path) -> None:
@@ -141,15 +181,10 @@ def _factorization(frame: pd.DataFrame, stem: Path) -> None:
     draws = errors["metric"].str.extract(r"m(\d+)_", expand=False).astype(int)
     errors = errors[draws == draws.max()]
     recipes = {recipe: list(dict.fromkeys(part["variant"])) for recipe, part in errors.groupby("recipe", sort=False) if recipe}
-    tints, panels = others(errors["variant"][errors["variant"] != ""]), []
-    for recipe, variants in recipes.items():
-        lines = [Line("Teacher", over(errors, model=TEACHER), GREY, dashes="--")]
-        for variant in variants:
-            points = over(errors, model=f"{variant}/{recipe}")
-            lines.append(Line(NAMES.get(variant, variant), points, colour(variant, tints), MARKERS.get(variant, "D")))
-        panels.append(Panel(lines, recipe_label(recipe), STEPS, "" if panels else "factorization error (nats a token)"))
-    size = (max(2.45 * len(recipes), 3.6), 2.9)
-    draw_panels([panels], stem, size, share_y=True, last=lambda axes: axes.set_ylim(bottom=0))
+    tints = _tints(recipes)
+    panels = [Panel(_of_recipe(errors, *item, tints), recipe_label(item[0]), STEPS) for item in recipes.items()]
+    panels[0] = replace(panels[0], y="factorization error (nats a token)")
+    draw_panels([panels], stem, _size(recipes, 2.9), sharey=True, last=lambda axes: axes.set_ylim(bottom=0))
 
 
 def _small_task(frame: pd.DataFrame, column: str, **wanted: object) -> list[Line]:
@@ -165,7 +200,7 @@ def _chain(frame: pd.DataFrame, stem: Path) -> None:
     for metric in ("bigram_kl_nats", "nll_nats"):
         data = one(means, model="data", metric=metric)
         lines = _small_task(means, "steps", metric=metric)
-        panels.append(Panel(lines, "", STEPS, METRICS[metric], log=True, data=("Data", data.value)))
+        panels.append(Panel(lines, "", STEPS, METRICS[metric], log=True, data=("Data", data.value, (0.03, 0.03))))
     draw_panels([panels], stem, (6.0, 2.8))
 
 
@@ -175,7 +210,7 @@ def _dictionary(frame: pd.DataFrame, stem: Path) -> None:
     main, fewest = valid[valid["varied"] == ""], valid["steps"].min()
     letters = main.groupby("length")["words"].nunique().idxmax()
     panels = [
-        Panel(_small_task(main, "words", length=letters, steps=n), f"{_steps(n)}, L={letters}", "words K", share=True)
+        Panel(_small_task(main, "words", length=letters, steps=n), f"{_steps(n)}, L={letters}", "words K", "valid samples (%)", share=True)
         for n in main["steps"].unique()
     ]
     for column, words in _VARIED.items():
@@ -188,12 +223,14 @@ def _dictionary(frame: pd.DataFrame, stem: Path) -> None:
             own = select(main, words=count, steps=fewest, length=set(varied["length"]), model=set(varied["model"]) - {"imdm-driven"})
             varied = pd.concat([varied, own])
         if varied[column].nunique() > 1:
-            panels.append(Panel(_small_task(varied, column), f"{_steps(fewest)}, K={count}: {words}", words, share=True))
-    across = min(3, len(panels))
-    grid = [panels[start : start + across] for start in range(0, len(panels), across)]
-    grid = [[replace(line[0], y="valid samples (%)"), *line[1:]] for line in grid]
-    draw_panels(grid, stem, (2.6 * across, 2.3 * math.ceil(len(panels) / across) + 0.4), share_y=True)
+            panels.append(
+                Panel(_small_task(varied, column), f"{_steps(fewest)}, K={count}: {words}", words, "valid samples (%)", share=True)
+            )
+    _draw_grid(panels, stem, 2.6, 2.3, 0.4, sharey=True)
 
 
 def _steps(steps: int) -> str:
     return f"{steps} step{'s' if steps > 1 else ''}"
+
+
+_DRAW = {"figure02": _figure02, "frontier": _frontier, "factorization": _factorization, "dictionary": _dictionary, "chain": _chain}

@@ -85,7 +85,7 @@ def _parts(model: str) -> dict[str, Any]:
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     frame = frame.astype({name: float for name in FLOATS} | {name: "Int64" for name in INTEGERS}).reset_index(drop=True)
     for name in TEXTS:
-        frame[name] = frame[name].fillna("").astype(object)
+        frame[name] = frame[name].astype(object).fillna("")
     return frame
 
 

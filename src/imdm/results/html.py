@@ -13,8 +13,8 @@ from imdm.errors import UserError
 from imdm.params import Params
 from imdm.results.draw import CAPTIONS
 from imdm.results.frame import read_frame
-from imdm.results.plan import MAIN_FIGURES, exhibits, models, title
-from imdm.results.provenance import Run, Settings, commands, duration, machines, parameters, timings
+from imdm.results.plan import MAIN_FIGURES, MAIN_TABLES, exhibits, models, title
+from imdm.results.provenance import Run, Settings, duration, machines, parameters, timings
 from imdm.results.samples import BREAK, first_samples
 from imdm.results.style import COLOURS, GREY, GRID, INK
 from imdm.results.verdict import verdict
@@ -26,25 +26,6 @@ if TYPE_CHECKING:
 _INLINE = {INK: "var(--ink)", GRID: "var(--rule)", GREY: "var(--muted)"} | {code: f"var(--{name})" for name, code in COLOURS.items()}
 _SHOWN = {".csv": ".json", ".png": ".svg", ".html": ".html"}  # what a page shows of an output
 
-_SYNTHETIC = (
-    "The smallest case where tokens depend on each other: the data are 00 and 11, half each. A model with one mask draws the two tokens "
-    "independently in one step and is right half of the time; noise in the mask lets both tokens agree."
-)
-_MEMORIZATION = (
-    "ReDi trains on a finite set of pairs of noise and text. Where the teacher ignores the noise, no map leads from one to the other, and "
-    "a student can only remember them. Two questions: do samples copy, and what does a model know of pairs that it was not trained on?"
-)
-_DICTIONARY = (
-    "Between {00, 11} and text: the data are K words of L letters, so that every probability of one step can be computed. Students on "
-    "random pairs of noise and word can only remember them; on noise-driven pairs, drawn with the noise itself, they can learn a map."
-)
-_CHAIN = (
-    "A language whose every probability is known: sequences of a Markov chain, fresh in every training step. The best MDM has exact "
-    "conditional marginals in the place of a network: what it lacks is only the dependence between tokens that are drawn in the same step."
-)
-_FACTORIZATION = "How far the tokens that a model writes in one step are from the joint that the teacher gives by writing the same positions one at a time."
-_PAPER = "Each with this run's models in the place of the paper's, and the paper's numbers. Tables 1, 2, 4 and 5 and Figure 2 stand above."
-
 
 @dataclass
 class Section:
@@ -53,28 +34,34 @@ class Section:
     Attributes:
         names: the tables, figures and pages of samples in it, in their order.
         target: what Snakemake makes them by: extras or paper.
-        absent: (output, why, command) of what is not there, or not of this run.
+        absent: (name, output, why, command) of what is not there, or not of this run.
     """
 
     id: str
     heading: str
-    texts: tuple[str, ...]
+    text: str
     names: tuple[str, ...]
     target: str = "all"
-    absent: list[tuple[str, str, str]] = field(default_factory=list)
+    absent: list[tuple[str, str, str, str]] = field(default_factory=list)
 
 
 def sections(params: Params, claim: str) -> list[Section]:
     """The parts of the page that show tables, figures and pages of samples, with the run's verdict on the paper's claim."""
+    synthetic = "The data are 00 and 11, half each: the smallest case where tokens depend on each other. Both are written in one step."
+    copies = "Do samples copy what a model was trained on, and what does it know of pairs of noise and text that it was not trained on?"
+    words = "Between {00, 11} and text: the data are K words of L letters, so that every probability of one step can be computed."
+    chain = "A language whose every probability is known. The best MDM has exact conditional marginals in the place of a network."
+    error = "How far what a model writes in one step is from the joint that the teacher gives by writing one position at a time."
+    own = "Each with this run's models in the place of the paper's. Tables 1, 2, 4 and 5 and Figure 2 stand above."
     paper = tuple(Path(output).stem for output in exhibits(params, "paper"))
     return [
-        Section("results", "Few-step generation", (claim,), ("ratios", "figure02", "table04", "table05", "frontier", "quality")),
-        Section("synthetic", "Synthetic task", (_SYNTHETIC,), ("table01", "table02")),
-        Section("memorization", "Memorization", (_MEMORIZATION,), ("pairs", "copies"), "extras"),
-        Section("dictionary-section", "Dictionary task", (_DICTIONARY,), ("dictionary",), "extras"),
-        Section("chain-section", "Markov chain task", (_CHAIN,), ("chain",), "extras"),
-        Section("factorization-section", "Factorization error", (_FACTORIZATION,), ("factorization",), "extras"),
-        *([Section("exhibits", "The paper's tables and figures", (_PAPER,), paper, "paper")] if paper else []),
+        Section("results", "Few-step generation", claim, ("ratios", "figure02", "table04", "table05", "frontier", "quality")),
+        Section("synthetic", "Synthetic task", synthetic, ("table01", "table02")),
+        Section("memorization", "Memorization", copies, ("pairs", "copies"), "extras"),
+        Section("dictionary-section", "Dictionary task", words, ("dictionary",), "extras"),
+        Section("chain-section", "Markov chain task", chain, ("chain",), "extras"),
+        Section("factorization-section", "Factorization error", error, ("factorization",), "extras"),
+        *([Section("exhibits", "The paper's tables and figures", own, paper, "paper")] if paper else []),
     ]
 
 
@@ -115,13 +102,14 @@ def read_run(run: Run, params: Params, parts: list[Section], settings: Settings)
         UserError: a main table, a main figure or the samples of a model of the comparison are not of this run.
     """
     shown = Shown()
-    tables = [name for name in (run.meta(run.results / "tables/tables.csv") or {"outputs": []})["outputs"] if name.endswith(".json")]
+    made = (run.meta(run.results / "tables/tables.csv") or {"outputs": []})["outputs"]
+    tables = dict.fromkeys([*(f"{name}.json" for name in MAIN_TABLES), *(name for name in made if name.endswith(".json"))])
     required = [run.results / name for name in (*main_inputs(params), *(f"tables/{name}" for name in tables))]
     for file in required:
         fault = run.fault(file)
         if fault:
             output = file.with_suffix({".json": ".csv", ".svg": ".png"}.get(file.suffix, file.suffix))
-            raise UserError(f"{file} {fault}; run `{settings.snakemake(output)}`.")
+            raise UserError(f"{file} {fault}; run `{settings.remake(output)}`.")
     for file in required:
         if file.suffix in (".json", ".svg"):
             shown.add(file)
@@ -133,7 +121,8 @@ def read_run(run: Run, params: Params, parts: list[Section], settings: Settings)
             page = file.with_suffix(_SHOWN[file.suffix])
             fault = run.fault(page)
             if fault:
-                part.absent.append((output, "was not made" if fault == "does not exist" else fault, settings.snakemake(file)))
+                label = f"{file.stem[:-2].capitalize()} {int(file.stem[-2:])}" if file.stem[-2:].isdigit() else title(file.stem)
+                part.absent.append((label, output, fault, settings.remake(file)))
             else:
                 shown.add(page)
     return shown
@@ -199,6 +188,5 @@ def render(params: Params, results: Path, data: Path, settings: Settings) -> str
             parameters=parameters(metas, results),
             machines=machines(metas),
             reruns=settings.commands(),
-            commands=commands(metas),
         )
     )

@@ -7,31 +7,41 @@ GPT-2 Large: the levels of a smaller run can't be compared with them, ratios bet
 
 from __future__ import annotations
 
-import csv
 import functools
 from pathlib import Path
 
+import pandas as pd
+
+_ABOUT = ["table", "dataset", "model_size", "method", "variant", "setting", "metric"]
+
 
 @functools.cache
-def paper_rows() -> tuple[dict[str, str], ...]:
-    """Every number of the paper's tables: table, dataset, model_size, method, variant, setting, steps, metric, value."""
-    with Path(__file__).with_name("paper_tables.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(csv.DictReader(line for line in file if not line.startswith("#")))
+def paper_numbers() -> pd.DataFrame:
+    """Every number of the paper's tables: table, dataset, model_size, method, variant, setting, metric, steps (or NA), value."""
+    wide = pd.read_csv(Path(__file__).with_name("paper_tables.csv"), comment="#", keep_default_na=False, na_values=[""])
+    long = wide.melt(id_vars=_ABOUT, var_name="steps").dropna(subset="value")
+    return long.assign(steps=pd.to_numeric(long["steps"], errors="coerce").astype("Int64")).reset_index(drop=True)
 
 
 def paper_value(table: int, metric: str, steps: int | None = None, **where: str) -> float | None:
-    """A number of the paper, None where no row of `paper_rows` or more than one fits.
+    """A number of the paper, None where it has none like it, or more than one.
 
     Args:
         metric: gen_ppl, entropy (nats), mauve, val_ppl, validity_pct, token_entropy_nats, factorization_error_nats, P(tokenI=0)_pct.
         steps: sampling steps; None for a table that has none, or but one count.
         where: values of the columns method, variant and setting, as many as it takes.
     """
-    wanted = {"table": str(table), "metric": metric} | ({} if steps is None else {"steps": str(steps)}) | where
-    found = [row["value"] for row in paper_rows() if all(row[key] == value for key, value in wanted.items())]
-    return float(found[0]) if len(found) == 1 else None
+    numbers = paper_numbers()
+    fits = (numbers["table"] == table) & (numbers["metric"] == metric)
+    for column, value in where.items():
+        fits &= numbers[column] == value
+    if steps is not None:
+        fits &= numbers["steps"].eq(steps).fillna(False).astype(bool)
+    found = numbers.loc[fits, "value"]
+    return float(found.iloc[0]) if len(found) == 1 else None
 
 
 def paper_steps(table: int) -> list[int]:
     """The step counts of a table, ascending; none where it does not tell them."""
-    return sorted({int(row["steps"]) for row in paper_rows() if row["table"] == str(table) and row["steps"]})
+    numbers = paper_numbers()
+    return sorted(map(int, numbers.loc[numbers["table"] == table, "steps"].dropna().unique()))

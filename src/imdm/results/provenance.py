@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -141,32 +140,16 @@ def timings(metas: Metas, results: Path) -> View:
     return View("timings", "Time and memory of every stage", caption, columns, body)
 
 
-def parameters(metas: Metas, results: Path) -> list[tuple[str, list[str], list[tuple[str, str]]]]:
-    """(stage, artifacts, [(dotted key, value)]) for every set of parameters that a stage ran with."""
+def parameters(metas: Metas, results: Path) -> list[tuple[str, list[str], str]]:
+    """(stage, artifacts, what it read of the parameters as YAML) for every set of parameters that a stage ran with."""
+    import yaml
+
     sets: dict[tuple[str, str], list[str]] = {}
     for path, meta in metas.items():
         if meta["parameters"]:
-            sets.setdefault((meta["stage"], json.dumps(meta["parameters"], sort_keys=True)), []).append(shorten(path, results))
-    return [(stage, paths, list(_flat(json.loads(tree)))) for (stage, tree), paths in sets.items()]
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    lines: list[tuple[str, str]] = []
-    for key, value in tree.items():
-        lines += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, json.dumps(value))]
-    return lines
-
-
-def commands(metas: Metas) -> list[str]:
-    """The command line of every stage, in an order in which they can run."""
-    lines = []
-    for path, meta in metas.items():
-        words = ["python", f"stages/{meta['stage']}.py"]
-        for flag, value in meta["arguments"].items():
-            if value is not None:
-                words += [f"--{flag.replace('_', '-')}", *(map(str, value) if isinstance(value, list) else [str(value)])]
-        lines.append(shlex.join([*words, "--out", path.as_posix()]))
-    return lines
+            text = yaml.safe_dump(meta["parameters"], default_flow_style=None, allow_unicode=True, width=140)
+            sets.setdefault((meta["stage"], text), []).append(shorten(path, results))
+    return [(stage, paths, text) for (stage, text), paths in sets.items()]
 
 
 def machines(metas: Metas) -> list[tuple[str, str]]:
@@ -195,6 +178,10 @@ class Settings:
         files = [] if self.files == ["params.yaml"] else ["--configfile", *self.files]
         words = ["snakemake", *(options or ("--cores", "2")), str(target), *files, *(["--config", *self.sets] if self.sets else [])]
         return shlex.join(words)
+
+    def remake(self, file: Path) -> str:
+        """The command that makes a file; again where it is there, since Snakemake goes by its time and not by what is in it."""
+        return self.snakemake(file, "--cores", "2", *(["--force"] if file.exists() else []))
 
     def commands(self) -> list[tuple[str, str]]:
         """(what, command) of the ways to make the run again."""

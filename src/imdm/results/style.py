@@ -80,17 +80,9 @@ def legend(figure: Figure) -> None:
             handles.setdefault(label, handle)
     if handles:
         order = sorted(handles, key=lambda label: label in ("Teacher", "Real text"))
-        columns = next((n for n in range(len(order), 1, -1) if _letters(order, n) <= figure.get_figwidth() * 14), 1)  # as many as fit
+        columns = int(figure.get_figwidth() * 14 / (9 + max(map(len, order))))  # in letters, line and gap of a column as 9
         lines = [handles[label] for label in order]
-        figure.legend(lines, order, loc="outside lower center", ncols=columns, fontsize=8, handlelength=2.4)
-
-
-def _letters(labels: list[str], columns: int) -> int:
-    """The width of a legend in letters, line and gaps of a column as 9; filled as matplotlib does it: the first columns one longer."""
-    short, longer = divmod(len(labels), columns)
-    sizes = [short + (place < longer) for place in range(columns)]
-    starts = [sum(sizes[:place]) for place in range(columns)]
-    return sum(9 + max(map(len, labels[start : start + size])) for start, size in zip(starts, sizes, strict=True))
+        figure.legend(lines, order, loc="outside lower center", ncols=max(1, columns), fontsize=8, handlelength=2.4)
 
 
 def log_steps(axes: Axes, steps: list[int]) -> None:
@@ -116,11 +108,11 @@ def log_values(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def level(axes: Axes, value: float, name: str, words: tuple[float, float]) -> None:
-    """A dotted line across a log panel that is drawn already, or words where it lies so far below that it would press the curves together.
+def level(axes: Axes, name: str, value: float, place: tuple[float, float]) -> None:
+    """A dotted line across a log panel, or words where it lies so far below that it would press the curves together.
 
     Args:
-        words: where no curve runs, as shares of the panel's width and height.
+        place: of the words, where no curve runs, as shares of the panel's width and height.
     """
     axes.set_yscale("log")
     low, high = axes.get_ylim()
@@ -128,4 +120,4 @@ def level(axes: Axes, value: float, name: str, words: tuple[float, float]) -> No
         axes.axhline(value, color=GREY, linewidth=0.8, linestyle=":", label=name)
         axes.set_ylim(min(low, value / 1.1), high)
     else:
-        axes.text(*words, f"\u2193 {name}: {value:.4g}", transform=axes.transAxes, color=GREY, fontsize=7)
+        axes.text(*place, f"\u2193 {name}: {value:.4g}", transform=axes.transAxes, color=GREY, fontsize=7)

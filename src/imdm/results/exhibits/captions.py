@@ -8,7 +8,7 @@ import pandas as pd
 
 from imdm.results.digits import digits
 from imdm.results.frame import one, select
-from imdm.results.paper import paper_rows
+from imdm.results.paper import paper_numbers
 
 
 def judge_words(frame: pd.DataFrame) -> str:
@@ -25,7 +25,7 @@ def precisions(frame: pd.DataFrame) -> str:
 
 def paper_note(table: int) -> str:
     """What the numbers of a table of the paper are of, and what they can be compared with."""
-    row = next(row for row in paper_rows() if row["table"] == str(table))
+    row = paper_numbers()[paper_numbers()["table"] == table].iloc[0]
     size = re.search(r"\d+M|$", row["model_size"])[0] or "170M"  # what it calls small
     return (
         f"The paper's numbers (arXiv 2605.10518) are for {row['dataset']} at {size} parameters, judged by GPT-2 Large: levels are "
