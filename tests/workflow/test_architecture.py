@@ -58,6 +58,7 @@ def test_the_library_knows_neither_snakemake_nor_dvc():
     [
         ({"a": {"b", "c"}, "b": {"c"}, "c": set()}, {"a": {"b"}, "b": {"c"}, "c": set()}),
         ({"a": {"a", "b"}, "b": set()}, {"a": {"a", "b"}, "b": set()}),
+        ({"a": {"b", "c", "d"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}, {"a": {"b", "c"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}),
         ({"a": {"b", "d"}, "b": {"c"}, "c": {"d"}}, {"a": {"b"}, "b": {"c"}, "c": {"d"}, "d": set()}),
     ],
 )
