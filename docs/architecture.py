@@ -42,14 +42,14 @@ _TEXT = """# Architecture
 To find where something happens, follow an arrow to its stage or its part of the library. The pictures and tables are drawn from the code
 by `make docs`; a test fails where the two differ. An arrow that follows from others is left out.
 
-A stage is a script in `stages/`: arguments and files, no method. `src/imdm/stage/job.py` is around every one: it checks the inputs' digests,
-hands over the parameters, and puts the output in place when all of it is there, with a `meta.json`. Stages meet in files alone. The library
-in `src/imdm/` knows nothing of stages, Snakemake or DVC.
+A stage is a script in `stages/`: arguments and files, no method. `src/imdm/stage/job.py` is around every one: it checks the inputs'
+digests, hands over the parameters, and puts the output in place when all of it is there, with a `meta.json`. Stages meet in files alone.
+The library in `src/imdm/` knows nothing of stages, Snakemake or DVC.
 
 The graph is written once, in `Snakefile` and `workflow/rules/`. A model is `results/RUN/models/NAME/`, and NAME says what it is made from:
 `teacher`, `VARIANT/RECIPE` or `public/NAME` (`src/imdm/params/names.py`); rules take their inputs by functions of the name
-(`workflow/rules/common.smk`). `READS` in a stage's script says which parameters it reads. From both follow Snakemake's reruns, the cache's keys,
-`dvc.yaml` (`workflow/write_dvc.py` writes it from the dry run) and the preflight's jobs (`workflow/graph.py`).
+(`workflow/rules/common.smk`). `READS` in a stage's script says which parameters it reads. From both follow Snakemake's reruns, the cache's
+keys, `dvc.yaml` (`workflow/write_dvc.py` writes it from the dry run) and the preflight's jobs (`workflow/graph.py`).
 """
 _MODULES = """## The library
 

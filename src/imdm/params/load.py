@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from imdm.errors import UserError
 from imdm.params.experiment import Params
 
-
 BASE = Path(__file__).resolve().parents[3] / "params.yaml"  # the default experiment, which every other file changes
 
 
