@@ -61,11 +61,6 @@ def test_the_places_of_the_method_exist():
             assert re.search(rf"(?m)^ *(def|class) {name}\b", place.read_text()), f"{path}: {name}"
 
 
-def test_every_part_of_the_decisions_is_in_its_contents():
-    text = documents.text_of("docs/decisions.md")
-    assert sorted(re.findall(r"(?m)^## (.*)$", text)) == sorted(re.findall(r"\[([^]]+)\]\(#", text.partition("\n## ")[0]))
-
-
 def test_anchors_are_githubs(tmp_path):
     (tmp_path / "page.md").write_text("# A page\n\n## Snakemake's results, in DVC\n\n### After a SIGKILL of `x_y`\n")
     assert anchors(tmp_path / "page.md") == {"a-page", "snakemakes-results-in-dvc", "after-a-sigkill-of-x_y"}
