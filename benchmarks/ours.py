@@ -124,7 +124,7 @@ def sdtt(scale: Scale) -> Task:
 
     corpus = scale.lm1b
     student, teacher = (inputs.network(scale, corpus, "infinite", number) for number in (0, 1))
-    settings = Sdtt(steps=1, batch_size=corpus.batch, warmup=0, rounds=[{"round": 1, "teacher": "teacher"}])
+    settings = Sdtt(steps=1, batch_size=corpus.batch, warmup=0, rounds=1)
     return _on_blocks(SdttTraining(student, teacher, settings, SDTT_ROUND, SEED, inputs.blocks(corpus, 64)), teacher)
 
 

@@ -27,8 +27,7 @@ LAYERS = (
     ("factorization", "training"),
     ("distill",),
     ("languages", "audit"),
-    ("report", "results"),
-    ("exhibits",),
+    ("results",),
     ("cost",),
 )
 

@@ -44,8 +44,8 @@ def generate(args: argparse.Namespace) -> None:
     from imdm.diffusion.counter import row_seeds
     from imdm.params import Runtime
     from imdm.publish.public import load_public
-    from imdm.report.live import show
-    from imdm.report.samples import Speller
+    from imdm.results.live import show
+    from imdm.results.samples import Speller
     from imdm.sampling.infill import text_block
     from imdm.sampling.sampler import sample
     from imdm.stage.device import prepare_frozen
@@ -57,7 +57,7 @@ def generate(args: argparse.Namespace) -> None:
     network = prepare_frozen(load_public(args.model, data=data).network(), Runtime(compile=False))
     seeds = row_seeds(args.seed, 0, args.count, network.vocab_embed.embedding.device)
     drawn = sample(network, seeds, args.steps, visible=block.visible(args.count, seeds.device), temperature=args.temperature)
-    console, speller = Console(), Speller(data.tokenizer(), {data.bos_id, data.eos_id})
+    console, speller = Console(), Speller.of(data)
     for number in range(args.count):
         if args.count > 1:
             print(f"--- {number + 1} of {args.count}", flush=True)

@@ -30,8 +30,8 @@ def run(job: Job) -> None:
     from imdm.training.loop import fit
 
     settings, number = job.params.sdtt, job.args.round
-    if not 1 <= number <= len(settings.rounds):
-        raise UserError(f"--round {number} must be between 1 and {len(settings.rounds)}, the rounds that sdtt.rounds lists.")
+    if not 1 <= number <= settings.rounds:
+        raise UserError(f"--round {number} must be between 1 and {settings.rounds}, the rounds that sdtt.rounds gives.")
     data = Dataset.open(job.args.data)
     teacher, student = (load_network(job.args.teacher, "online") for _ in range(2))
     data.check_vocabulary(student.config, job.args.teacher)

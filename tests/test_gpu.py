@@ -91,7 +91,7 @@ def trainings() -> dict[str, object]:
     t = (torch.arange(30, dtype=torch.float64) + 0.5) / 30
     masked = torch.rand(30, 5, generator=torch.Generator().manual_seed(0)) < t[:, None]
     couplings = CouplingSet(torch.from_numpy(BLOCKS.astype(np.int32)), masked, t, row_seeds(0, 0, 30), {})
-    sdtt = Sdtt(**STEPS, base_steps=8, rounds=[{"round": 1, "teacher": "teacher"}])
+    sdtt = Sdtt(**STEPS, base_steps=8, rounds=1)
     made = {
         "warm start": Pretraining(network, Pretrain(**STEPS, warm_start=4), 0, BLOCKS),
         "pretrain": Pretraining(network, Pretrain(**STEPS, warm_start=0), 0, BLOCKS),

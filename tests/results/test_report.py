@@ -1,7 +1,8 @@
-"""Figures and report.html, from scores that the tests invent."""
+"""The page of a run: one file, which shows what is of that run and tells what is not."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -10,62 +11,45 @@ import pytest
 
 import fake_run
 from html_page import Page
-from imdm.report.samples import BREAK, Speller, byte_of_character
-from imdm.report.style import styled
-from imdm.report.training import read_log, training
-
-FIGURES = ("figure02", "frontier", "dictionary", "chain", "factorization", "training")
+from imdm.results.provenance import Run, Settings
+from imdm.stage.artifact import sha256
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fake_run.finished(tmp_path_factory.mktemp("report"))
+def reported(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run at another place, plotted and reported."""
+    folder = tmp_path_factory.mktemp("reported") / "all"
+    shutil.copytree(run.parents[1], folder)
+    results = folder / "results" / "tiny"
+    assert [fake_run.plot(results), fake_run.report(results)] == [0, 0]
+    return results
 
 
 @pytest.fixture(scope="module")
-def page(run: Path) -> str:
-    return (run / "report.html").read_text(encoding="utf-8")
+def page(reported: Path) -> str:
+    return (reported / "report.html").read_text(encoding="utf-8")
 
 
-def test_figures_are_there_and_deterministic(run, tmp_path):
-    files = {f"{name}.{suffix}" for name in FIGURES for suffix in ("png", "svg")}
-    assert {path.name for path in (run / "figures").iterdir()} == files | {"figure02.meta.json"}
-    assert (
-        fake_run.stage(
-            "plot",
-            "--tables",
-            f"{run}/tables/tables.csv",
-            "--dictionary",
-            f"{run}/dictionary/dictionary.csv",
-            "--out",
-            f"{tmp_path}/figures/figure02.png",
-        )
-        == 0
-    )
-    assert not (tmp_path / "figures" / "training.svg").exists()  # no --logs
-    for name in ("figure02.svg", "figure02.png", "frontier.svg"):
-        assert (tmp_path / "figures" / name).read_bytes() == (run / "figures" / name).read_bytes()
-    svg = (run / "figures" / "figure02.svg").read_text()
-    assert "SDTT (3 rounds) + ReDi" in svg and "dc:date" not in svg
+@pytest.fixture
+def copy(reported: Path, tmp_path: Path) -> Path:
+    """A copy, to break."""
+    shutil.copytree(reported.parents[1], tmp_path / "all")
+    return tmp_path / "all" / "results" / "tiny"
 
 
-def test_training_leaves_out_what_was_loaded(run, tmp_path):
-    header = (run / "teacher" / "train_log.csv").read_text().splitlines()[0] + "\n"
-    (tmp_path / "loaded.csv").write_text(header)
-    assert read_log(tmp_path / "loaded.csv") == ([], [])
-    with styled():
-        training({"teacher": tmp_path / "loaded.csv"}, tmp_path / "none")
-        training(
-            {
-                "teacher": tmp_path / "loaded.csv",
-                "public/sdtt": tmp_path / "loaded.csv",
-                "mdlm/sdtt1": run / "models" / "mdlm" / "sdtt1" / "train_log.csv",
-            },
-            tmp_path / "some",
-        )
-    assert "Nothing was trained" in (tmp_path / "none.svg").read_text()
-    drawn = (tmp_path / "some.svg").read_text()
-    assert "SDTT" in drawn and "Pretraining" not in drawn and "sdtt" not in drawn
+def shown(run: Path, page: str = "report") -> set[str]:
+    """The ids of a page."""
+    return set(Page((run / f"{page}.html").read_text(encoding="utf-8")).ids)
+
+
+def refused(run: Path, capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    """The one sentence that ends the stage, which leaves no page behind."""
+    (run / "report.html").unlink(missing_ok=True)
+    capsys.readouterr()
+    assert fake_run.report(run, *options) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and not (run / "report.html").exists()
+    return message
 
 
 def test_page_is_one_file_that_loads_nothing(page):
@@ -75,8 +59,7 @@ def test_page_is_one_file_that_loads_nothing(page):
     assert not re.search(r"@import|url\((?!#)|fetch\(|XMLHttpRequest", page)
     assert len(parsed.ids) == len(set(parsed.ids))
     assert len(page.encode()) < 5e6
-    assert parsed.tags.count("svg") == 6 and parsed.tags.count("table") == 14
-    assert "exhibits" not in parsed.ids  # none was made of this run
+    assert {address.removeprefix("#") for address in parsed.addresses if address.startswith("#")} <= set(parsed.ids)
 
 
 def test_page_escapes_what_samples_and_parameters_hold(page):
@@ -86,52 +69,115 @@ def test_page_escapes_what_samples_and_parameters_hold(page):
     assert "alert(1)</script>" not in page
 
 
-def test_page_tells_parameters_times_and_commands(page):
-    for text in ("pretrain.steps", "corpus.vocab_size", "1 min 41 s", "largest process used", "2.13.0", "a" * 40):
-        assert text in page
-    assert "<pre>dvc repro</pre>" in page and "snakemake --profile slurm" in page and "python stages/sdtt.py" in page
-    assert "arXiv 2605.10518" in page and "CC BY 4.0" in page
+def test_a_page_shows_what_was_made_and_names_the_rest(copy):
+    made = {"ratios", "figure02", "table01", "table04", "table05", "frontier", "frontier-table", "training", "chain", "table06"}
+    assert made <= shown(copy) and not {"chain-table", "figure03"} & shown(copy)
+    text = (copy / "report.html").read_text()
+    assert "snakemake --cores 2 extras" in text and "figures/chain.png" in text and "figures/figure04.html" in text
+    names = ["figures/chain.png", "figure03", "figure04"]
+    assert [fake_run.exhibit(copy, name) for name in names] == [0] * len(names)
+    assert fake_run.report(copy) == 0
+    assert made | {"chain-table", "figure03"} <= shown(copy)
+    text = (copy / "report.html").read_text()
+    assert (
+        "<summary>Figure 4." in text
+        and f"snakemake --cores 2 {copy}/figures/figure04.html" not in text
+        and f"snakemake --cores 2 {copy}/figures/figure05.png" in text
+    )
 
 
-def test_report_refuses_samples_of_another_tokenizer(run, tmp_path, capsys):
-    shutil.copytree(run.parents[1], tmp_path / "all")
-    data = tmp_path / "all" / "data" / fake_run.DATA
-    tokenizer, digest = fake_run.data(data)
+def test_what_is_of_other_scores_is_not_shown(copy, capsys):
+    assert {"table06", "table13"} <= shown(copy)
+    fake_run.scores(copy / "scores" / fake_run.DI4C, fake_run.DI4C, 5.9, 2.8)  # of Table 6 alone
+    assert fake_run.report(copy) == 0
+    assert "table13" in shown(copy) and "table06" not in shown(copy)
+    assert f"another scores/{fake_run.DI4C}/" in (copy / "report.html").read_text()
+    fake_run.scores(copy / "scores/mdlm/sdtt3", "mdlm/sdtt3", 5.9, 2.8)
+    message = refused(copy, capsys)
+    assert "another scores/mdlm/sdtt3/" in message and f"run `snakemake --cores 2 --force {copy}/tables/tables.csv`" in message
+
+
+def test_another_runs_artifacts_are_refused(copy, capsys):
+    assert "'tiny'" in refused(copy, capsys, "--set", "run=other")
+    for file in ("scores/teacher/scores.json", "scores/teacher/per_sample.parquet"):
+        (copy / file).unlink()
+    assert "scores/teacher/per_sample.parquet, which is not in this run" in refused(copy, capsys)
+
+
+def test_what_lies_there_without_a_meta_json_is_not_shown(copy, capsys):
+    """As a file that came with the checkout."""
+    (copy / "tables/table06.meta.json").unlink()
+    shutil.copy(copy / "tables/table06.json", copy / "tables/table15.json")
+    (copy / "figures/extra.svg").write_text("<svg></svg>")
+    assert fake_run.report(copy) == 0
+    assert not {"table06", "table15", "extra"} & shown(copy)
+    (copy / "tables/tables.meta.json").unlink()
+    assert "tables/tables.csv has no meta.json" in refused(copy, capsys)
+
+
+@pytest.mark.parametrize("file", ["tables/table05.json", "figures/frontier.svg", "samples/mdlm/redi/samples.safetensors"])
+def test_edited_files_are_refused(copy, capsys, file):
+    with (copy / file).open("ab") as opened:
+        opened.write(b" ")
+    assert f"{copy / file} is damaged or was edited" in refused(copy, capsys)
+
+
+def test_extras_wait_for_what_they_show(copy, capsys):
+    assert fake_run.report(copy, page="extras") == 2
+    assert f"{copy}/figures/factorization.png does not exist" in capsys.readouterr().err
+
+
+def test_report_refuses_samples_of_another_tokenizer(copy, capsys):
+    data = copy.parents[1] / "data" / fake_run.DATA
+    digest = json.loads((data / "dataset.json").read_text())["tokenizer_sha256"]
     (data / "dataset.json").write_text((data / "dataset.json").read_text().replace(digest, "0" * 64))
     (data / "meta.json").unlink()
-    assert fake_run.report(tmp_path / "all" / "results" / "tiny") == 2
-    assert "tokenizer" in capsys.readouterr().err
+    assert "tokenizer" in refused(copy, capsys)
 
 
-def test_pieces_hold_whole_characters(run):
-    from imdm.data.blocks import Dataset
-
-    tokenizer = Dataset.open(run.parents[1] / "data" / fake_run.DATA / "dataset.json").tokenizer()
-    text = "a é 日本 \U0001f600 <b>"
-    ids = tokenizer.encode(text).ids
-    pieces = Speller(tokenizer, {0}).pieces([0, *ids, 0], [-1, *range(len(ids)), 3])
-    assert pieces[0] == (BREAK, -1) and pieces[-1] == (BREAK, 3)
-    assert "".join(piece for piece, _ in pieces[1:-1]) == text
-    emoji = tokenizer.encode("\U0001f600").ids
-    assert len(emoji) == 4
-    assert Speller(tokenizer, {0}).pieces(emoji, [1, 7, 0, 2]) == [("\U0001f600", 7)]  # whole when the last of its tokens is there
-    cut = Speller(tokenizer, {0}).pieces([*emoji[:2], 0], [5, 2, 0])
-    assert cut == [("\ufffd", 5), (BREAK, 0)]
+def artifact(folder: Path, name: str, text: str, stage: str, *inputs: Path) -> Path:
+    """A file with its meta.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text)
+    about = {"stage": stage, "parameters": {}, "inputs": {str(path): sha256(path) for path in inputs}}
+    (folder / "meta.json").write_text(json.dumps(about | {"outputs": {name: sha256(folder / name)}}))
+    return folder / name
 
 
-def test_wordpieces_are_joined_to_words():
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordPiece
+def test_faults_are_found_along_the_whole_history(tmp_path):
+    results = tmp_path / "results" / "r"
 
-    vocabulary = {"[CLS]": 0, "[UNK]": 1, "un": 2, "##mask": 3, "##ed": 4, "text": 5}
-    pieces = Speller(Tokenizer(WordPiece(vocabulary, unk_token="[UNK]")), {0}).pieces([0, 2, 3, 4, 5, 0], [-1, 3, 0, 1, 2, 2])
-    assert pieces == [(BREAK, -1), (" un", 3), ("mask", 0), ("ed", 1), (" text", 2), (BREAK, 2)]
+    def chain(text: str) -> list[Path]:
+        data = artifact(tmp_path / "data", "dataset.json", "d", "tokenize_pack")
+        model = artifact(results / "models/teacher", "model.safetensors", text, "pretrain", data)
+        shard = artifact(results / "shards/samples/teacher/1", "samples.safetensors", "s", "sample", model)
+        samples = artifact(results / "samples/teacher", "samples.safetensors", "s", "merge", shard)
+        return [data, model, samples, artifact(results / "scores/teacher", "scores.json", "1", "score", samples, model)]
+
+    data, model, samples, scores = chain("weights")
+    fault = lambda: Run(results, data, "r").fault(scores)  # noqa: E731
+    assert fault() == ""
+    assert [path.name for path in Run(results, data, "r").history([scores])] == ["data", "teacher", "1", "teacher", "teacher"]
+    shutil.rmtree(results / "shards")  # a job's shards are deleted when they are merged
+    assert fault() == ""
+    shutil.copytree(results, tmp_path / "elsewhere" / "r")
+    assert Run(tmp_path / "elsewhere" / "r", data, "r").fault(tmp_path / "elsewhere" / "r" / "scores/teacher/scores.json") == ""
+    artifact(tmp_path / "data", "dataset.json", "other", "tokenize_pack")
+    assert "made from another" in fault() and "dataset.json" in fault()
+    chain("weights")
+    model.write_text("edited")
+    assert fault() == f"was made from {model}, which is damaged or was edited"
+    chain("weights")
+    samples.unlink()
+    assert fault().endswith("is not in this run")
 
 
-def test_byte_alphabet_is_that_of_the_tokenizers_library():
-    from tokenizers.pre_tokenizers import ByteLevel
-
-    assert set(byte_of_character()) == set(ByteLevel.alphabet())
-    assert sorted(byte_of_character().values()) == list(range(256))
-    shown = ByteLevel(add_prefix_space=False).pre_tokenize_str("é\n")
-    assert bytes(byte_of_character()[char] for word, _ in shown for char in word) == "é\n".encode()
+def test_commands_make_the_run_again():
+    default, other = Settings(["params.yaml"], []), Settings(["presets/lm1b.yaml"], ["noise_dim=64"])
+    assert default.snakemake("all") == "snakemake --cores 2 all"
+    assert other.snakemake("paper", "--profile", "slurm").startswith(
+        "snakemake --profile slurm paper --configfile presets/lm1b.yaml --config"
+    )
+    assert [command.split()[0] for _, command in default.commands()] == ["dvc", "snakemake", "snakemake"]
+    assert [command for _, command in Settings(["params.yaml"], ["noise_dim=64"]).commands()][0] == "dvc exp run -S noise_dim=64"
+    assert all(command.startswith("snakemake") for _, command in other.commands())

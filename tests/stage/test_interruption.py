@@ -31,7 +31,7 @@ ARGUMENTS = {
     "finetune": (*DATA, "--init", TEACHER),
     "di4c": (*DATA, "--teacher", TEACHER, "--round", "1"),
     "initialize": ("--teacher", TEACHER, "--variant", "imdm"),
-    "sdtt": (*DATA, "--teacher", "{}/adopt/model.safetensors", "--round", "1"),
+    "sdtt": (*DATA, "--teacher", "{}/initialize/model.safetensors", "--round", "1"),
     "couple": (*DATA, "--teacher", "{}/sdtt/model.safetensors"),
     "redi": ("--couplings", "{}/couple/couplings.safetensors", "--init", "{}/sdtt/model.safetensors"),
     "sample": ("--model", STUDENT),

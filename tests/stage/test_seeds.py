@@ -49,7 +49,7 @@ def test_the_first_seed_is_that_of_the_parameters():
     [
         (["compare.variants=[imdm, mdlm-seed1]"], "'mdlm-seed1' without 'mdlm'"),
         (["compare.variants=[imdm, other-seed1]"], "'other-seed1' without 'other'"),
-        (["compare.also=[other-seed1/redi]"], "'other-seed1', which variants does not declare"),
+        (["compare.recipes=[other-seed1/redi]"], "variants does not declare 'other-seed1'"),
         (["variants.imdm-seed1={mask: infinite}"], "-seedN is for replicates"),
     ],
 )

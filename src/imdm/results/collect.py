@@ -53,13 +53,8 @@ def main(results: Path, params: Params) -> pd.DataFrame:
     records = [record for model, tree in trees.items() for record in scored("samples", model, tree, paper_of(model))]
     records += ratios(results, [("samples", model, "samples", base) for model, base in compared.items()], records)
     records += frontier(frontiers, drawn, entropies, compared)
-    about = {"parameters", "unigram_perplexity"}
-    held_out = ("judge", "judge/judge.json", "held_out_perplexity"), (TEACHER, f"models/{TEACHER}/validation.json", "valid_perplexity")
-    for model, file, perplexity in held_out:
-        tree = read_result(results / file, perplexity, "low", "high")
-        kind, setting = ("judge", judge["name"]) if model == "judge" else ("validation", "")
-        records.append(validation(model, tree, perplexity) | {"kind": kind, "setting": setting})
-        records += [{"kind": kind, "model": model, "setting": setting, "metric": name, "value": tree[name]} for name in about & tree.keys()]
+    records += held_out("judge", "judge", results / "judge/judge.json", judge["name"])
+    records += held_out("validation", TEACHER, results / f"models/{TEACHER}/validation.json")
     real = read_result(results / "reference/reference.json", "unconditional")["unconditional"]
     for metric in ("gen_ppl", "entropy"):
         records.append({"kind": "reference", "model": REAL, "setting": f"{real['split']} split", "metric": metric} | real[metric])
@@ -72,7 +67,7 @@ def read_result(path: Path, *keys: str) -> dict[str, Any]:
     Raises:
         UserError: it is missing, edited, damaged, or lacks one of `keys`.
     """
-    check(path)
+    verify(path)
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
@@ -82,20 +77,9 @@ def read_result(path: Path, *keys: str) -> dict[str, Any]:
     return tree
 
 
-def check(path: Path) -> None:
-    """Check that a file is there and is what its stage wrote.
-
-    Raises:
-        UserError: it is missing, empty or edited.
-    """
-    if not path.exists():
-        raise UserError(f"{path} does not exist; run `snakemake {path}` for it.")
-    verify(path)
-
-
 def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     """A table of single samples or sequences, checked as `read_result` does."""
-    check(path)
+    verify(path)
     return pd.read_parquet(path, columns=columns)
 
 
@@ -184,10 +168,12 @@ def paired_interval(ours: pd.DataFrame, base: pd.DataFrame, group: int = 1) -> t
     return float(low), float(high)
 
 
-def validation(model: str, tree: dict[str, Any], perplexity: str = "valid_perplexity") -> Record:
-    """The perplexity on held-out text of a validation.json or judge.json."""
-    about = {"kind": "validation", "model": model, "metric": "val_ppl"}
-    return about | {"value": tree[perplexity], "low": tree["low"], "high": tree["high"]}
+def held_out(kind: str, model: str, path: Path, setting: str = "") -> list[Record]:
+    """What a judge.json (kind judge) or validation.json has of held-out text, and the number of parameters."""
+    perplexity = "held_out_perplexity" if kind == "judge" else "valid_perplexity"
+    tree, about = read_result(path, perplexity, "low", "high"), {"kind": kind, "model": model, "setting": setting}
+    first = about | {"metric": "val_ppl", "value": tree[perplexity], "low": tree["low"], "high": tree["high"]}
+    return [first, *(about | {"metric": name, "value": tree[name]} for name in ("unigram_perplexity", "parameters") if name in tree)]
 
 
 def synthetic(path: Path) -> list[Record]:
@@ -233,7 +219,7 @@ def small_task(path: Path) -> pd.DataFrame:
     Raises:
         UserError: it is missing, edited or has other columns.
     """
-    check(path)
+    verify(path)
     kind, words = path.stem, {"pairs": "random pairs", "noise_dim": "noise dimension", "hidden_size": "width"}
     columns = {"dictionary": ("words", "varied", "hidden_size", "pairs", "noise_dim"), "chain": ("states",)}[kind]
     columns += ("length", "model", "seed", "steps", "metric", "value", "low", "high")

@@ -65,9 +65,9 @@ class Number(NamedTuple):
 
 
 COLUMNS = Number._fields
-FLOATS = ("temperature", "value", "low", "high", "paper")
-TEXTS = ("kind", "model", "variant", "recipe", "against", "target", "couplings", "setting", "varied", "metric")
-INTEGERS = tuple(name for name in COLUMNS if name not in FLOATS + TEXTS)
+FLOATS = ["temperature", "value", "low", "high", "paper"]
+TEXTS = ["kind", "model", "variant", "recipe", "against", "target", "couplings", "setting", "varied", "metric"]
+INTEGERS = [name for name in COLUMNS if name not in FLOATS + TEXTS]
 
 
 def frame_of(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

@@ -24,7 +24,7 @@ def frames(pieces: list[tuple[str, int]]) -> list[Text]:
     """
     from rich.text import Text
 
-    shown = []
+    steps = []
     for now in [-1, *sorted({step for _, step in pieces if step >= 0})]:
         frame = Text()
         for text, step in pieces:
@@ -32,22 +32,22 @@ def frames(pieces: list[tuple[str, int]]) -> list[Text]:
                 frame.append(re.sub(r"\S", "\u2591", text), "dim")
             else:
                 frame.append(text, "bold" if step < 0 else "green" if step == now else None)
-        shown.append(frame)
-    return shown
+        steps.append(frame)
+    return steps
 
 
 def show(console: Console, pieces: list[tuple[str, int]], live: bool) -> None:
-    """Print a sample's text; on a terminal, replay before how it came about where `live` asks for it."""
+    """Print a sample's text; on a terminal, where `live` asks for it, after a replay of how it came about."""
     if not console.is_terminal:
         console.file.write("".join(text for text, _ in pieces) + "\n")
         return
     pieces = [(_CONTROL.sub("\ufffd", text), step) for text, step in pieces]
-    found = frames(pieces)
     if live:
         from rich.live import Live
 
+        steps = frames(pieces)
         with Live(console=console, auto_refresh=False, transient=True) as view:
-            for frame in found:
+            for frame in steps:
                 view.update(frame, refresh=True)
-                time.sleep(min(_LONGEST, _SECONDS / len(found)))
+                time.sleep(min(_LONGEST, _SECONDS / len(steps)))
     console.print("".join(text for text, _ in pieces), markup=False, highlight=False, soft_wrap=True)

@@ -5,6 +5,7 @@ All paths are relative to results/RUN. A table, figure or page is named by its o
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from imdm.errors import UserError
@@ -117,34 +118,36 @@ _KEYS = {
 
 
 def _table(params: Params, name: str) -> list[str]:
+    def scored(names: Iterable[str], kind: str = "") -> list[str]:
+        return [scores(model, kind) for model in names]
+
+    def validated(*names: str) -> list[str]:
+        return [f"models/{model}/validation.json" for model in names]
+
     paper, variant = params.paper, params.paper.student.partition("/")[0]
     large, small = baselines(params, di4c=False), baselines(params)
-    compared = models(params)
-    if name in ("table03", "table08"):
-        return [scores(model) for model in ablation(params, [*paper.distribution, *paper.dimension, *paper.scale])]
-    if name == "table11":
-        return [scores(model) for model in ablation(params, paper.finite)]
-    if name == "table14":
-        return [scores(model) for model in ablation(params, paper.width)]
-    if name == "table12":
-        return [file for model in (TEACHER, f"{variant}/scratch") for file in (scores(model), f"models/{model}/validation.json")]
-    if name == "table13":
-        return [f"models/{model}/validation.json" for model in (TEACHER, "mdlm/finetune", f"{variant}/finetune")]
-    if name in ("copies", "pairs"):
-        return [f"audit/{model}/audit.json" for model in compared]
-    if name == "factorization":
-        factorized = [TEACHER, *map("/".join, params.factorized())]
-        measured = [f"factorization/{model}/{file}" for model in factorized for file in ("factorization.json", "per_sequence.parquet")]
-        return [*measured, "tables/tables.csv"]  # whose Gen-PPL stands beside
-    if name in ("dictionary", "chain"):
-        return [f"{name}/{name}.csv"]
+    noise = ablation(params, [*paper.distribution, *paper.dimension, *paper.scale])
+    scratch, audits = f"{variant}/scratch", [f"audit/{model}/audit.json" for model in models(params)]
+    factorized = [f"factorization/{model}" for model in (TEACHER, *map("/".join, params.factorized()))]
+    errors = [f"{folder}/{file}" for folder in factorized for file in ("factorization.json", "per_sequence.parquet")]
     return {
-        "table06": [scores(model) for model in small],
-        "table07": [scores(model, "conditional") for model in small],
-        "table09": [*(scores(model) for model in large), scores(paper.student, "matched")],
-        "table10": [scores(model, "conditional") for model in large],
-        "figure03": [scores(model, kind) for kind in ("", "conditional") for model in small],
-        "figure05": [scores(model, kind) for kind in ("", "conditional") for model in large],
+        "table03": scored(noise),
+        "table06": scored(small),
+        "table07": scored(small, "conditional"),
+        "table08": scored(noise),
+        "table09": [*scored(large), scores(paper.student, "matched")],
+        "table10": scored(large, "conditional"),
+        "table11": scored(ablation(params, paper.finite)),
+        "table12": [*scored((TEACHER, scratch)), *validated(TEACHER, scratch)],
+        "table13": validated(TEACHER, "mdlm/finetune", f"{variant}/finetune"),
+        "table14": scored(ablation(params, paper.width)),
+        "figure03": scored(small) + scored(small, "conditional"),
+        "figure05": scored(large) + scored(large, "conditional"),
+        "copies": audits,
+        "pairs": audits,
+        "factorization": [*errors, "tables/tables.csv"],  # whose Gen-PPL is lower stands beside the errors
+        "dictionary": ["dictionary/dictionary.csv"],
+        "chain": ["chain/chain.csv"],
     }[name]
 
 

@@ -83,7 +83,7 @@ class Run:
 
     def _place(self, recorded: str) -> Path | None:
         """Where an input of an artifact lies in this run, which may have been moved since; None where it lies in neither folder."""
-        parts = Path(recorded).parts
+        parts = Path(recorded).relative_to(Path(recorded).anchor).parts
         tails = [Path(*parts[start:]) for start in range(len(parts))]
         places = (folder / tail for tail in tails for folder in (self.results, self.data.parent))
         return next((place for place in places if place.is_file()), None)

@@ -76,7 +76,7 @@ def verify(file: str | Path) -> str:
             raise UserError(f"{file} holds no finished artifact; run the stages that make it.")
         return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
     if not file.is_file():
-        raise UserError(f"{file} does not exist; run the stage that makes it, or correct the path.")
+        raise UserError(f"{file} does not exist; run `snakemake {file}` for it, or correct the path.")
     if file.stat().st_size == 0:
         raise UserError(f"{file} is empty; delete it and run the stage that makes it again.")
     digest = sha256(file)

@@ -14,7 +14,7 @@ from pyarrow.parquet import read_metadata
 from imdm.data.blocks import Dataset
 from imdm.params import Params
 from imdm.results import plan
-from imdm.results.collect import Record, check, ratios, read_result, require_same, scored, validation
+from imdm.results.collect import Record, held_out, ratios, read_result, require_same, scored
 from imdm.results.digits import digits, value_cell
 from imdm.results.exhibits.captions import paper_note
 from imdm.results.exhibits.paper import Exhibit, Model, describe
@@ -23,6 +23,7 @@ from imdm.results.layout import Column, Line, Side, Table
 from imdm.results.names import METRICS, setting_of
 from imdm.results.paper import paper_steps, paper_value
 from imdm.results.view import DAGGER, Cell
+from imdm.stage.artifact import verify
 
 Trees = dict[str, dict[str, Any]]  # scores.json by the head of its model
 
@@ -85,8 +86,8 @@ def _records(exhibit: Exhibit, model: Model, results: Path, tree: dict[str, Any]
         heats = tree["temperature"].items() if model.kind == "matched" else ()
         records += [{"kind": model.kind, "model": model.name, "steps": int(n), "metric": "temperature", "value": t} for n, t in heats]
     if "val_ppl" in exhibit.metrics:
-        file = results / f"models/{model.name}/validation.json"
-        records.append({"steps": None} | validation(model.name, read_result(file, "valid_perplexity", "low", "high")))
+        perplexities = held_out("validation", model.name, results / f"models/{model.name}/validation.json")
+        records += [{"steps": None} | record for record in perplexities]
     records = [record for record in records if record["metric"] in exhibit.metrics]
     stepped = "steps" in exhibit.down
     if not stepped:
@@ -210,5 +211,5 @@ def _scored(exhibit: Exhibit, results: Path, trees: Trees, frame: pd.DataFrame) 
 def _samples(scores: Path, tree: dict[str, Any]) -> int:
     """Samples a step count."""
     per_sample = scores.with_name("per_sample.parquet")
-    check(per_sample)
+    verify(per_sample)
     return read_metadata(per_sample).num_rows // len(tree["temperature"])

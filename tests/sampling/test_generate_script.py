@@ -21,8 +21,8 @@ from imdm.data.bpe import train_bpe
 from imdm.errors import UserError
 from imdm.network.checkpoint import save_network
 from imdm.publish.export import export_model
-from imdm.report import live
-from imdm.report.samples import Speller
+from imdm.results import live
+from imdm.results.samples import Speller
 from imdm.sampling.infill import text_block
 from networks import small_network
 
@@ -40,7 +40,7 @@ def model(tmp_path_factory, data) -> Path:
     return path
 
 
-def say(model: Path, data: Dataset, *arguments: str) -> subprocess.CompletedProcess[str]:
+def generate(model: Path, data: Dataset, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, ROOT / "stages/generate.py", "--model", model, "--data", data.path, *arguments]
     # bytes of the models' that are no UTF-8 come as U+FFFD; the terminal's settings must not matter
     environment = os.environ | {"PYTHONIOENCODING": "utf-8", "TERM": "xterm-256color"}
@@ -49,16 +49,16 @@ def say(model: Path, data: Dataset, *arguments: str) -> subprocess.CompletedProc
 
 def test_the_prompt_stays_and_a_pipe_gets_the_same_text_twice(model, data):
     arguments = ("--prompt", "the list of", "--steps", "3", "--seed", "4")
-    first, second = say(model, data, *arguments), say(model, data, *arguments, "--live")
+    first, second = generate(model, data, *arguments), generate(model, data, *arguments, "--live")
     assert first.returncode == 0, first.stderr
     assert first.stdout == second.stdout and first.stdout.startswith("the list of") and "\x1b" not in first.stdout
-    more = say(model, data, *arguments, "--count", "2").stdout
+    more = generate(model, data, *arguments, "--count", "2").stdout
     assert more.startswith(f"--- 1 of 2\n{first.stdout}--- 2 of 2\nthe list of")
-    assert say(model, data, "--prompt", "the list of", "--steps", "3", "--seed", "5").stdout != first.stdout
+    assert generate(model, data, "--prompt", "the list of", "--steps", "3", "--seed", "5").stdout != first.stdout
 
 
 def test_what_is_around_gaps_stays_and_nothing_follows(model, data):
-    done = say(model, data, "--infill", "the ___ of", "--steps", "2")
+    done = generate(model, data, "--infill", "the ___ of", "--steps", "2")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("the ") and done.stdout.endswith(" of\n") and "___" not in done.stdout
 
@@ -72,19 +72,19 @@ def test_mistakes(model, data, tmp_path):
         (data, ("--steps", "0"), ["must be positive"]),
         (data, ("--temperature", "-1"), ["must be positive"]),
     ):
-        done = say(model, folder, *arguments)
+        done = generate(model, folder, *arguments)
         assert done.returncode == 2 and not done.stdout and len(done.stderr.splitlines()) == 1, done.stderr
         assert all(word in done.stderr for word in words), done.stderr
-    assert say(model, data, "--prompt", "a", "--infill", "b").returncode == 2
+    assert generate(model, data, "--prompt", "a", "--infill", "b").returncode == 2
 
 
-def test_an_exported_folder_says_the_same(model, data, tmp_path):
+def test_an_exported_folder_gives_the_same(model, data, tmp_path):
     """And transformers, from the same folder with the same seed."""
     from transformers import AutoModel
 
     export_model(model, data, tmp_path)
-    text = say(tmp_path, data, "--prompt", "the", "--steps", "4", "--seed", "2").stdout
-    assert text == say(model, data, "--prompt", "the", "--steps", "4", "--seed", "2").stdout
+    text = generate(tmp_path, data, "--prompt", "the", "--steps", "4", "--seed", "2").stdout
+    assert text == generate(model, data, "--prompt", "the", "--steps", "4", "--seed", "2").stdout
     given = text_block(data, "the", gaps=False)
     rows = AutoModel.from_pretrained(tmp_path, trust_remote_code=True).generate(given.tokens, steps=4, seed=2)
     speller = Speller(data.tokenizer(), {data.eos_id})
@@ -101,18 +101,18 @@ def test_text_and_gaps_as_tokens(parts, data):
         with pytest.raises(UserError):
             text_block(data, text, gaps=True)
         return
-    block = text_block(data, text, gaps=True)
-    assert (block.shown, len(block.tokens)) == (slice(1, 1 + length), data.seq_len)
-    runs = block.tokens[block.shown].tolist()
+    written = text_block(data, text, gaps=True)
+    assert (written.shown, len(written.tokens)) == (slice(1, 1 + length), data.seq_len)
+    runs = written.tokens[written.shown].tolist()
     expected = [token for number, part in enumerate(ids) for token in ([data.mask_id] * 4 if number else []) + part]
-    assert runs == expected and (block.given == (block.tokens != data.mask_id)).all()
-    assert block.given[0] and block.given[-1] and not block.given[1 + length : -1].any()
-    assert torch.equal(block.visible(3, "cpu")[1][2] * block.given, block.visible(1, "cpu")[1][0])
+    assert runs == expected and (written.given == (written.tokens != data.mask_id)).all()
+    assert written.given[0] and written.given[-1] and not written.given[1 + length : -1].any()
+    assert torch.equal(written.visible(3, "cpu")[1][2] * written.given, written.visible(1, "cpu")[1][0])
 
 
 def test_underscores_of_a_prompt_are_text(data):
-    block = text_block(data, "a ___ b", gaps=False)
-    assert data.tokenizer().decode(block.tokens[block.given][1:-1].tolist()) == "a ___ b" and block.shown == slice(1, 11)
+    written = text_block(data, "a ___ b", gaps=False)
+    assert data.tokenizer().decode(written.tokens[written.given][1:-1].tolist()) == "a ___ b" and written.shown == slice(1, 11)
 
 
 PIECES = [("the", -1), (" list", 3), ("\n", 0), (" is", 0), (" empty", 3)]
@@ -130,9 +130,9 @@ def test_a_terminal_gets_the_replay_and_then_the_text(monkeypatch):
     monkeypatch.setattr(live.time, "sleep", waited.append)
     terminal = Console(file=io.StringIO(), force_terminal=True, width=40, height=20, color_system="standard", legacy_windows=False)
     live.show(terminal, [*PIECES, ("\x1b[2J[red]", 4)], live=True)
-    said = terminal.file.getvalue()
-    assert len(waited) == 4 and "░" in said and "\x1b[1A" in said and "\x1b[2J" not in said
-    assert said.rpartition("\x1b")[2].partition("m")[2].endswith(" is empty\ufffd[2J[red]\n") or said.endswith(" is empty\ufffd[2J[red]\n")
+    shown = terminal.file.getvalue()
+    assert len(waited) == 4 and "░" in shown and "\x1b[1A" in shown and "\x1b[2J" not in shown
+    assert shown.rpartition("\x1b")[2].partition("m")[2].endswith(" is empty\ufffd[2J[red]\n") or shown.endswith(" is empty\ufffd[2J[red]\n")
     still = Console(file=io.StringIO(), force_terminal=True, width=40)
     live.show(still, PIECES, live=False)
     assert still.file.getvalue() == "the list\n is empty\n" and len(waited) == 4

@@ -1,1 +1,0 @@
-"""Tables, figures and the single-file report of a run."""
