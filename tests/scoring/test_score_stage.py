@@ -20,7 +20,7 @@ from imdm.errors import UserError
 from imdm.network.checkpoint import save_network
 from imdm.params import Scoring
 from imdm.sampling.files import load_samples
-from imdm.sampling.generate import Rows
+from imdm.sampling.generate import Sampler
 from imdm.scoring import metrics as rows
 from imdm.scoring.judge import load_judge
 from imdm.scoring.metrics import judge_samples
@@ -148,21 +148,21 @@ def test_a_model_is_matched_to_its_cooler_self(run, tmp_path):
 
 
 def test_an_interrupted_match_goes_on_where_it_was(run, tmp_path, monkeypatch):
-    make, made, stop = Rows.make, [], [0, 5]
+    make, made, stop = Sampler.draw, [], [0, 5]
 
-    def counting(rows, *key):
+    def counting(sampler, *key):
         if len(made) in stop:
             stop.remove(len(made))
             raise KeyboardInterrupt
         made.append(key)
-        return make(rows, *key)
+        return make(sampler, *key)
 
     def match(out: str) -> bytes:
         assert stage("match_entropy", tmp_path / out, "sampling.batch_size=16", target=run / "cool-scores/scores.json", model=model) == 0
         return (tmp_path / out / "samples.safetensors").read_bytes()
 
     model = run / "teacher/model.safetensors"
-    monkeypatch.setattr(Rows, "make", counting)
+    monkeypatch.setattr(Sampler, "draw", counting)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             match("stopped")

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from checkout import ROOT, clone
-from dag import dvc_stages, snakemake_jobs
+from checkout import ROOT
 from imdm.diffusion.counter import training_seed
 from imdm.errors import UserError
 from imdm.params import load_params, parse_variant
 from imdm.results.names import baseline_of
 from script import run as run_stage
-
-SEEDS = ["mdlm", "imdm", "mdlm-seed1", "imdm-seed1", "mdlm-seed2", "imdm-seed2"]
 
 
 @pytest.mark.parametrize(
@@ -61,37 +56,6 @@ def test_replicates_of_nothing_are_refused(sets, words):
 def test_a_replicate_has_the_mask_of_its_variant():
     params = load_params(ROOT / "params.yaml")
     assert params.mask_settings("imdm-d64-seed3") == params.mask_settings("imdm-d64")
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The default experiment with three seeds."""
-    target = clone(tmp_path_factory.mktemp("seeds"))
-    tree = yaml.safe_load((target / "params.yaml").read_text())
-    tree["compare"]["variants"] = SEEDS
-    (target / "params.yaml").write_text(yaml.safe_dump(tree))
-    return target
-
-
-def test_the_graphs_train_every_student_once_a_seed(project):
-    snakemake, dvc = snakemake_jobs(project), dvc_stages(project)
-    assert set(snakemake) == set(dvc)
-    assert {job["name"] for job in snakemake.values()} > {"sdtt", "couple_student"}
-    expected = {"initialize": 7, "sdtt": 18, "couple": 1, "couple_student": 6, "redi": 6, "redi_student": 6, "sample": 19, "score": 19}
-    expected |= {"teacher": 1, "judge": 1, "synthetic": 1, "tabulate": 1}
-    counts = Counter(job["name"] for job in snakemake.values())
-    assert {name: counts[name] for name in expected} == expected
-
-
-def test_the_parents_of_a_replicate_are_replicates(project):
-    inputs = {out: job["inputs"] for job in snakemake_jobs(project).values() for out in job["outputs"]}
-    models = "results/tiny/models/imdm-seed2"
-    couplings = "results/tiny/couplings/imdm-seed2/sdtt3/couplings.safetensors"
-    assert inputs[f"{models}/sdtt3-redi/model.safetensors"] == {couplings, f"{models}/sdtt3/model.safetensors"}
-    assert f"{models}/sdtt3/model.safetensors" in inputs[couplings]
-    assert f"{models}/teacher/model.safetensors" in inputs[f"{models}/sdtt1/model.safetensors"]
-    teachers = "results/tiny/couplings/teacher/couplings.safetensors"
-    assert inputs[f"{models}/redi/model.safetensors"] == {teachers, f"{models}/teacher/model.safetensors"}
 
 
 def test_replicates_differ_in_weights_and_the_first_is_as_it_was(tmp_path):
