@@ -68,5 +68,12 @@ def test_reduction(graph, wanted):
 
 def test_imports_inside_functions_count(tmp_path: Path):
     file = tmp_path / "module.py"
-    file.write_text("import imdm.stage.job\nfrom imdm.stage import shards\ndef f():\n    from imdm.data.blocks import Dataset\nimport numpy\n")
+    lines = (
+        "import imdm.stage.job",
+        "from imdm.stage import shards",
+        "def f():",
+        "    from imdm.data.blocks import Dataset",
+        "import numpy",
+    )
+    file.write_text("\n".join(lines) + "\n")
     assert architecture.imports(file) == {"imdm.stage.job", "imdm.stage.shards", "imdm.data.blocks"}
