@@ -1,7 +1,7 @@
 # make run    the default experiment, from nothing to its tables and report
 # make test   lint, and the tests that take minutes
 # make check  the others: a real Slurm, a browser, kills, whole pipelines
-# make docs   writes again what follows from the code: JSON schema, docs/parameters.md, docs/architecture.md, estimates of the presets
+# make docs   writes again what follows from the code: JSON schema, docs/parameters.md, dvc.yaml, docs/architecture.md, estimates of the presets
 # make bench  speed and memory beside the predecessors' algorithm, in a few minutes; docs/performance.md
 # make clean  removes the environment, logs and caches; data and results stay
 #
@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 run: .venv/.installed
 	@git rev-parse --git-dir > /dev/null 2>&1 || git init --quiet  # an unpacked archive: DVC wants a repository
-	@PYTHONPATH=workflow/logger $(BIN)/snakemake --profile workflow/profiles/local --logger progress register  # all; then DVC knows of it
+	@PYTHONPATH=workflow/logger $(BIN)/snakemake --profile workflow/profiles/local register --logger progress  # all; then DVC knows of it
 	@PYTHONPATH=src $(BIN)/python -m imdm.results.show results/$(RUN)
 
 test: .venv/.installed
@@ -27,6 +27,7 @@ check: .venv/.installed
 
 docs: .venv/.installed
 	PYTHONPATH=src $(BIN)/python -m imdm.params.schema
+	$(BIN)/python workflow/write_dvc.py
 	$(BIN)/python docs/architecture.py
 	$(BIN)/python docs/estimates.py
 

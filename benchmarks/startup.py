@@ -56,7 +56,7 @@ def _reason(name: str, rows: list[dict[str, Any]]) -> str | None:
     if not name.startswith("dvc"):
         return None
     if name == "dvc status":
-        return None if any((ROOT / "results").glob("*/teacher")) else "no results here; make run makes them"
+        return None if any((ROOT / "results").glob("*/models/teacher")) else "no results here; make run makes them"
     return None if "seconds" in rows[-1] else "dvc status does not say that all is up to date"
 
 

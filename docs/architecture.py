@@ -10,7 +10,6 @@ import ast
 import re
 import subprocess
 import sys
-from graphlib import TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,17 +32,23 @@ LAYERS = (
 )
 
 TARGETS = {
-    "all": "What `snakemake all` and `dvc repro` run",
+    "all": "What `snakemake all` and `dvc repro` run, the comparison",
+    "extras": "What `snakemake extras` runs: memorization, factorization error, dictionary and chain beside it",
     "paper": "What `snakemake paper` runs: every table and figure of the paper",
 }
 _TEXT = """# Architecture
 
-Drawn from the code by `make docs`; a test fails where the two differ. An arrow that follows from others is left out.
+To find where something happens, follow an arrow to its stage or its part of the library. The pictures and tables are drawn from the code
+by `make docs`; a test fails where the two differ. An arrow that follows from others is left out.
 
-A stage is a script in `stages/`: arguments and files, no method. It calls the library in `src/imdm/`, which knows nothing of stages,
-Snakemake or DVC.
-`src/imdm/stage/job.py` is around every stage: it checks the inputs' digests, hands over the parameters, and puts the output
-in place when all of it is there, with a `meta.json`. Stages meet in files alone.
+A stage is a script in `stages/`: arguments and files, no method. `src/imdm/stage/job.py` is around every one: it checks the inputs'
+digests, hands over the parameters, and puts the output in place when all of it is there, with a `meta.json`. Stages meet in files alone.
+The library in `src/imdm/` knows nothing of stages, Snakemake or DVC.
+
+The graph is written once, in `Snakefile` and `workflow/rules/`. A model is `results/RUN/models/NAME/`, and NAME says what it is made from:
+`teacher`, `VARIANT/RECIPE` or `public/NAME` (`src/imdm/params/names.py`); rules take their inputs by functions of the name
+(`workflow/rules/common.smk`). `READS` in a stage's script says which parameters it reads. From both follow Snakemake's reruns, the cache's
+keys, `dvc.yaml` (`workflow/write_dvc.py` writes it from the dry run) and the preflight's jobs (`workflow/graph.py`).
 """
 _MODULES = """## The library
 
@@ -52,7 +57,8 @@ Each line of the list imports from the lines above it and never from its own, so
 """
 _STAGES = """## Stages and what they use
 
-Parameters are those that the stage reads, and no other reaches its output (`READS` in its script).
+Parameters are those that the stage reads, and no other reaches its output (`READS` in its script); `mask_settings` are those of the
+variant that it makes.
 """
 
 
@@ -100,15 +106,28 @@ def rule_graph(target: str) -> Graph:
     return graph
 
 
+def reached(graph: Graph, node: str) -> set[str]:
+    """What a node's arrows lead to, in any number of steps."""
+    seen, todo = set(), [node]
+    while todo:
+        fresh = graph.get(todo.pop(), set()) - seen
+        seen |= fresh
+        todo += fresh
+    return seen
+
+
 def reduced(graph: Graph) -> Graph:
-    """Without the edges that follow from others; an edge from a node to itself stays."""
-    others = {node: users - {node} for node, users in graph.items()}
-    order = list(TopologicalSorter(others).static_order())  # refuses circles
-    reached: Graph = {}
-    for node in order:
-        reached[node] = set().union(others.get(node, ()), *(reached[user] for user in others.get(node, ())))
-    found = {node: users - set().union(*(reached[user] for user in users)) for node, users in others.items()}
-    return {node: users | (graph[node] & {node}) for node, users in found.items()}
+    """Without the arrows that follow from others; those of a circle, as of score and match_entropy, all stay."""
+    behind = {node: reached(graph, node) for node in graph}
+
+    def circle(one: str, other: str) -> bool:
+        return one == other or (one in behind[other] and other in behind[one])
+
+    def follows(node: str, user: str) -> bool:
+        ways = {other for start in graph if circle(start, node) for other in graph[start]}
+        return any(user in behind[way] and not circle(way, node) and not circle(way, user) for way in ways)
+
+    return {node: {user for user in users if circle(node, user) or not follows(node, user)} for node, users in graph.items()}
 
 
 def mermaid(graph: Graph, direction: str) -> str:
@@ -126,7 +145,7 @@ def document() -> str:
     sys.path.insert(0, str(ROOT / "src"))
     from imdm.stage.reads import of_stages
 
-    parts = [_TEXT, "## The stages\n"]
+    parts = [_TEXT, "## The rules\n"]
     for target, words in TARGETS.items():
         parts += [f"{words}:\n", mermaid(rule_graph(target), "TB"), ""]
     parts += [_MODULES, mermaid(package_graph(), "BT"), "", "| layer | part | what |", "|---|---|---|"]

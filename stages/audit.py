@@ -9,7 +9,7 @@ the model was trained on and for unseen ones, which their teacher draws now. For
 
 Example: python stages/audit.py --data data/pydocs-carry-32/dataset.json --model results/tiny/models/imdm/redi/model.safetensors
     --samples results/tiny/samples/imdm/redi/samples.safetensors --baseline results/tiny/samples/teacher/samples.safetensors
-    --couplings results/tiny/couplings/teacher/couplings.safetensors --teacher results/tiny/teacher/model.safetensors
+    --couplings results/tiny/couplings/teacher/couplings.safetensors --teacher results/tiny/models/teacher/model.safetensors
     --out results/tiny/audit/imdm/redi
 """
 

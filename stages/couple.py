@@ -3,7 +3,7 @@
 Each pair is a function of (seed, its index): batch size and shards change nothing, and an interrupted run goes on.
 
 Example: python stages/couple.py --data data/pydocs-carry-32/dataset.json
-    --teacher results/tiny/teacher/model.safetensors --out results/tiny/couplings/teacher
+    --teacher results/tiny/models/teacher/model.safetensors --out results/tiny/couplings/teacher
 """
 
 import sys

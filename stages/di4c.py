@@ -1,6 +1,6 @@
 """One round of Di4C: distillation to a mixture over a latent, the paper's baseline.
 
-Round 1 starts from an MDM (the adopted teacher or an SDTT student), whose student gets a fresh latent token; in later
+Round 1 starts from an MDM (the teacher or an SDTT student), whose student gets a fresh latent token; in later
 rounds teacher and student both start from the student of the round before. All of these are online weights, as in
 the public code. Writes model.safetensors (online weights and moving average) and train_log.csv.
 
@@ -18,7 +18,7 @@ READS = ("di4c", "seeds.train")
 
 def arguments(parser: StageParser) -> None:
     parser.input("--data", help="dataset.json of tokenize_pack")
-    parser.input("--teacher", help="model.safetensors of adopt or sdtt for round 1, of the round before for later ones")
+    parser.input("--teacher", help="model.safetensors of initialize or sdtt for round 1, of the round before for later ones")
     parser.add_argument("--round", type=int, required=True, help="number of the round, from 1")
 
 

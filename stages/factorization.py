@@ -7,7 +7,7 @@ noise draws stands for the model; the estimate falls with M, so several M are sh
 --model too it gives the total correlation of what it writes at once.
 
 Example: python stages/factorization.py --data data/pydocs-carry-32/dataset.json --model results/tiny/models/imdm/redi/model.safetensors
-    --teacher results/tiny/teacher/model.safetensors --out results/tiny/factorization/imdm/redi
+    --teacher results/tiny/models/teacher/model.safetensors --out results/tiny/factorization/imdm/redi
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Train a network further by the NELBO (paper Eq. 14, Tab. 13): the adopted teacher as MDLM or as IMDM.
+"""Train a network further by the NELBO (paper Eq. 14, Tab. 13): the teacher's weights, as MDLM or as IMDM.
 
 Writes model.safetensors (online and EMA weights), validation.json and train_log.csv, as pretrain does.
 

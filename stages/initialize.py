@@ -4,7 +4,8 @@ What the variant adds to a mask state's embedding starts at zero, so the network
 the bit. This is the only stage that reads the mask settings; all later ones find them, and which
 training seed is theirs, in the checkpoint.
 
-Example: python stages/initialize.py --teacher results/tiny/teacher/model.safetensors --variant imdm --out results/tiny/models/imdm/teacher
+Example: python stages/initialize.py --teacher results/tiny/models/teacher/model.safetensors --variant imdm
+    --out results/tiny/models/imdm/teacher
 """
 
 import sys

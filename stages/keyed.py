@@ -17,7 +17,7 @@ READS = ("keyed", "seeds.train")
 
 def arguments(parser: StageParser) -> None:
     parser.input("--data", help="dataset.json of tokenize_pack")
-    parser.input("--teacher", help="model.safetensors of adopt, or of the last SDTT round; it also gives the first weights")
+    parser.input("--teacher", help="model.safetensors of initialize, or of the last SDTT round; it also gives the first weights")
 
 
 def run(job: Job) -> None:

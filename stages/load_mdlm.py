@@ -5,7 +5,7 @@ the file holds is recognised by its tensors; meta.json says which layout, weight
 Later stages use the weights that are asked for: with `ema` both sets are written, with `online` those alone.
 
 Example: python stages/load_mdlm.py --set teacher.checkpoint=kuleshov-group/mdlm-owt
-    --data data/openwebtext-per_batch-1024/dataset.json --out results/owt/teacher
+    --data data/openwebtext-per_batch-1024/dataset.json --out results/owt/models/teacher
     python stages/load_mdlm.py --public sdtt7 --data data/openwebtext-per_batch-1024/dataset.json --out results/owt/models/public/sdtt7
 """
 

@@ -2,7 +2,7 @@
 
 Refuses shards of different settings, and a set with rows missing or double.
 
-Example: python stages/merge.py --parts results/tiny/shards/couplings/teacher/*/couplings.safetensors --out results/tiny/couplings/teacher
+Example: python stages/merge.py --parts results/tiny/couplings-*-of-2/teacher/couplings.safetensors --out results/tiny/couplings/teacher
 """
 
 import sys

@@ -3,7 +3,7 @@
 Writes model.safetensors (online and EMA weights), validation.json (validation perplexity beside the unigram
 perplexity of the same split) and train_log.csv. An interrupted run continues from its last checkpoint.
 
-Example: python stages/pretrain.py --data data/pydocs-carry-32/dataset.json --out results/tiny/teacher
+Example: python stages/pretrain.py --data data/pydocs-carry-32/dataset.json --out results/tiny/models/teacher
     python stages/pretrain.py --data data/pydocs-carry-32/dataset.json --variant imdm --out results/tiny/models/imdm/scratch
 """
 

@@ -17,7 +17,7 @@ READS = ("sdtt", "seeds.train")
 
 def arguments(parser: StageParser) -> None:
     parser.input("--data", help="dataset.json of tokenize_pack")
-    parser.input("--teacher", help="model.safetensors of the round before, or of adopt for round 1")
+    parser.input("--teacher", help="model.safetensors of the round before, or of initialize for round 1")
     parser.add_argument("--round", type=int, required=True, help="number of the round, from 1")
 
 

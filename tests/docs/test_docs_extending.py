@@ -32,7 +32,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def new_tests(patch: Path) -> list[str]:
-    return re.findall(r"(?m)^\+\+\+ b/(tests/test_\w+\.py)$", patch.read_text())
+    return re.findall(r"(?m)^\+\+\+ b/(tests/\w+/test_\w+\.py)$", patch.read_text())
 
 
 def test_the_page_names_every_patch():

@@ -1,4 +1,4 @@
-"""The presets: every value has a row with its source in docs/presets.md, every estimate is as printed."""
+"""The presets: docs/presets.md has every value that they change with its source, every estimate is as printed."""
 
 from __future__ import annotations
 
@@ -23,20 +23,24 @@ PAGE = (ROOT / "docs/presets.md").read_text(encoding="utf-8")
 
 
 def leaves(tree: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """(dotted key, value); a list of blocks is given as its length."""
+    """(dotted key, value)."""
     for key, value in tree.items():
         if isinstance(value, dict) and value:
             yield from leaves(value, f"{prefix}{key}.")
-        elif isinstance(value, list) and value and isinstance(value[0], dict):
-            yield f"{prefix}{key}", len(value)
         else:
             yield f"{prefix}{key}", value
 
 
-def value_rows() -> dict[str, list[str]]:
-    """The cells of the page's last table by key."""
-    rows = [line.strip("| ").split(" | ") for line in PAGE.partition("## Every value")[2].splitlines() if line.startswith("| `")]
-    return {cells[0].strip("`"): cells[1:] for cells in rows}
+def documented() -> Iterator[tuple[str, str, object, str]]:
+    """(preset, key, value, source) of the page's last two tables."""
+    for line in PAGE.partition("## Every value")[2].splitlines():
+        *values, source = line.strip("| ").split(" | ")
+        if len(values) == 1:  # of all presets
+            pairs = [pair.split(": ", 1) for pair in re.findall(r"`([^`]+)`", values[0])]
+            yield from ((preset, key, yaml.safe_load(value), source) for preset in PRESETS for key, value in pairs)
+        elif line.startswith("| `"):
+            key, *values = (value.strip("`") for value in values)
+            yield from ((preset, key, yaml.safe_load(value), source) for preset, value in zip(PRESETS, values) if value != "-")
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -46,19 +50,20 @@ def test_presets_are_valid(preset):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_every_value_has_a_row_with_its_source(preset):
-    tree = dict(leaves(yaml.safe_load((ROOT / f"presets/{preset}.yaml").read_text(encoding="utf-8"))))
-    rows, column = value_rows(), PRESETS.index(preset)
-    written = {key: yaml.safe_load(cells[column].strip("`")) for key, cells in rows.items() if cells[column] != "-"}
-    assert written == tree
-    assert all(len(cells) == 5 and cells[4] for cells in rows.values())
+def test_every_key_of_a_preset_has_its_value_and_source_in_the_page(preset):
+    files = [yaml.safe_load((ROOT / f"presets/{name}.yaml").read_text(encoding="utf-8")) for name in PRESETS]
+    changed = {key for file in files for key, _ in leaves(file)} - {"run"}
+    params = dict(leaves(load_params(ROOT / f"presets/{preset}.yaml").model_dump(mode="json")))
+    rows = [(key, value) for name, key, value, source in documented() if name == preset and source]
+    assert dict(rows) == {key: params[key] for key in changed & params.keys()}
+    assert len(dict(rows)) == len(rows)
 
 
 def test_quotes_are_the_papers():
     if not PAPER.is_file():
         pytest.skip(f"the paper's text is not at {PAPER} (IMDM_FIXTURES)")
     text = " ".join(PAPER.read_text(encoding="utf-8").split())
-    quotes = {quote for cells in value_rows().values() for quote in re.findall(r'"([^"]+)"', cells[4])}
+    quotes = {quote for *_, source in documented() for quote in re.findall(r'"([^"]+)"', source)}
     assert len(quotes) > 15
     assert not [quote for quote in quotes if quote not in text]
 

@@ -166,7 +166,7 @@ def test_faults_are_found_along_the_whole_history(tmp_path):
     assert "made from another" in fault() and "dataset.json" in fault()
     chain("weights")
     model.write_text("edited")
-    assert fault() == f"was made from {model}, which is damaged or was edited"
+    assert fault().startswith(f"was made from {model}, which is damaged or was edited")
     chain("weights")
     samples.unlink()
     assert fault().endswith("is not in this run")

@@ -124,6 +124,7 @@ def test_show_prints_the_main_table(run: Path, frame, capsys):
 
 
 def test_show_prints_the_synthetic_task_alone(run, capsys, tmp_path):
+    """The command of README.md."""
     assert show([str(run / "synthetic" / "synthetic.json")]) == 0
     text = capsys.readouterr().out
     mean = one(read_frame(run / "tables" / "table01.csv"), model="imdm", metric="validity_pct", seed=None)

@@ -132,7 +132,7 @@ def test_a_terminal_gets_the_replay_and_then_the_text(monkeypatch):
     live.show(terminal, [*PIECES, ("\x1b[2J[red]", 4)], live=True)
     shown = terminal.file.getvalue()
     assert len(waited) == 4 and "░" in shown and "\x1b[1A" in shown and "\x1b[2J" not in shown
-    assert shown.rpartition("\x1b")[2].partition("m")[2].endswith(" is empty\ufffd[2J[red]\n") or shown.endswith(" is empty\ufffd[2J[red]\n")
+    assert shown.endswith(" is empty\ufffd[2J[red]\n")
     still = Console(file=io.StringIO(), force_terminal=True, width=40)
     live.show(still, PIECES, live=False)
     assert still.file.getvalue() == "the list\n is empty\n" and len(waited) == 4

@@ -9,58 +9,38 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
 from safetensors.torch import load_file
 
 from checkout import ROOT, clone, commit, run
-from dag import STUB, snakemake_jobs
-from imdm.stage.reads import of_stages
+from dag import graph, stub
 
-READS = of_stages(ROOT / "stages")
-
-SHARED = ("teacher", "judge", "reference", "couplings/teacher", "synthetic")
+SHARED = ("models/teacher", "judge", "reference", "couplings/teacher", "synthetic")
 SECTIONS = dict(re.findall(r"(?ms)^## (.*?)\n.*?^```bash\n(.*?)^```", (ROOT / "docs/caching.md").read_text()))
-TEACHER = "results/{}/teacher/model.safetensors"
+TEACHER = "results/{}/models/teacher/model.safetensors"
 COUPLINGS = "results/{}/couplings/teacher/couplings.safetensors"
-CACHE = ("--cache", "teacher", "couple")
+CACHE = ("--cache", "pretrain", "couple")
 TWO_SHARDS = ("--config", "shards={couplings: 2}")
 
 
-def small(target: Path, **changes: object) -> Path:
+def small(target: Path, *sets: str) -> Path:
     """A clone with a few jobs, the teacher's couplings among them."""
-    project = clone(target, "tests/micro.yaml")
-    params = yaml.safe_load((project / "params.yaml").read_text()) | changes
-    params["compare"] = {
-        "variants": ["imdm"],
-        "recipes": ["redi"],
-        "distilled": [],
-        "redi": ["redi"],
-        "rectified": [],
-        "keyed": [],
-        "also": [],
-    }
-    (project / "params.yaml").write_text(yaml.safe_dump(params))
-    commit(project)
-    return project
+    return clone(target, "tests/micro.yaml", ("compare={variants: [imdm], recipes: [redi]}", *sets), dvc=True)
 
 
-def texts(folder: Path) -> dict[str, object]:
-    """The corpus block of some text in `folder`."""
+def texts(folder: Path) -> tuple[str, ...]:
+    """The settings for a corpus of some text in `folder`."""
     (folder / "texts").mkdir()
     (folder / "texts/one.txt").write_text("\n\n".join(f"Text {i} says that {i} and {i + 1} make {2 * i + 1}." for i in range(400)))
-    micro = yaml.safe_load((ROOT / "tests/micro.yaml").read_text())
-    return micro["corpus"] | {"name": "files", "path": str(folder / "texts/*")}
+    return "corpus.name=files", f"corpus.path={folder / 'texts/*'}"
 
 
-def stubs(target: Path, *runs: str, **changes: object) -> Path:
+def stubs(target: Path, *runs: str, sets: tuple[str, ...] = ()) -> Path:
     """Such a clone whose stages write what the real ones would, for these runs besides its own; meta.json tells who made it."""
-    project = small(target, **changes)
-    jobs = snakemake_jobs(project, "register") | snakemake_jobs(project, COUPLINGS.format("micro"), *TWO_SHARDS)
-    outputs = {found[1]: sorted(job["outputs"]) for command, job in jobs.items() if (found := re.search(r"--out (\S+)", command))}
-    named = {name: json.loads(json.dumps(outputs).replace("results/micro", f"results/{name}")) for name in ("micro", *runs)}
-    (project / "outputs.json").write_text(json.dumps({out: files for tree in named.values() for out, files in tree.items()}))
-    for stage in READS:
-        (project / f"stages/{stage}.py").write_text(STUB)
+    project = small(target, *sets)
+    shards = {job.out: sorted(job.outputs) for job in graph.jobs(project, COUPLINGS.format("micro"), *TWO_SHARDS)}
+    stub(project, "all", runs=runs)
+    outputs = project / "outputs.json"
+    outputs.write_text(json.dumps(shards | json.loads(outputs.read_text())))
     commit(project)
     return project
 
@@ -80,9 +60,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs with one cache, the first of them registered."""
     project = stubs(tmp_path_factory.mktemp("shared") / "project", "other")
     follow(project, "Between runs of Snakemake")
-    assert (project / "results/micro/teacher/model.safetensors").is_symlink()
+    assert (project / TEACHER.format("micro")).is_symlink()
     follow(project, "Snakemake's results in DVC")
-    commit(project)
     return project
 
 
@@ -95,6 +74,7 @@ def test_two_runs_share_what_the_page_says_and_nothing_else(shared):
 
 def test_a_registered_run_is_dvcs_and_no_longer_needs_the_cache(shared):
     assert "up to date" in run(shared, "dvc", "status")
+    assert not run(shared, "git", "status", "--porcelain")
     text = run(shared, "dvc", "repro")
     assert "up to date" in text and "Running stage" not in text
     assert "Nothing to be done" in run(shared, "snakemake", "--dry-run", "register", "all")
@@ -109,7 +89,7 @@ def test_what_makes_an_entry_of_its_own(tmp_path, monkeypatch):
 
     def make(name: str, *changes: str) -> str:
         run(project, "snakemake", "--cores", "1", COUPLINGS.format(name), "--config", f"run={name}", *changes, *CACHE)
-        return " ".join(maker(project, f"results/{name}/{folder}") for folder in ("teacher", "couplings/teacher"))
+        return " ".join(maker(project, f"results/{name}/{folder}") for folder in ("models/teacher", "couplings/teacher"))
 
     makers = [make("micro")]
     assert make("same", "noise_dim=64") == makers[0]
@@ -136,7 +116,7 @@ def test_shards_have_entries_of_their_own(tmp_path, monkeypatch):
 
 
 def test_an_edited_corpus_is_packed_again(tmp_path, monkeypatch):
-    project = stubs(tmp_path / "project", corpus=texts(tmp_path))
+    project = stubs(tmp_path / "project", sets=texts(tmp_path))
     (tmp_path / "cache").mkdir()
     monkeypatch.setenv("SNAKEMAKE_OUTPUT_CACHE", str(tmp_path / "cache"))
     makers = []
@@ -163,12 +143,12 @@ def test_a_fresh_clone_pulls_the_teacher_and_trains_the_rest(shared, monkeypatch
         monkeypatch.setenv(f"GIT_{who}_EMAIL", "test@example.org")
     ran = set(re.findall(r"Running stage '([^']+)'", follow(shared, "Between clones: DVC's remote")))
     fresh = shared.parent / "fresh"
-    assert {"adopt@imdm", "redi@imdm", "judge", "report"} <= ran and not {"tokenize_pack", "teacher"} & ran
-    assert maker(fresh, "results/micro/teacher") == maker(shared, "results/micro/teacher")
-    (fresh / "results/micro/teacher/model.safetensors").unlink()
+    assert {"initialize-imdm-teacher", "redi-imdm-redi", "train_judge"} <= ran and not {"tokenize_pack", "pretrain-teacher"} & ran
+    assert maker(fresh, "results/micro/models/teacher") == maker(shared, "results/micro/models/teacher")
+    (fresh / TEACHER.format("micro")).unlink()
     (pull,) = re.findall(r"`(dvc pull results/\S+)`", (ROOT / "docs/caching.md").read_text())
     run(fresh, *pull.replace("tiny", "micro").split())
-    assert (fresh / "results/micro/teacher/model.safetensors").exists()
+    assert (fresh / TEACHER.format("micro")).exists()
 
 
 def test_two_experiments_of_the_queue_share_a_teacher(shared):
@@ -177,16 +157,16 @@ def test_two_experiments_of_the_queue_share_a_teacher(shared):
     while re.search("Queued|Running", run(shared, "dvc", "queue", "status")):
         assert time.monotonic() < deadline, run(shared, "dvc", "queue", "status")
         time.sleep(1)
-    assert "Running stage 'teacher'" in run(shared, "dvc", "queue", "logs", "wide")
+    assert "Running stage 'pretrain-teacher'" in run(shared, "dvc", "queue", "logs", "wide")
     text = run(shared, "dvc", "queue", "logs", "wide-64")
-    assert "Stage 'teacher' is cached - skipping run" in text and "Running stage 'adopt@imdm'" in text
+    assert "Stage 'pretrain-teacher' is cached - skipping run" in text and "Running stage 'initialize-imdm-teacher'" in text
     table = run(shared, "dvc", "exp", "show", "--csv")
     assert re.search(r"\bwide,", table) and re.search(r"\bwide-64,", table)
 
 
 def test_a_loaded_teacher_has_the_other_runs_weights(tmp_path):
     """With the real stages."""
-    project = small(tmp_path / "project", corpus=texts(tmp_path))
+    project = small(tmp_path / "project", *texts(tmp_path))
     run(project, "snakemake", "--cores", "1", TEACHER.format("micro"))
     command = SECTIONS["One teacher by its path"].replace("tiny", "micro")
     run(project, "bash", "-euc", command.replace(" all ", f" {TEACHER.format('loaded')} "))

@@ -19,20 +19,29 @@ _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusi
 _INTRODUCTION = """# Parameters
 
 Every key of `params.yaml` and of the files in `presets/`, written by `python -m imdm.params.schema` from `src/imdm/params/`.
-A key without a default must be given. NAME stands for a name of your choice, [] for each entry of a list.
-
-The default is the paper's where the paper states a value; the default experiment, `params.yaml`, is far smaller.
+What a file leaves out has the value of `params.yaml`, the default experiment, which gives every key and is far smaller than the paper's.
+The defaults below are the library's own: the paper's, where the paper states a value. NAME stands for a name of your choice, [] for
+each entry of a list.
 """
 
 
 def schema() -> dict[str, Any]:
-    """JSON Schema of a parameter file."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Params.model_json_schema()
+    """JSON Schema of a parameter file, which may leave out any key."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | _optional(Params.model_json_schema())
+
+
+def _optional(node: Any) -> Any:
+    """A schema that requires no key; a list of `required` keys is no property of that name."""
+    if isinstance(node, list):
+        return [_optional(entry) for entry in node]
+    if not isinstance(node, dict):
+        return node
+    return {key: _optional(value) for key, value in node.items() if key != "required" or not isinstance(value, list)}
 
 
 def document() -> str:
     """A Markdown table of every parameter: key, type, default, description; one section a block."""
-    tree = schema()
+    tree = Params.model_json_schema()
     sections: dict[str, list[str]] = {"": []}
     for key, node, required in _leaves(tree, tree, ""):
         block = key.partition(".")[0].removesuffix("[]") if "." in key else ""

@@ -53,7 +53,7 @@ class Pretrain(Optimizer):
 
 
 class Finetune(Optimizer):
-    """Training an adopted network further (Tab. 13); the same objective as pretraining."""
+    """Training the teacher further (Tab. 13); the same objective as pretraining."""
 
     steps: Positive = Field(10_000, description="optimizer steps")
     batch_size: Positive = Field(512, description="sequences a step, over all devices")

@@ -46,34 +46,22 @@ def write_exhibit(output: str, results: Path, params: Params, data: Dataset, fol
         results, params, folder: as in `write_main`, and errors as there.
     """
     name = Path(output).stem
-    if output.startswith("tables/"):
-        write_exhibit_table(name, results, params, data, folder)
-    elif name in plan.PAGES:
+    if name in plan.PAGES:
         from imdm.results.pages import make_page
 
         make_page(name, params, results, data).write(folder / name)
-    else:
+    elif output.startswith("figures/"):
         from imdm.results.draw import draw
 
-        draw(name, figure_frame(name, results, params), folder / name, params)
-
-
-def write_exhibit_table(name: str, results: Path, params: Params, data: Dataset, folder: Path) -> None:
-    """Write the files of one of plan.TABLES."""
-    if name in extras.TABLES:
+        tables = {"figure03": ("table06", "table07"), "figure05": ("table09", "table10")}.get(name, ())
+        frames = [numbers(params, table, results) for table in tables] or [extra_frame(name, results, params)]
+        draw(name, pd.concat(frames, ignore_index=True), folder / name, params)
+    elif name in extras.TABLES:
         frame = extra_frame(name, results, params)
-        table = extras.TABLES[name](first_seed(frame))
+        write_table(folder, frame, make_view(extras.TABLES[name](first_seed(frame)), first_seed(frame)))
     else:
         table, frame = exhibit_table(params, name, results, data)
-    write_table(folder, frame, make_view(table, first_seed(frame)))
-
-
-def figure_frame(name: str, results: Path, params: Params) -> pd.DataFrame:
-    """The frame of one of plan.FIGURES."""
-    tables = {"figure03": ("table06", "table07"), "figure05": ("table09", "table10")}.get(name)
-    if tables is None:
-        return extra_frame(name, results, params)
-    return pd.concat([numbers(params, table, results) for table in tables], ignore_index=True)
+        write_table(folder, frame, make_view(table, frame))
 
 
 def extra_frame(name: str, results: Path, params: Params) -> pd.DataFrame:

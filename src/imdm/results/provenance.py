@@ -49,7 +49,7 @@ class Run:
         if self.damaged(file):
             return "is damaged or was edited"
         damaged = next((path for path in map(self._place, self.meta(file)["inputs"]) if path and self.damaged(path)), None)
-        return f"was made from {damaged}, which is damaged or was edited" if damaged else self._fault(file)
+        return f"was made from {damaged}, which is damaged or was edited and must be deleted first" if damaged else self._fault(file)
 
     def damaged(self, file: Path) -> bool:
         """Whether a file has not the bytes that its stage wrote."""

@@ -80,7 +80,8 @@ def legend(figure: Figure) -> None:
             handles.setdefault(label, handle)
     if handles:
         order = sorted(handles, key=lambda label: label in ("Teacher", "Real text"))
-        columns = int(figure.get_figwidth() * 14 / (9 + max(map(len, order))))  # in letters, line and gap of a column as 9
+        letters, widths = figure.get_figwidth() * 14, [9 + len(label) for label in order]  # line and gap of a column as 9
+        columns = len(order) if sum(widths) <= letters else int(letters / max(widths))
         lines = [handles[label] for label in order]
         figure.legend(lines, order, loc="outside lower center", ncols=max(1, columns), fontsize=8, handlelength=2.4)
 

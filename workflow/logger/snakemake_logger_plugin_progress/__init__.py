@@ -80,8 +80,9 @@ class LogHandler(LogHandlerBase):
         elif event == LogEvent.RUN_INFO:
             self.begin({rule: count for rule, count in record.stats.items() if rule != "total"})
         elif event == LogEvent.JOB_INFO:
-            made = Path(next(iter(record.output), record.rule_name))
-            self.names[record.jobid] = record.rule_name, "/".join((made if made.suffix == ".html" else made.parent).parts[2:])
+            first = Path(next(iter(record.output), record.rule_name))
+            made = first.with_suffix("") if first.parent.name in ("tables", "figures") or first.suffix == ".html" else first.parent
+            self.names[record.jobid] = record.rule_name, "/".join(made.parts[2:])
             if self.live and record.jobid in self.shown:  # the event comes after that of its start
                 self.live.update(self.shown[record.jobid], description=" ".join(self.names[record.jobid]))
         elif event == LogEvent.JOB_STARTED:

@@ -119,9 +119,7 @@ def _table(exhibit: Exhibit, frame: pd.DataFrame, caption: str) -> Table:
     for place in _places(exhibit.down, values):
         of_paper = select(shown, **_wanted(place | {"steps": None}))["paper"].notna().any()  # the paper's table may lack a metric
         body += [place, place | {"paper": True}] if of_paper else [place]
-    sides = [_side(axis) for axis in exhibit.down] + [
-        Side("Source", lambda line: _name(line, "paper" if line.get("paper") else "this run"))
-    ]
+    sides = [_side(axis) for axis in (*exhibit.down, "source")]
     return Table(exhibit.name, f"Table {exhibit.number}. {plan.title(exhibit.name)}", caption, sides, body, columns)
 
 
@@ -137,13 +135,14 @@ def _wanted(place: Line) -> dict[str, Any]:
 
 
 def _side(axis: str) -> Side:
-    names = METRICS if axis == "metric" else {}
-    head = {"steps": "Steps", "metric": "Metric", "model": "Model"}[axis]
-    return Side(head, lambda line: _name(line, names.get(line[axis], str(line[axis])), line[axis] if axis == "steps" else None))
+    head = {"steps": "Steps", "metric": "Metric", "model": "Model", "source": "Source"}[axis]
 
+    def cell(line: Line) -> Cell:
+        value = line[axis] if axis != "source" else "paper" if line.get("paper") else "this run"
+        text = METRICS[value] if axis == "metric" else str(value)
+        return Cell(text, value if axis == "steps" else None, "paper" if line.get("paper") else "")
 
-def _name(line: Line, text: str, sort: int | None = None) -> Cell:
-    return Cell(text, sort, "paper" if line.get("paper") else "")
+    return Side(head, cell)
 
 
 def _cell(number: Number | None, frame: pd.DataFrame) -> Cell:
