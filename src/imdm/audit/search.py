@@ -20,7 +20,7 @@ _PAIRS = 2**25  # most (sample, block) pairs at once
 
 
 @dataclass
-class Found:
+class Occurrences:
     """What a corpus has of each row's n-grams.
 
     Attributes:
@@ -33,7 +33,7 @@ class Found:
     nearest: np.ndarray | None = None
 
 
-def search(rows: np.ndarray, blocks: np.ndarray, n: int, done: Callable[[int], object], nearest: bool = False) -> Found:
+def search(rows: np.ndarray, blocks: np.ndarray, n: int, done: Callable[[int], object], nearest: bool = False) -> Occurrences:
     """Look for the n-grams of some rows in a corpus.
 
     Args:
@@ -54,7 +54,7 @@ def search(rows: np.ndarray, blocks: np.ndarray, n: int, done: Callable[[int], o
             occurs = csr_array((np.ones(len(gram), dtype=np.int32), (gram, block)), shape=(len(grams), size))
             most = np.maximum(most, (counts @ occurs).max(axis=1).toarray().ravel())
         done(size)
-    return Found(there[inverse].mean(1), most / hashes.shape[1] if nearest else None)
+    return Occurrences(there[inverse].mean(1), most / hashes.shape[1] if nearest else None)
 
 
 def _counts(inverse: np.ndarray, grams: int) -> csr_array:

@@ -22,11 +22,11 @@ def text_figures(frame: pd.DataFrame, resamples: int, seed: int) -> list[dict[st
     for (model, steps), part in frame.groupby(["model", "steps"], sort=False, dropna=False):
         for metric in [name for name in frame.columns if name not in _KEYS]:
             values = part[metric].to_numpy(float)
-            found = [(metric, values.mean(), *mean_interval(values, resamples, seed))]
+            figures = [(metric, values.mean(), *mean_interval(values, resamples, seed))]
             if metric.startswith("nearest"):
                 stem = metric.removesuffix("_pct")
-                found += [(f"{stem}_q95_pct", part[metric].quantile(0.95), None, None), (f"{stem}_max_pct", values.max(), None, None)]
-            rows += [_row(model, None if pd.isna(steps) else int(steps), *figure) for figure in found]
+                figures += [(f"{stem}_q95_pct", part[metric].quantile(0.95), None, None), (f"{stem}_max_pct", values.max(), None, None)]
+            rows += [_row(model, None if pd.isna(steps) else int(steps), *figure) for figure in figures]
     return rows
 
 
@@ -41,15 +41,15 @@ def pair_figures(frame: pd.DataFrame, resamples: int, seed: int) -> list[dict[st
 
 def _of_model(frame: pd.DataFrame, resamples: int, seed: int) -> Iterator[tuple[str, float, float, float]]:
     kinds = {kind: part.drop(columns=["model", "pairs"]).astype(float) for kind, part in frame.groupby("pairs", sort=False)}
-    for kind, found in kinds.items():
-        tokens = found["tokens"]
-        figures = {f"nll_{kind}_{noise}": found[f"nll_{noise}"] for noise in ("own", "fresh")}
-        figures |= {f"equal_{kind}_{noise}_pct": 100 * found[f"equal_{noise}"] for noise in ("own", "fresh")}
-        figures[f"noise_gap_{kind}"] = found["nll_fresh"] - found["nll_own"]
+    for kind, pairs in kinds.items():
+        tokens = pairs["tokens"]
+        figures = {f"nll_{kind}_{noise}": pairs[f"nll_{noise}"] for noise in ("own", "fresh")}
+        figures |= {f"equal_{kind}_{noise}_pct": 100 * pairs[f"equal_{noise}"] for noise in ("own", "fresh")}
+        figures[f"noise_gap_{kind}"] = pairs["nll_fresh"] - pairs["nll_own"]
         for metric, values in figures.items():
             yield metric, values.sum() / tokens.sum(), *ratio_interval(values.to_numpy(), tokens.to_numpy(), resamples, seed)
     if len(kinds) == 2:
-        own = {kind: (found["nll_own"].to_numpy(), found["tokens"].to_numpy()) for kind, found in kinds.items()}
+        own = {kind: (pairs["nll_own"].to_numpy(), pairs["tokens"].to_numpy()) for kind, pairs in kinds.items()}
         gap = own["unseen"][0].sum() / own["unseen"][1].sum() - own["seen"][0].sum() / own["seen"][1].sum()
         yield (
             "pair_gap",

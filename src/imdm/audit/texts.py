@@ -48,16 +48,16 @@ def text_frame(sets: TextSets, corpora: Corpora, sizes: list[int], device: torch
     """
     rows, longest = np.concatenate(list(sets.values())), max(sizes)
     index = pd.MultiIndex.from_tuples([(*key, i) for key, tokens in sets.items() for i in range(len(tokens))])
-    found = pd.DataFrame(dict(zip(("model", "steps", "sample"), zip(*index))))
-    found["steps"] = found["steps"].astype("Int64")
+    frame = pd.DataFrame(dict(zip(("model", "steps", "sample"), zip(*index))))
+    frame["steps"] = frame["steps"].astype("Int64")
     for n in sizes:
         train = search(rows, corpora.train, n, done, nearest=n == longest)
-        found[f"in_train_{n}_pct"] = 100 * train.share
-        found[f"shared_{n}_pct"] = np.concatenate([100 * shared(hash_ngrams(tokens, n)) for tokens in sets.values()])
+        frame[f"in_train_{n}_pct"] = 100 * train.share
+        frame[f"shared_{n}_pct"] = np.concatenate([100 * shared(hash_ngrams(tokens, n)) for tokens in sets.values()])
         if n == longest:
-            found["nearest_block_pct"] = 100 * train.nearest
+            frame["nearest_block_pct"] = 100 * train.nearest
         if corpora.couplings is not None:
-            found[f"in_couplings_{n}_pct"] = 100 * search(rows, corpora.couplings.numpy(), n, done).share
+            frame[f"in_couplings_{n}_pct"] = 100 * search(rows, corpora.couplings.numpy(), n, done).share
     if corpora.couplings is not None:
-        found["nearest_coupling_pct"] = 100 * nearest_overlap(rows, corpora.couplings, device)
-    return found
+        frame["nearest_coupling_pct"] = 100 * nearest_overlap(rows, corpora.couplings, device)
+    return frame

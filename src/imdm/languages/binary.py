@@ -8,7 +8,7 @@ from torch import Tensor
 from imdm.diffusion.counter import root_seed, row_seeds
 from imdm.languages.balance import balanced
 from imdm.languages.measure import Triple, factorization_errors, output_probabilities, token_entropy, validity, word_probabilities
-from imdm.languages.task import rectification, student, teacher
+from imdm.languages.task import rectification, train_student, train_teacher
 from imdm.languages.words import BINARY
 from imdm.network.network import Network
 from imdm.params import Synthetic
@@ -25,9 +25,9 @@ def sample_metrics(x: Tensor) -> dict[str, Triple]:
 
 def table1(network: Network, samples: int, draws: int, seed: int) -> list[dict]:
     """Rows of Table 1 for one model: one-step samples, and errors at full masking."""
-    found = sample_metrics(sample(network, row_seeds(root_seed(seed, "samples"), 0, samples), steps=1).tokens)
-    found |= factorization_errors(word_probabilities(output_probabilities(network, BINARY, draws, seed), BINARY))
-    return [{"metric": name, "value": value, "low": low, "high": high} for name, (value, low, high) in found.items()]
+    metrics = sample_metrics(sample(network, row_seeds(root_seed(seed, "samples"), 0, samples), steps=1).tokens)
+    metrics |= factorization_errors(word_probabilities(output_probabilities(network, BINARY, draws, seed), BINARY))
+    return [{"metric": name, "value": value, "low": low, "high": high} for name, (value, low, high) in metrics.items()]
 
 
 def table2(network: Network, seed: int) -> list[dict]:
@@ -46,15 +46,15 @@ def table2(network: Network, seed: int) -> list[dict]:
 def seed_rows(settings: Synthetic, seed: int) -> list[dict]:
     """All rows of one seed: the three students of one teacher, and independent tokens for reference."""
     torch.set_num_threads(1)  # seeds run side by side
-    source, rows = teacher(settings, BINARY, seed), []
+    teacher, rows = train_teacher(settings, BINARY, seed), []
     for name in _STUDENTS:
         how = rectification(settings, name)
-        network = student(settings, BINARY, name, how, source, balanced(source, BINARY, name, how, seed), seed)
-        found = [
+        network = train_student(settings, BINARY, name, how, teacher, balanced(teacher, BINARY, name, how, seed), seed)
+        of_model = [
             {"table": 1, "setting": "1 step, fresh noise"} | row for row in table1(network, settings.samples, settings.noise_draws, seed)
         ]
-        found += [{"table": 2, "low": row["value"], "high": row["value"]} | row for row in table2(network, seed)]
-        rows += [{"model": name, "seed": seed} | row for row in found]
+        of_model += [{"table": 2, "low": row["value"], "high": row["value"]} | row for row in table2(network, seed)]
+        rows += [{"model": name, "seed": seed} | row for row in of_model]
     x = torch.randint(2, (settings.samples, 2), generator=torch.Generator().manual_seed(seed))
     about = {"table": 1, "model": "random", "setting": "independent tokens", "seed": seed}
     return rows + [about | {"metric": name, "value": v, "low": low, "high": high} for name, (v, low, high) in sample_metrics(x).items()]

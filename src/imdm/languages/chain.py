@@ -9,7 +9,7 @@ from imdm.languages.best_mdm import BestMdm
 from imdm.languages.bigrams import chain_metrics
 from imdm.languages.markov import MarkovChain, draw_chain
 from imdm.languages.measure import Triple
-from imdm.languages.task import MODELS, couplings, keyed, rectification, student, teacher
+from imdm.languages.task import MODELS, couplings, rectification, train_keyed, train_student, train_teacher
 from imdm.network.network import Network
 from imdm.params import Chain
 from imdm.sampling.sampler import sample
@@ -21,27 +21,27 @@ def seed_rows(settings: Chain, seed: int) -> list[dict]:
     """All rows of one seed: the chain's own samples, the best MDM, the teacher, and its students `settings.models`."""
     torch.set_num_threads(1)  # seeds run side by side
     chain = draw_chain(settings.states, settings.length, settings.entropy_rate, seed)
-    source = teacher(settings, chain, seed)
-    found = {"best-mdm": BestMdm(chain), "teacher": source}
-    found |= {name: _student(settings, chain, name, source, seed) for name in settings.models}
+    teacher = train_teacher(settings, chain, seed)
+    networks = {"best-mdm": BestMdm(chain), "teacher": teacher}
+    networks |= {name: _student(settings, chain, name, teacher, seed) for name in settings.models}
     rows = data_rows(chain, settings.samples, seed)
-    for name, network in found.items():
+    for name, network in networks.items():
         rows += [{"model": name} | row for row in network_rows(network, chain, settings, seed)]
     return [{"states": settings.states, "length": settings.length, "seed": seed} | row for row in rows]
 
 
-def _student(settings: Chain, chain: MarkovChain, name: str, source: Network, seed: int) -> Network:
+def _student(settings: Chain, chain: MarkovChain, name: str, teacher: Network, seed: int) -> Network:
     if name == "keyed":
-        return keyed(settings, chain, settings.keyed, source, seed)
+        return train_keyed(settings, chain, settings.keyed, teacher, seed)
     how = rectification(settings, name)
-    return student(settings, chain, name, how, source, couplings(source, chain, how.pairs, MODELS[name][2], seed), seed)
+    return train_student(settings, chain, name, how, teacher, couplings(teacher, chain, how.pairs, MODELS[name][2], seed), seed)
 
 
 def data_rows(chain: MarkovChain, samples: int, seed: int) -> list[dict]:
     """The metrics of sequences of the chain itself, and the two that are known exactly; no steps."""
     exact = {"entropy_nats": chain.entropy, "entropy_rate_nats": chain.entropy_rate}
-    found = chain_metrics(chain.batch(root_seed(seed, "data"), 0, samples), chain) | {name: (v, v, v) for name, v in exact.items()}
-    return [{"model": "data", "steps": None} | row for row in _rows(found)]
+    metrics = chain_metrics(chain.batch(root_seed(seed, "data"), 0, samples), chain) | {name: (v, v, v) for name, v in exact.items()}
+    return [{"model": "data", "steps": None} | row for row in _rows(metrics)]
 
 
 def network_rows(network: Network | BestMdm, chain: MarkovChain, settings: Chain, seed: int) -> list[dict]:
@@ -53,5 +53,5 @@ def network_rows(network: Network | BestMdm, chain: MarkovChain, settings: Chain
     return rows
 
 
-def _rows(found: dict[str, Triple]) -> list[dict]:
-    return [{"metric": name, "value": value, "low": low, "high": high} for name, (value, low, high) in found.items()]
+def _rows(metrics: dict[str, Triple]) -> list[dict]:
+    return [{"metric": name, "value": value, "low": low, "high": high} for name, (value, low, high) in metrics.items()]

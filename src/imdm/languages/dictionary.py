@@ -8,7 +8,7 @@ from imdm.diffusion.counter import root_seed, row_seeds
 from imdm.factorization.exact import SubsetEntropies
 from imdm.languages.balance import balanced
 from imdm.languages.measure import Triple, coverage, factorization_errors, kl_bias, output_probabilities, validity, word_probabilities
-from imdm.languages.task import keyed, rectification, student, teacher
+from imdm.languages.task import rectification, train_keyed, train_student, train_teacher
 from imdm.languages.words import Words, draw_words
 from imdm.network.network import Network
 from imdm.params import Dictionary, DictionaryCell
@@ -26,18 +26,18 @@ def cell_rows(settings: Dictionary, cell: DictionaryCell, seed: int) -> list[dic
     about = {"words": cell.words, "length": cell.length, "letters": settings.letters, "varied": cell.varied, "seed": seed}
     about |= {"hidden_size": settings.hidden_size}
     none = {"pairs": None, "noise_dim": None}
-    source = teacher(settings, words, seed)
+    teacher = train_teacher(settings, words, seed)
     rows = [about | none | {"model": "data"} | row for row in data_rows(words, settings.steps)]
-    rows += [about | none | {"model": "teacher"} | row for row in network_rows(source, words, settings, seed)]
+    rows += [about | none | {"model": "teacher"} | row for row in network_rows(teacher, words, settings, seed)]
     for name in cell.models:
         if name == "keyed":
-            found = network_rows(keyed(settings, words, settings.keyed, source, seed), words, settings, seed)
-            rows += [about | none | {"model": name} | row for row in found]
+            of_model = network_rows(train_keyed(settings, words, settings.keyed, teacher, seed), words, settings, seed)
+            rows += [about | none | {"model": name} | row for row in of_model]
             continue
         how = rectification(settings, name)
-        network = student(settings, words, name, how, source, balanced(source, words, name, how, seed), seed)
-        found = network_rows(network, words, settings, seed)
-        rows += [about | {"model": name, "pairs": how.pairs, "noise_dim": how.noise_dim} | row for row in found]
+        network = train_student(settings, words, name, how, teacher, balanced(teacher, words, name, how, seed), seed)
+        of_model = network_rows(network, words, settings, seed)
+        rows += [about | {"model": name, "pairs": how.pairs, "noise_dim": how.noise_dim} | row for row in of_model]
     return rows
 
 
@@ -46,21 +46,21 @@ def data_rows(words: Words, steps: list[int]) -> list[dict]:
     entropies = SubsetEntropies(words.table.numpy())
     rows = []
     for n in steps:
-        found = {"total_correlation_nats": entropies.total_correlation(n), "theorem_bound_nats": entropies.theorem_bound(n)}
-        rows += [{"steps": n, "metric": name, "value": value, "low": value, "high": value} for name, value in found.items()]
+        exact = {"total_correlation_nats": entropies.total_correlation(n), "theorem_bound_nats": entropies.theorem_bound(n)}
+        rows += [{"steps": n, "metric": name, "value": value, "low": value, "high": value} for name, value in exact.items()]
     return rows
 
 
 def network_rows(network: Network, words: Words, settings: Dictionary, seed: int) -> list[dict]:
     """Validity and coverage of samples at each step count, and both errors of one step, but of a keyed student: given its
     noise, a word has no density."""
-    found: dict[tuple[int, str], Triple] = {}
+    metrics: dict[tuple[int, str], Triple] = {}
     for n in settings.steps:
         x = sample(network, row_seeds(root_seed(seed, "samples"), 0, settings.samples), n).tokens
-        found |= {(n, "validity_pct"): validity(x, words), (n, "coverage_pct"): coverage(x, words)}
+        metrics |= {(n, "validity_pct"): validity(x, words), (n, "coverage_pct"): coverage(x, words)}
     if network.config.draws == "independent":
-        found |= error_metrics(network, words, settings, seed)
-    return [{"steps": n, "metric": name, "value": v, "low": low, "high": high} for (n, name), (v, low, high) in found.items()]
+        metrics |= error_metrics(network, words, settings, seed)
+    return [{"steps": n, "metric": name, "value": v, "low": low, "high": high} for (n, name), (v, low, high) in metrics.items()]
 
 
 def error_metrics(network: Network, words: Words, settings: Dictionary, seed: int) -> dict[tuple[int, str], Triple]:

@@ -82,8 +82,8 @@ class MarkovChain:
         for place in range(1, z.shape[1]):
             left[:, place] = _normalised(left[:, place - 1] * shown[:, place - 1]) @ self.transition
             right[:, -place - 1] = _normalised(right[:, -place] * shown[:, -place]) @ self.transition.T
-        found = _normalised(left * right * shown).log().clamp(min=NEVER)
-        return torch.nn.functional.pad(found, (0, 1), value=NEVER)
+        log_p = _normalised(left * right * shown).log().clamp(min=NEVER)
+        return torch.nn.functional.pad(log_p, (0, 1), value=NEVER)
 
 
 def _normalised(weights: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ def train(network: Network, lr: float, steps: int, loss: Callable[[int], Tensor]
     return network.eval()
 
 
-def teacher(sizes: SmallNetwork, language: Language, seed: int) -> Network:
+def train_teacher(sizes: SmallNetwork, language: Language, seed: int) -> Network:
     """An MDM trained on the task's sequences."""
     network, draws = build(sizes, language, seed, mask="single"), root_seed(seed, "teacher")
 
@@ -102,8 +102,8 @@ def couplings(network: Network, language: Language, count: int, draws: str, seed
     return initial_masks(seeds, language.length, language.vocab_size), x
 
 
-def student(
-    sizes: SmallNetwork, language: Language, model: str, how: Rectify, source: Network, pairs: tuple[Tensor, Tensor], seed: int
+def train_student(
+    sizes: SmallNetwork, language: Language, model: str, how: Rectify, teacher: Network, pairs: tuple[Tensor, Tensor], seed: int
 ) -> Network:
     """Train one of MODELS, from the teacher's weights, to answer each coupling's states with its completion in one step.
 
@@ -112,7 +112,7 @@ def student(
     """
     z, x = pairs
     network = build(sizes, language, seed, mask=MODELS[model][0], noise_dim=how.noise_dim, noise_scale=how.noise_scale)
-    share_weights(network, source)
+    share_weights(network, teacher)
     root = root_seed(seed, "rectify")
     generator = torch.Generator().manual_seed(root)
     positions = torch.arange(how.batch_size * language.length)
@@ -130,15 +130,15 @@ def student(
     return train(network, how.lr, how.steps, loss)
 
 
-def keyed(sizes: SmallNetwork, language: Language, how: KeyedWords, source: Network, seed: int) -> Network:
-    """Train a keyed student of the teacher `source`, with fresh noise in every step; half of each batch is all masked."""
-    teacher = build(sizes, language, seed, mask="infinite", noise_dist="rademacher", noise_dim=CARRIED_BITS).eval()
-    share_weights(teacher, source)
-    network, root, count = keyed_student(teacher), root_seed(seed, "keyed"), how.batch_size
+def train_keyed(sizes: SmallNetwork, language: Language, how: KeyedWords, teacher: Network, seed: int) -> Network:
+    """Train a keyed student of `teacher`, with fresh noise in every step; half of each batch is all masked."""
+    frozen = build(sizes, language, seed, mask="infinite", noise_dist="rademacher", noise_dim=CARRIED_BITS).eval()
+    share_weights(frozen, teacher)
+    network, root, count = keyed_student(frozen), root_seed(seed, "keyed"), how.batch_size
 
     def loss(step: int) -> Tensor:
         x = language.batch(root, step, count)
         batch = keyed_batch(x, root, step, 0, count, count // 2, language.vocab_size)
-        return keyed_loss(network, teacher, batch, how.teacher_steps, "reverse_kl")
+        return keyed_loss(network, frozen, batch, how.teacher_steps, "reverse_kl")
 
     return train(network, how.lr, how.steps, loss, min(_KEYED_WARMUP, how.steps // 2), _KEYED_CLIP)
