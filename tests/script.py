@@ -8,7 +8,7 @@ import importlib.util
 import io
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -39,13 +39,22 @@ def module(stage: str) -> ModuleType:
 
 def run(stage: str, *arguments: object, sets: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
     """Run a stage in this process; its exit code, and what it wrote to stdout and stderr. Exceptions go through."""
-    script, words, out, err = module(stage), options(*arguments, sets=sets), io.StringIO(), io.StringIO()
+    script = module(stage)
+    return called(
+        lambda words: run_stage(script.__file__, script.__doc__, script.READS, script.arguments, script.run, words),
+        options(*arguments, sets=sets),
+    )
+
+
+def called(main: Callable[[list[str]], int], words: list[str]) -> subprocess.CompletedProcess[str]:
+    """Call a script's `main` with these arguments, as if they were its command line."""
+    out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            code = run_stage(script.__file__, script.__doc__, script.READS, script.arguments, script.run, words)
+            code = main(words)
         except SystemExit as ended:
             code = ended.code
-    return subprocess.CompletedProcess([stage, *words], code, out.getvalue(), err.getvalue())
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
 def made(stage: str, out: Path, *arguments: object, sets: Sequence[str] = ()) -> Path:

@@ -99,7 +99,7 @@ def population(n: int, seed: int, shift: float = 0.0) -> dict[str, np.ndarray]:
 def test_intervals_cover_the_truth_as_often_as_they_say():
     """Of the value at a given entropy, and of the ratio of two models at that of a third, which is estimated as well."""
     covered = []
-    for trial in range(200):
+    for trial in range(120):
         picks = with_resamples(80, resamples(80, 200, trial))
         curves = [Frontier.of(np.arange(1.0, 6.0), **population(80, 3 * trial + k, 0.1 * k), picks=picks) for k in range(3)]
         alone, _ = at_entropy(curves[0], np.full(201, 3.03))
