@@ -14,6 +14,7 @@ from imdm.params import parse_variant
 
 RATIO = "gen_ppl_ratio"
 DIFFERENCE = "error_difference_nats_per_token"
+_SEED_KEY = ["kind", "variant", "recipe", "target", "steps", "metric"]
 
 
 class Number(NamedTuple):
@@ -150,11 +151,39 @@ def first_seed(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[(frame["replicate"].fillna(0) == 0) & ~of_replicates]
 
 
-def decided(row: Number | None) -> str:
+def with_seed_means(frame: pd.DataFrame) -> pd.DataFrame:
+    """The lines of the first seed, then means over training seeds: replicate None, low and high one standard deviation away.
+
+    Means are of what has several seeds: Gen-PPL, entropy and ratio of samples, and at equal entropy where every seed reaches it.
+    No file stores them.
+    """
+    records = []
+    for key, values in _by_seed(frame):
+        record = dict(zip(_SEED_KEY, key, strict=True))
+        mean, sd = float(values.mean()), float(values.std(ddof=1))
+        record |= {"model": f"{record['variant']}/{record['recipe']}", "replicate": None}
+        records.append(record | {"value": mean, "low": mean - sd, "high": mean + sd})
+    first = first_seed(frame)
+    return pd.concat([first, frame_of(records)], ignore_index=True) if records else first
+
+
+def training_seeds(frame: pd.DataFrame) -> str:
+    """The numbers of training seeds in words, `3` or `2 to 3`; empty where there is one."""
+    counts = sorted({len(values) for _, values in _by_seed(frame)})
+    return " to ".join(map(str, dict.fromkeys((counts[0], counts[-1])))) if counts else ""
+
+
+def _by_seed(frame: pd.DataFrame) -> list[tuple[tuple, pd.Series]]:
+    part = select(frame, kind=["samples", "equal_entropy"], metric=["gen_ppl", "entropy", RATIO])
+    groups = part[part["variant"] != ""].groupby(_SEED_KEY, sort=False, dropna=False)["value"]
+    return [(key, values) for key, values in groups if len(values) > 1 and values.notna().all()]
+
+
+def decided(ratio: Number | None) -> str:
     """Whose value is lower by the paired interval of a ratio (or difference): `ours` or `base`, else `tie`; empty without one."""
-    if row is None or row.value is None:
+    if ratio is None or ratio.value is None:
         return ""
-    return side(row.low, row.high, even=0 if row.metric == DIFFERENCE else 1)
+    return side(ratio.low, ratio.high, even=0 if ratio.metric == DIFFERENCE else 1)
 
 
 def side(low: float | None, high: float | None, even: float = 1) -> str:

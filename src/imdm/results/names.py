@@ -107,3 +107,8 @@ def setting_of(model: str) -> str:
     """How a model was made, in words."""
     variant, _, recipe = model.partition("/")
     return f"public checkpoint {recipe}" if variant == PUBLIC else recipe_label(recipe) if recipe else "not distilled"
+
+
+def step_words(steps: int) -> str:
+    """`1 step`, `2 steps`."""
+    return f"{steps} step{'s' if steps > 1 else ''}"
