@@ -157,26 +157,15 @@ def with_seed_means(frame: pd.DataFrame) -> pd.DataFrame:
     Means are of what has several seeds: Gen-PPL, entropy and ratio of samples, and at equal entropy where every seed reaches it.
     No file stores them.
     """
+    part = select(frame, kind=["samples", "equal_entropy"], metric=["gen_ppl", "entropy", RATIO])
     records = []
-    for key, values in _by_seed(frame):
-        record = dict(zip(_SEED_KEY, key, strict=True))
-        mean, sd = float(values.mean()), float(values.std(ddof=1))
-        record |= {"model": f"{record['variant']}/{record['recipe']}", "replicate": None}
-        records.append(record | {"value": mean, "low": mean - sd, "high": mean + sd})
+    for key, values in part[part["variant"] != ""].groupby(_SEED_KEY, sort=False, dropna=False)["value"]:
+        if len(values) > 1 and values.notna().all():
+            record, mean, sd = dict(zip(_SEED_KEY, key, strict=True)), float(values.mean()), float(values.std(ddof=1))
+            record |= {"model": f"{record['variant']}/{record['recipe']}", "replicate": None}
+            records.append(record | {"value": mean, "low": mean - sd, "high": mean + sd})
     first = first_seed(frame)
     return pd.concat([first, frame_of(records)], ignore_index=True) if records else first
-
-
-def training_seeds(frame: pd.DataFrame) -> str:
-    """The numbers of training seeds in words, `3` or `2 to 3`; empty where there is one."""
-    counts = sorted({len(values) for _, values in _by_seed(frame)})
-    return " to ".join(map(str, dict.fromkeys((counts[0], counts[-1])))) if counts else ""
-
-
-def _by_seed(frame: pd.DataFrame) -> list[tuple[tuple, pd.Series]]:
-    part = select(frame, kind=["samples", "equal_entropy"], metric=["gen_ppl", "entropy", RATIO])
-    groups = part[part["variant"] != ""].groupby(_SEED_KEY, sort=False, dropna=False)["value"]
-    return [(key, values) for key, values in groups if len(values) > 1 and values.notna().all()]
 
 
 def decided(ratio: Number | None) -> str:

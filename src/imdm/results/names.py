@@ -36,7 +36,6 @@ METRICS = {
     "mauve": "MAUVE",
     "val_ppl": "Val PPL",
     "temperature": "Temperature",
-    "held_out_perplexity": "Held-out perplexity",
     "unigram_perplexity": "Unigram perplexity",
     "parameters": "Parameters",
     "correlation_nats_per_token": "Teacher's total correlation",

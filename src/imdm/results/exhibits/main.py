@@ -9,7 +9,7 @@ import pandas as pd
 
 from imdm.results.cells import better_cell, decided_cell, digits, paper_cell, seeds_cell, value_cell
 from imdm.results.comparison import comparisons
-from imdm.results.frame import RATIO, one, select, training_seeds, with_seed_means
+from imdm.results.frame import RATIO, one, select, with_seed_means
 from imdm.results.layout import MODEL, STEPS, Column, Line, distinct, make_view, metric_column, metrics_in, numbers, words
 from imdm.results.names import METRICS, REAL, TEACHER, metric_name, name_of
 from imdm.results.paper import paper_note
@@ -66,8 +66,8 @@ def table04(frame: pd.DataFrame) -> View:
     """Gen-PPL of the teacher and of each recipe with one mask and with infinitely many."""
     columns = [_RECIPE, STEPS, numbers("MDLM", _of("base")), numbers("IMDM", _of("ours")), numbers("IMDM / MDLM", _of("ratio"))]
     columns += [numbers("Better", _of("ratio"), better_cell), *_at_entropy("teacher", "{}, equal entropy")]
-    seeds = training_seeds(frame)
-    if seeds:
+    seeds = select(frame, kind="samples")["replicate"].nunique()
+    if seeds > 1:
         columns += [numbers(f"{name}, seeds", _of(role, replicate=None), seeds_cell) for role, name in _ROLES.items()]
         columns.append(numbers("ratio at equal entropy, seeds", _of("ratio", replicate=None, **_AT_TEACHERS), seeds_cell))
     columns += [numbers(f"paper {name}", _of(role), paper_cell) for role, name in _ROLES.items()]
@@ -76,7 +76,7 @@ def table04(frame: pd.DataFrame) -> View:
         f"Under {_judge(frame)}, lower is better, with bootstrap 95% intervals. Samples were drawn in {precision}. A keyed distillation "
         "stands beside its teacher. Better: the model for which the ratio's interval, paired by common random numbers, leaves out 1. Equal "
         "entropy: both at the teacher's entropy at the same number of steps, by temperature (table frontier). "
-        f"{f'Seeds: mean ± standard deviation over {seeds} training seeds; else the first. ' if seeds else ''}{paper_note(4)}"
+        f"{f'Seeds: mean ± standard deviation over {seeds} training seeds; else the first. ' if seeds > 1 else ''}{paper_note(4)}"
     )
     return make_view("table04", caption, columns, _references(frame) + _compared(frame), with_seed_means(frame))
 
