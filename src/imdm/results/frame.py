@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,6 +69,7 @@ COLUMNS = Number._fields
 FLOATS = ["temperature", "value", "low", "high", "paper"]
 TEXTS = ["kind", "model", "variant", "recipe", "against", "target", "couplings", "setting", "varied", "metric"]
 INTEGERS = [name for name in COLUMNS if name not in FLOATS + TEXTS]
+Find = Callable[..., Number | None]
 
 
 def frame_of(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -143,6 +144,19 @@ def lines(frame: pd.DataFrame) -> Iterator[Number]:
 def one(frame: pd.DataFrame, **wanted: Any) -> Number | None:
     """The first of `select`, None where there is none."""
     return next(lines(select(frame, **wanted).head(1)), None)
+
+
+def finder(frame: pd.DataFrame) -> Find:
+    """`one` for the many cells of a table: the frame is read once. Each value must be as `Number` has it."""
+    numbers, indices = list(lines(frame)), {}
+
+    def find(**wanted: Any) -> Number | None:
+        names = tuple(wanted)
+        if names not in indices:
+            indices[names] = {tuple(getattr(number, name) for name in names): number for number in reversed(numbers)}
+        return indices[names].get(tuple(wanted.values()))
+
+    return find
 
 
 def first_seed(frame: pd.DataFrame) -> pd.DataFrame:

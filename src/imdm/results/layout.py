@@ -10,7 +10,7 @@ import pandas as pd
 
 from imdm.results import plan
 from imdm.results.cells import paper_cell, value_cell
-from imdm.results.frame import Number, one, select
+from imdm.results.frame import Find, Number, finder, select
 from imdm.results.names import name_of
 from imdm.results.view import NONE, Cell, View
 
@@ -22,16 +22,16 @@ class Column:
     """A column of a table: its head, and the cell of each line."""
 
     head: str
-    cell: Callable[[Line, pd.DataFrame], Cell]
+    cell: Callable[[Line, Find], Cell]
 
 
 def words(head: str, text: Callable[[Line], str]) -> Column:
     """A column of names at the left."""
-    return Column(head, lambda line, frame: Cell(text(line)))
+    return Column(head, lambda line, find: Cell(text(line)))
 
 
 MODEL = words("Model", lambda line: name_of(line["model"]))
-STEPS = Column("Steps", lambda line, frame: Cell(NONE) if line["steps"] is None else Cell(str(line["steps"]), line["steps"]))
+STEPS = Column("Steps", lambda line, find: Cell(NONE) if line["steps"] is None else Cell(str(line["steps"]), line["steps"]))
 
 
 def numbers(head: str, where: Callable[[Line], dict[str, Any] | None], show: Callable[[Number | None], Cell] | None = None) -> Column:
@@ -42,9 +42,9 @@ def numbers(head: str, where: Callable[[Line], dict[str, Any] | None], show: Cal
         show: the number's cell, where it is not `value_cell`.
     """
 
-    def cell(line: Line, frame: pd.DataFrame) -> Cell:
+    def cell(line: Line, find: Find) -> Cell:
         wanted = where(line)
-        number = None if wanted is None else one(frame, **wanted)
+        number = None if wanted is None else find(**wanted)
         return (paper_cell if line.get("paper") else show or value_cell)(number)
 
     return Column(head, cell)
@@ -57,7 +57,8 @@ def metric_column(head: str, metric: str, show: Callable[[Number | None], Cell] 
 
 def make_view(name: str, caption: str, columns: Sequence[Column], lines: Sequence[Line], frame: pd.DataFrame) -> View:
     """A table with the numbers of the frame."""
-    body = [[column.cell(line, frame) for column in columns] for line in lines]
+    find = finder(frame)
+    body = [[column.cell(line, find) for column in columns] for line in lines]
     return View(name, plan.heading(name), caption, [column.head for column in columns], body)
 
 

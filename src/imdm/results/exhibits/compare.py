@@ -14,7 +14,7 @@ from imdm.results import plan
 from imdm.results.cells import digits, value_cell
 from imdm.results.collect import Record, held_out, ratios, read_result, require_same, scored
 from imdm.results.exhibits.paper import Exhibit, Model, describe
-from imdm.results.frame import RATIO, Number, decided, frame_of, lines, one, select
+from imdm.results.frame import RATIO, Find, Number, decided, finder, frame_of, lines, select
 from imdm.results.layout import Column, Line, make_view, numbers
 from imdm.results.names import METRICS
 from imdm.results.paper import paper_note, paper_steps, paper_value
@@ -85,13 +85,13 @@ def _view(exhibit: Exhibit, frame: pd.DataFrame, caption: str) -> View:
     measured = frame[frame["metric"] != RATIO]
     values = {"setting": [model.head for model in exhibit.models], "metric": list(exhibit.metrics)}
     values["steps"] = [int(n) for n in sorted(measured["steps"].dropna().unique())]
-    columns = [_side(axis) for axis in (*exhibit.down, "source")]
+    columns, find = [_side(axis) for axis in (*exhibit.down, "source")], finder(frame)
     for across in _places([axis for axis in ("setting", "metric") if axis not in exhibit.down], values):
         if len(select(measured, **across)):
             metric = METRICS[across["metric"]] if "metric" in across and len(exhibit.metrics) > 1 else None
             head = ": ".join(filter(None, (across.get("setting"), metric)))
             where = lambda line, across=across: {axis: line[axis] for axis in exhibit.down} | across  # noqa: E731
-            columns.append(numbers(head, where, lambda number: _cell(number, frame)))
+            columns.append(numbers(head, where, lambda number: _cell(number, find)))
     body = []
     for place in _places(exhibit.down, values):
         of_paper = select(measured, **{axis: value for axis, value in place.items() if axis != "steps"})["paper"]
@@ -108,7 +108,7 @@ def _places(axes: Iterable[str], values: dict[str, list[Any]]) -> list[Line]:
 def _side(axis: str) -> Column:
     head = {"steps": "Steps", "metric": "Metric", "setting": "Model", "source": "Source"}[axis]
 
-    def cell(line: Line, frame: pd.DataFrame) -> Cell:
+    def cell(line: Line, find: Find) -> Cell:
         value = line[axis] if axis != "source" else "paper" if line.get("paper") else "this run"
         text = METRICS[value] if axis == "metric" else str(value)
         return Cell(text, value if axis == "steps" else None, "paper" if line.get("paper") else "")
@@ -116,10 +116,10 @@ def _side(axis: str) -> Column:
     return Column(head, cell)
 
 
-def _cell(number: Number | None, frame: pd.DataFrame) -> Cell:
+def _cell(number: Number | None, find: Find) -> Cell:
     """This run's value, with a dagger where it is on the other side of what it is compared with than in the paper."""
     cell = value_cell(number)
-    ratio = number and one(frame, setting=number.setting, steps=number.steps, metric=RATIO)
+    ratio = number and find(setting=number.setting, steps=number.steps, metric=RATIO)
     return Cell(f"{cell.text} {DAGGER}", cell.sort, "disagree") if number and number.metric == "gen_ppl" and contrary(ratio) else cell
 
 
