@@ -77,8 +77,8 @@ class Params(MaskSettings):
     factorization: Factorization = Factorization()
     audit: Audit = Audit()
     synthetic: Synthetic
-    dictionary: Dictionary = Dictionary()
-    chain: Chain = Chain()
+    dictionary: Dictionary
+    chain: Chain
     shards: Shards = Shards()
     runtime: Runtime = Runtime()
 
