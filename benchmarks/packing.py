@@ -24,9 +24,8 @@ from tokenizers import Tokenizer
 
 from benchmarks.peers_packing import blocks
 from imdm.data import pydocs
-from imdm.data.bpe import as_text, train_bpe
 from imdm.data.packing import Packer, pack
-from imdm.data.tokenizer import end_and_mask, limit_threads, load_tokenizer
+from imdm.data.tokenizer import as_text, end_and_mask, limit_threads, load_tokenizer, train_bpe
 from imdm.stage.processes import worker_processes
 
 _SEQ_LEN, _VOCABULARY = 128, 512

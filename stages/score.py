@@ -29,10 +29,10 @@ def run(job: Job) -> None:
 
     from imdm.data.blocks import Dataset
     from imdm.sampling.files import load_samples
+    from imdm.scoring.gen_ppl import scored
     from imdm.scoring.judge import load_judge
     from imdm.scoring.metrics import judge_each, per_sample, sample_figures
     from imdm.scoring.reference import common_settings, load_features
-    from imdm.scoring.texts import scored
     from imdm.stage.artifact import write_json
     from imdm.stage.device import setup
 

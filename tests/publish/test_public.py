@@ -20,8 +20,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from imdm.data.blocks import Dataset
-from imdm.data.bpe import END, add_special
-from imdm.data.bpe import MASK as MASK_TOKEN
+from imdm.data.tokenizer import END, add_special
+from imdm.data.tokenizer import MASK as MASK_TOKEN
 from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.nelbo import Noised, weighted_nll
 from imdm.diffusion.states import initial_masks

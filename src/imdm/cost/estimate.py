@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from pathlib import Path
 
-from imdm.cost.jobs import Job, longest_chain, ordered
 from imdm.cost.known import packed
-from imdm.cost.stages import Reads, StageCosts
+from imdm.cost.stages import Job, Reads, StageCosts
 from imdm.cost.work import Cost
 from imdm.params import Params
 from imdm.stage.gpus import Gpu
@@ -90,3 +90,25 @@ def estimate(params: Params, jobs: Sequence[Job], reads: Reads, machine: Machine
     costs = {out: stages.of(of[out]) for out in waits}
     hours = {out: machine.seconds(cost) / 3600 for out, cost in costs.items()}
     return Estimate({out: of[out].stage for out in waits}, costs, hours, longest_chain(waits, hours))
+
+
+def ordered(jobs: Sequence[Job]) -> dict[str, list[str]]:
+    """What each job waits for, by `out`, in an order in which they can run."""
+    jobs = sorted(jobs, key=lambda job: job.out)
+    makers = {file: job.out for job in jobs for file in job.outputs}
+    waits = {job.out: list(dict.fromkeys(makers[file] for file in job.inputs if file in makers)) for job in jobs}
+    return {out: waits[out] for out in TopologicalSorter(waits).static_order()}
+
+
+def longest_chain(waits: Mapping[str, Sequence[str]], seconds: Mapping[str, float]) -> list[str]:
+    """The jobs one after another that take longest together, which no number of GPUs makes shorter.
+
+    Args:
+        waits: of `ordered`.
+        seconds: of each job.
+    """
+    chains: dict[str, tuple[float, list[str]]] = {}
+    for out, before in waits.items():
+        length, chain = max((chains[name] for name in before), default=(0.0, []))
+        chains[out] = (length + seconds[out], [*chain, out])
+    return max(chains.values())[1]

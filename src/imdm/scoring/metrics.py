@@ -9,9 +9,8 @@ import torch
 
 from imdm.scoring.bootstrap import mean_interval, ratio_interval
 from imdm.scoring.diversity import distinct, entropy, repetition
-from imdm.scoring.gen_ppl import Judged, gen_ppl, gen_ppl_mean, judge_texts
+from imdm.scoring.gen_ppl import Judged, gen_ppl, gen_ppl_mean, judge_ids, judge_texts
 from imdm.scoring.mauve import mauve
-from imdm.scoring.texts import judge_ids
 from imdm.stage.chunks import in_chunks
 from imdm.stage.progress import Progress, no_progress
 
