@@ -104,12 +104,12 @@ def one_step(network: Network, x: Tensor, masked: Tensor, chosen: Tensor, tokens
     Returns:
         float64 [n, M].
     """
-    log_p = []
+    columns = []
     for m in range(draws if noisy(network.config) else 1):
         own = bits(seeds, Stream.FRESH, m)
         latent = uniform(bits(own, Stream.LATENT)) if network.config.latent_hidden is not None else None
-        log_p.append(_log_probabilities(network(mask_where(x, masked, own, network.config.vocab_size), chosen, latent), tokens))
-    return torch.stack(log_p, 1)
+        columns.append(_log_probabilities(network(mask_where(x, masked, own, network.config.vocab_size), chosen, latent), tokens))
+    return torch.stack(columns, 1)
 
 
 def noisy(config: NetworkConfig) -> bool:
@@ -149,9 +149,9 @@ def path_errors(teacher: Network, student: Network, x: Tensor, seeds: Tensor, st
         if not len(rows):
             continue
         now, masked, start, own = now[rows], masked[rows], x[rows], bits(seeds[rows], Stream.SUBSTEP, step)
-        tokens, joint = chain_draws(teacher, mask_where(start, masked, own, vocab), now, order[rows], u[rows])
+        after, joint = chain_draws(teacher, mask_where(start, masked, own, vocab), now, order[rows], u[rows])
         chosen = now.flatten().nonzero().squeeze(1)
-        about = (start, masked, chosen, tokens.flatten()[chosen], own)
+        about = (start, masked, chosen, after.flatten()[chosen], own)
 
         def of_rows(values: Tensor, chosen: Tensor = chosen, count: int = len(rows)) -> Tensor:
             """Sum over the positions of each row."""
@@ -160,8 +160,8 @@ def path_errors(teacher: Network, student: Network, x: Tensor, seeds: Tensor, st
         taught, made = one_step(teacher, *about, 1), one_step(student, *about, sizes[-1])
         alone, single = of_rows(taught).squeeze(1), of_rows(log_mean_exp(made, made.shape[1]))
         models = [log_mean_exp(of_rows(made), min(size, made.shape[1])) for size in sizes]
-        of_step = {"errors": joint[:, None] - torch.stack(models, 1), "joint": joint}
-        of_step |= {"correlation": joint - alone, "marginals": alone - single, "dependence": models[-1] - single}
-        for name, value in of_step.items():
+        nats = {"errors": joint[:, None] - torch.stack(models, 1), "joint": joint}
+        nats |= {"correlation": joint - alone, "marginals": alone - single, "dependence": models[-1] - single}
+        for name, value in nats.items():
             sums[name][rows] += value
     return sums

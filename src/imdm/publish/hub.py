@@ -56,11 +56,11 @@ def locate(where: str) -> Source:
 def _weights_of(folder: Path, where: str) -> Path:
     if (folder / "model.safetensors").exists():
         return folder / "model.safetensors"
-    found = sorted(path.name for path in folder.iterdir() if path.suffix in _SUFFIXES)
-    if len(found) != 1:
+    files = sorted(path.name for path in folder.iterdir() if path.suffix in _SUFFIXES)
+    if len(files) != 1:
         kinds = ", ".join(_SUFFIXES)
-        raise UserError(f"{where} holds {', '.join(found) or f'no {kinds} file'}; name the checkpoint's one file, as {where}/FILE.")
-    return folder / found[0]
+        raise UserError(f"{where} holds {', '.join(files) or f'no {kinds} file'}; name the checkpoint's one file, as {where}/FILE.")
+    return folder / files[0]
 
 
 def _download(where: str) -> tuple[Path, str]:

@@ -82,8 +82,8 @@ def load_public(where: str, weights: str = "ema", data: Dataset | None = None) -
         ema = ema if used == "ema" else {}
     else:
         config, online, ema, used, layout = _foreign(source, weights, data)
-    for found in (online, online | ema):
-        _check_tensors(config, found, where)
+    for weights_of in (online, online | ema):
+        _check_tensors(config, weights_of, where)
     if data is not None:
         data.check_vocabulary(config, where)
         if config.mask_id != data.mask_id:
@@ -103,7 +103,7 @@ def _foreign(source: Source, weights: str, data: Dataset | None) -> tuple[Networ
         )
     used = weights if shadow else "the only ones"
     ema = _by_order(shadow, online, source.where) if used == "ema" else {}
-    online, ema = (_adapt(found, source.where) for found in (online, ema))
+    online, ema = (_adapt(tensors, source.where) for tensors in (online, ema))
     config = read_ours(settings, source.where) or _config(online, read_stated(settings, source.where), source.where, data)
     online.setdefault(_BUFFER, Rotary(config.hidden_size // config.heads).inv_freq)
     return config, online, ema, used, f"{container}, {f'prefix {prefix}' if prefix else 'no prefix'}"
@@ -145,16 +145,16 @@ def _by_order(shadow: list[Tensor], online: dict[str, Tensor], where: str) -> di
     return dict(zip(names, shadow))
 
 
-def _adapt(found: dict[str, Tensor], where: str) -> dict[str, Tensor]:
+def _adapt(tensors: dict[str, Tensor], where: str) -> dict[str, Tensor]:
     """Float32 and this project's names."""
-    found = {name: tensor.detach().float() for name, tensor in found.items()}
-    if _BIAS in found and found.pop(_BIAS).any():
+    tensors = {name: tensor.detach().float() for name, tensor in tensors.items()}
+    if _BIAS in tensors and tensors.pop(_BIAS).any():
         raise UserError(
             f"{where} has a bias in the last layer of its mask MLP ({_BIAS}), which IMDM lacks; add it to the mask token's embedding."
         )
-    if FINITE in found:
-        found[TABLE] = found.pop(FINITE)
-    return found
+    if FINITE in tensors:
+        tensors[TABLE] = tensors.pop(FINITE)
+    return tensors
 
 
 def _config(tensors: dict[str, Tensor], stated: Stated, where: str, data: Dataset | None) -> NetworkConfig:
@@ -165,10 +165,10 @@ def _config(tensors: dict[str, Tensor], stated: Stated, where: str, data: Datase
             raise UserError(f"{where} lacks {name}, or it has too few dimensions; download it again.")
         return tensors[name].shape[dim]
 
-    def known(key: str, found: int | None, of_data: int | None) -> int:
-        if found is None and of_data is None:
+    def known(key: str, of_file: int | None, of_data: int | None) -> int:
+        if of_file is None and of_data is None:
             raise UserError(f"{where} does not state its {key}; load it together with the dataset that it was trained on.")
-        return of_data if found is None else found
+        return of_data if of_file is None else of_file
 
     vocab_size, width = size("vocab_embed.embedding", 0), size("vocab_embed.embedding", 1)
     mask: dict[str, Any] = {"mask": "single"}
