@@ -41,8 +41,7 @@ def main(argv: list[str] | None = None) -> int:
 def report(args: argparse.Namespace) -> int:
     """Print the estimate and what is missing; the exit code."""
     from imdm.cost import ready
-    from imdm.cost.estimate import Machine, estimate
-    from imdm.cost.table import table
+    from imdm.cost.estimate import Machine, estimate, table
     from imdm.params import load_params
     from imdm.stage.gpus import find_gpu, recognise, visible_gpus
     from imdm.stage.reads import of_stages

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from checkout import ROOT
 from hand_made import READS, RUN, estimated, experiment, job, model_file
-from imdm.cost.estimate import Machine, estimate, longest_chain, ordered
+from imdm.cost.estimate import Machine, estimate, longest_chain, ordered, table
 from imdm.cost.known import judge_sizes
 from imdm.cost.stages import model
-from imdm.cost.table import table
 from imdm.cost.work import Cost, micro_batch, together, training
 from imdm.network.config import NetworkConfig
 from imdm.network.sizes import Sizes
