@@ -30,8 +30,7 @@ def run(job: Job) -> None:
 
     from imdm.data.blocks import Dataset, batch_indices
     from imdm.diffusion.counter import root_seed, row_seeds
-    from imdm.factorization.estimate import check_density, check_teacher, noisy, path_errors
-    from imdm.factorization.summary import error_records, sequence_frame
+    from imdm.factorization.estimate import check_density, check_teacher, error_records, noisy, path_errors, sequence_frame
     from imdm.network.checkpoint import load_network, model_name
     from imdm.stage.artifact import write_json
     from imdm.stage.chunks import in_chunks

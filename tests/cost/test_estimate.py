@@ -83,8 +83,8 @@ def test_accumulated_passes_save_memory_and_no_operations():
 
 
 def test_parameters_of_the_judge():
-    assert judge_sizes(Judge(stage="load_judge", model="gpt2"), 0).parameters == 124_439_808
-    assert judge_sizes(Judge(stage="load_judge", model="openai-community/gpt2-large"), 0).parameters == 774_030_080
+    assert judge_sizes(Judge(stage="load_judge", model="gpt2", steps=1, batch_size=1), 0).parameters == 124_439_808
+    assert judge_sizes(Judge(stage="load_judge", model="openai-community/gpt2-large", steps=1, batch_size=1), 0).parameters == 774_030_080
 
 
 def test_a_job_of_several_parts_adds_work_and_has_the_largest_memory():

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
 from imdm.errors import UserError
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
-    from imdm.scoring.judge import Judge
+from imdm.scoring.judge import Judge
 
 _LOGITS = 2**28  # most logits held at once, 1 GiB
 _ROWS = 64  # whose log-softmax is made at once: GPT-2's stays in a CPU's cache

@@ -6,24 +6,22 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
 
 from imdm.data.blocks import Dataset, block_order
 from imdm.errors import UserError
+from imdm.params import Scoring
 from imdm.scoring.bootstrap import ratio_interval
 from imdm.scoring.diversity import entropy
 from imdm.scoring.gen_ppl import Judged, gen_ppl, judge_ids, judge_texts, scored
+from imdm.scoring.judge import Judge
 from imdm.scoring.metrics import judge_each, text_figures
 from imdm.scoring.reference_file import TENSORS, read_tensor
 from imdm.stage.artifact import sha256, write_json
 from imdm.stage.progress import Progress, no_progress
-
-if TYPE_CHECKING:
-    from imdm.params import Scoring
-    from imdm.scoring.judge import Judge
 
 _TOKENS, _RESAMPLES = 2**20, 1000  # for the perplexity of the judge itself, which needs no more
 Settings = dict[str, Any]
