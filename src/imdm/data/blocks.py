@@ -50,11 +50,7 @@ class Dataset:
 
     @classmethod
     def open(cls, path: str | Path) -> Dataset:
-        """Read a dataset.json.
-
-        Raises:
-            UserError: it is missing or isn't one.
-        """
+        """Read a dataset.json. Raises UserError: it is missing or isn't one."""
         path = Path(path)
         try:
             tree = json.loads(path.read_text(encoding="utf-8"))
@@ -88,11 +84,7 @@ class Dataset:
         return np.memmap(file, "<u2", mode="r", shape=shape)
 
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer of this corpus.
-
-        Raises:
-            UserError: tokenizer.json is missing, damaged or of another corpus.
-        """
+        """The tokenizer of this corpus. Raises UserError: tokenizer.json is missing, damaged or of another corpus."""
         from imdm.data.tokenizer import read_tokenizer
 
         file = self.path.with_name("tokenizer.json")

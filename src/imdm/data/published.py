@@ -33,11 +33,7 @@ class HubCorpus:
     sizes: dict[str, int]
 
     def texts(self, split: str) -> Iterator[str]:
-        """Texts of a split in their order, read from disk a batch at a time.
-
-        Raises:
-            UserError: it can't be had, or isn't complete.
-        """
+        """Texts of a split in their order, read from disk a batch at a time. Raises UserError: it can't be had, or isn't complete."""
         rows = self._load(split)
         if rows.num_rows != self.sizes[split]:
             counts = f"{rows.num_rows:,} documents instead of {self.sizes[split]:,}"

@@ -110,11 +110,7 @@ def load_tokenizer(name: str) -> Tokenizer:
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
-    """Read the tokenizer.json that tokenize_pack wrote.
-
-    Raises:
-        UserError: the file is missing, or no such tokenizer.
-    """
+    """Read the tokenizer.json that tokenize_pack wrote. Raises UserError: the file is missing, or no such tokenizer."""
     if not path.is_file():
         raise UserError(f"{path} does not exist; run tokenize_pack.")
     return _checked(_from_file(path), str(path))

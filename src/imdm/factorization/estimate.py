@@ -49,21 +49,13 @@ PARTS = ("correlation", "marginals", "dependence")
 
 
 def check_teacher(config: NetworkConfig, origin: str) -> None:
-    """Refuse a teacher whose conditionals depend on noise.
-
-    Raises:
-        UserError: it has noise or a latent.
-    """
+    """Refuse a teacher whose conditionals depend on noise. Raises UserError: it has noise or a latent."""
     if noisy(config):
         raise UserError(f"{origin} has noise or a latent, so its joint is no chain of its outputs; give a --teacher with a single mask.")
 
 
 def check_density(config: NetworkConfig, origin: str) -> None:
-    """Refuse a student of keyed distillation: its noise decides the text, which has no density given it.
-
-    Raises:
-        UserError: it is one.
-    """
+    """Refuse a student of keyed distillation: its noise decides the text, which has no density given it. Raises UserError: it is one."""
     if config.draws != "independent":
         raise UserError(f"{origin} is sampled from its noise, so its step has no factorization error; give a --model of another recipe.")
 

@@ -45,11 +45,7 @@ def write_checkpoint(path: str | Path, config: NetworkConfig, online: dict[str, 
 
 
 def is_checkpoint(path: str | Path) -> bool:
-    """Whether a safetensors file is one of ours.
-
-    Raises:
-        UserError: it is truncated or no safetensors file.
-    """
+    """Whether a safetensors file is one of ours. Raises UserError: it is truncated or no safetensors file."""
     with _opened(path) as file:
         return _KEY in (file.metadata() or {})
 
