@@ -26,7 +26,7 @@ check: .venv/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --numprocesses auto --maxprocesses 4 --dist loadfile
 
 docs: .venv/.installed
-	PYTHONPATH=src $(BIN)/python -m imdm.params.schema
+	$(BIN)/python docs/parameters.py
 	$(BIN)/python workflow/write_dvc.py
 	$(BIN)/python docs/architecture.py
 	$(BIN)/python docs/estimates.py

@@ -46,7 +46,7 @@ def generate(args: argparse.Namespace) -> None:
     from imdm.publish.public import load_public
     from imdm.results.live import show
     from imdm.results.samples import Speller
-    from imdm.sampling.infill import text_block
+    from imdm.sampling.prompts import text_block
     from imdm.sampling.sampler import sample
     from imdm.stage.device import prepare_frozen
 

@@ -17,13 +17,13 @@ from rich.console import Console
 import judges
 from checkout import ROOT
 from imdm.data.blocks import Dataset
-from imdm.data.bpe import train_bpe
+from imdm.data.tokenizer import train_bpe
 from imdm.errors import UserError
 from imdm.network.checkpoint import save_network
 from imdm.publish.export import export_model
 from imdm.results import live
 from imdm.results.samples import Speller
-from imdm.sampling.infill import text_block
+from imdm.sampling.prompts import text_block
 from networks import small_network
 
 

@@ -9,16 +9,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 
+from imdm.data.blocks import Dataset
 from imdm.errors import UserError
 from imdm.stage.artifact import verify
-
-if TYPE_CHECKING:
-    from imdm.data.blocks import Dataset
 
 TRAINED = "trained judge"
 _KEYS = {"name", "source", "revision", "precision", "held_out_perplexity"}  # what is read of judge.json
