@@ -82,7 +82,11 @@ def states(rows: int) -> torch.Tensor:
     return torch.where(torch.rand(rows, LENGTH, generator=torch.Generator().manual_seed(0)) < 0.5, z, z % MASK)
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize("kind", KINDS)
+=======
+@pytest.mark.parametrize(("kind", "layout"), [*((kind, "backbone") for kind in KINDS), ("infinite", "bare")])
+>>>>>>> refs/heads/tests-fast
 @torch.no_grad()
 def test_transformers_gives_our_logits_and_samples(kind, tmp_path, data):
     folder = exported(tmp_path, data, kind)
@@ -107,6 +111,7 @@ def test_transformers_gives_our_logits_and_samples(kind, tmp_path, data):
         theirs.generate([1] * 13)
 
 
+@pytest.mark.slow
 def test_a_stranger_without_this_project(tmp_path, data):
     folder = exported(tmp_path, data, "infinite")
     torch.save(states(5), tmp_path / "states.pt")
