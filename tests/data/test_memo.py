@@ -12,11 +12,6 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
 from fixtures import fixture
-<<<<<<< HEAD
-from imdm.data.lm1b import detokenize
-=======
-from imdm.data.bpe import END, MASK, add_special, as_text, train_bpe
->>>>>>> refs/heads/tests-fast
 from imdm.data.memo import Memo
 from imdm.data.tokenizer import END, MASK, add_special, as_text, load_tokenizer, train_bpe
 

@@ -18,13 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-<<<<<<< HEAD
-from corpora import stage, tar_of
-from imdm.data import openwebtext
-=======
 from corpora import packed, tar_of
-from imdm.data import archives, openwebtext
->>>>>>> refs/heads/tests-fast
+from imdm.data import openwebtext
 from imdm.data.blocks import Dataset
 from imdm.data.corpus import open_corpus
 from imdm.data.packing import Packer, pack

@@ -19,11 +19,7 @@ from imdm.params import KeyedWords, load_params
 from imdm.results.collect import small_task
 from imdm.results.frame import one
 from imdm.sampling.sampler import sample
-<<<<<<< HEAD
-from script import MICRO, ROOT, run
-=======
-from script import MICRO, made
->>>>>>> refs/heads/tests-fast
+from script import MICRO, ROOT, made
 
 SMALL = draw_chain(3, 4, 0.6, 0)
 ALL = torch.tensor(list(itertools.product(range(3), repeat=4)))

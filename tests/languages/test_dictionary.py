@@ -17,15 +17,10 @@ from imdm.errors import UserError
 from imdm.languages.dictionary import cell_records, data_records
 from imdm.languages.measure import coverage, factorization_errors, kl_bias, validity, word_probabilities
 from imdm.languages.words import BINARY, draw_words
-<<<<<<< HEAD
 from imdm.params import DictionaryCell, KeyedWords, Rectify, load_params
-from script import MICRO, ROOT, run
+from script import MICRO, ROOT, made
 
 DEFAULT = load_params(ROOT / "params.yaml").dictionary
-=======
-from imdm.params import Dictionary, DictionaryCell, KeyedWords, Rectify, load_params
-from script import MICRO, made
->>>>>>> refs/heads/tests-fast
 
 
 @given(st.integers(2, 40), st.integers(2, 4), st.integers(2, 5), st.integers(0, 99))
@@ -106,13 +101,8 @@ def test_noise_in_the_mask_writes_words_that_one_mask_cannot():
     how = dict(steps=200, batch_size=32, lr=3e-3, levels="all")
     random, driven = Rectify(pairs=64, noise_dim=64, **how), Rectify(pairs=1000, noise_dim=8, **how)
     cell = DictionaryCell(words=2, length=3)
-<<<<<<< HEAD
-    keyed = KeyedWords(steps=300, batch_size=64, lr=3e-3, teacher_steps=4)
+    keyed = KeyedWords(steps=200, batch_size=64, lr=3e-3, teacher_steps=4)
     rows = cell_records(DEFAULT.model_copy(update=sizes | {"random": random, "driven": driven, "keyed": keyed}), cell, 0)
-=======
-    keyed = KeyedWords(steps=200, batch_size=64, teacher_steps=4)
-    rows = cell_rows(Dictionary(random=random, driven=driven, keyed=keyed, cells=[cell], **sizes), cell, 0)
->>>>>>> refs/heads/tests-fast
     valid = {row["model"]: row["value"] for row in rows if row["metric"] == "validity_pct"}
     error = {row["model"]: row["value"] for row in rows if row["metric"] == "error_kl_nats"}
     floor = next(row["value"] for row in rows if row["metric"] == "total_correlation_nats")

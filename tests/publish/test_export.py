@@ -82,11 +82,7 @@ def states(rows: int) -> torch.Tensor:
     return torch.where(torch.rand(rows, LENGTH, generator=torch.Generator().manual_seed(0)) < 0.5, z, z % MASK)
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("kind", KINDS)
-=======
-@pytest.mark.parametrize(("kind", "layout"), [*((kind, "backbone") for kind in KINDS), ("infinite", "bare")])
->>>>>>> refs/heads/tests-fast
 @torch.no_grad()
 def test_transformers_gives_our_logits_and_samples(kind, tmp_path, data):
     folder = exported(tmp_path, data, kind)

@@ -12,13 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-<<<<<<< HEAD
-from imdm.params import Sampling, load_params
-from imdm.results.cells import digits, value_cell
-=======
 from imdm.params import load_params
-from imdm.results.digits import digits, value_cell
->>>>>>> refs/heads/tests-fast
+from imdm.results.cells import digits, value_cell
 from imdm.results.equal_entropy import frontier
 from imdm.results.frame import RATIO, Number, decided, frame_of, one, select
 from imdm.sampling.generate import Sampler

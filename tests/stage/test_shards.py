@@ -10,13 +10,8 @@ from safetensors.torch import save_file
 
 from corpora import few_words
 from imdm.errors import UserError
-<<<<<<< HEAD
 from imdm.stage.shards import about_rows, load_rows, merge_shards, shard_rows
-from script import run
-=======
-from imdm.stage.shards import about_rows, merge_shards, refuse_shard, shard_rows
 from script import made, run
->>>>>>> refs/heads/tests-fast
 
 
 @given(st.integers(1, 1000), st.data())

@@ -14,13 +14,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-<<<<<<< HEAD
-from imdm.network.checkpoint import read_checkpoint
-=======
 from checkout import ROOT
 from corpora import few_words
-from imdm.network.checkpoint import read_config
->>>>>>> refs/heads/tests-fast
+from imdm.network.checkpoint import read_checkpoint
 from imdm.network.sizes import Sizes, next_token_step, training_step
 from imdm.stage.device import bfloat16_peak
 from script import command, made, run
