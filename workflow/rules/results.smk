@@ -7,7 +7,7 @@ rule parameters:
         library=os.path.relpath(Path(workflow.basedir) / "src"),
         resolved=PARAMS.model_dump_json(),
     shell:
-        "env PYTHONPATH={params.library} python -m imdm.params {params.words} > {output.main} 2> {log}"
+        "env PYTHONPATH={params.library} python -m imdm.params {params.words} --out {output.main} > {log} 2>&1"
 
 
 rule tabulate:
