@@ -19,7 +19,7 @@ from imdm.params import KeyedWords, load_params
 from imdm.results.collect import small_task
 from imdm.results.frame import one
 from imdm.sampling.sampler import sample
-from script import MICRO, ROOT, run
+from script import MICRO, ROOT, made
 
 SMALL = draw_chain(3, 4, 0.6, 0)
 ALL = torch.tensor(list(itertools.product(range(3), repeat=4)))
@@ -135,12 +135,11 @@ def test_an_entropy_rate_out_of_reach_is_one_sentence():
         load_params(MICRO, ["chain.entropy_rate=3.0"])
 
 
+@pytest.mark.slow
 def test_the_stage_gives_the_same_with_any_number_of_workers(tmp_path):
     for workers in (1, 2):
-        ended = run("chain", "--out", tmp_path / str(workers), sets=[f"chain.workers={workers}", "chain.seeds=[0,1]"])
-        assert ended.returncode == 0, ended.stderr
-    texts = [(tmp_path / name / "chain.csv").read_text() for name in ("1", "2")]
-    assert texts[0] == texts[1]
+        made("chain", tmp_path / str(workers), sets=[f"chain.workers={workers}", "chain.seeds=[0,1]"])
+    assert (tmp_path / "1/chain.csv").read_text() == (tmp_path / "2/chain.csv").read_text()
     frame = pd.read_csv(tmp_path / "1/chain.csv")
     assert set(frame["model"]) == {"data", "best-mdm", "teacher", "mdm", "imdm", "imdm-driven", "imdm-driven-any-order", "keyed"}
     assert set(frame["seed"]) == {0, 1} and frame[["value", "low", "high"]].notna().all(axis=None)

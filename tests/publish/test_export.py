@@ -107,6 +107,7 @@ def test_transformers_gives_our_logits_and_samples(kind, tmp_path, data):
         theirs.generate([1] * 13)
 
 
+@pytest.mark.slow
 def test_a_stranger_without_this_project(tmp_path, data):
     folder = exported(tmp_path, data, "infinite")
     torch.save(states(5), tmp_path / "states.pt")

@@ -75,7 +75,7 @@ use rule exhibit_table as exhibit_page with:
         data="<data>/dataset.json",
     output:
         main=shown("<results>/figures/{exhibit}.html", "Samples"),
-        files=multiext("<results>/figures/{exhibit}", ".txt", ".meta.json"),
+        files=["<results>/figures/{exhibit}.meta.json"],
     wildcard_constraints:
         exhibit=alternatives(plan.PAGES),
 

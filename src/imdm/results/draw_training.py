@@ -10,7 +10,7 @@ import pandas as pd
 from imdm.errors import UserError
 from imdm.params import parse_recipe
 from imdm.results.names import BASELINE, TEACHER, name_of
-from imdm.results.style import GREY, INK, colour, finish, log_values, others
+from imdm.results.panels import GREY, INK, colour, finish, log_values, others
 
 _PANELS = ("Pretraining", "SDTT", "Di4C", "ReDi", "Keyed")
 _DASHES = {"finetune": "-.", "scratch": "--"}  # ReDi after SDTT is dashed too

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,24 +108,16 @@ def spell(file: Any, steps: int, rows: range, speller: Speller, length: int | No
     return [speller.pieces(ids, when) for ids, when in zip(tokens.tolist(), at.tolist(), strict=True)]
 
 
-def first_samples(files: Iterable[Path], data: Dataset, most: int = 8) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """The first samples of every file at every step count; at most `most` of each, fewer where a report would grow too large.
-
-    Returns:
-        by model and step count, a list of {"text": pieces, "at": steps}.
+def first_samples(files: list[Path], data: Dataset, most: int = 8) -> dict[str, dict[str, list[Pieces]]]:
+    """The first samples of every file by model and step count; at most `most` of each, fewer where a report would grow too large.
 
     Raises:
         UserError: a file was made with another tokenizer than the data's.
     """
-    files, speller, samples = list(files), Speller.of(data), {}
+    speller, samples = Speller.of(data), {}
     for path in files:
         with open_samples(path, data) as (file, about):
             share = _TOKENS // (len(files) * len(about["steps"]) * data.seq_len)
             shown = range(min(most, max(1, share)))
-            samples[about["model"]] = {
-                str(n): [
-                    {"text": [text for text, _ in pieces], "at": [at for _, at in pieces]} for pieces in spell(file, n, shown, speller)
-                ]
-                for n in about["steps"]
-            }
+            samples[about["model"]] = {str(n): spell(file, n, shown, speller) for n in about["steps"]}
     return samples

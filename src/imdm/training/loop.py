@@ -102,9 +102,7 @@ def fit(training: Training, folder: Path, runtime: Runtime, progress: Progress =
         training.place(runtime, devices.device)
         weights = training.network.parameters()
         optimizer = torch.optim.AdamW(weights, settings.lr, (0.9, 0.999), 1e-8, settings.weight_decay, fused=True)
-        parts = {"network": training.network, "optimizer": optimizer, "ema": training.ema}
-        tokens = settings.batch_size * training.length
-        with Checkpoints(folder, training.name, runtime, devices, parts, settings.steps, tokens, progress) as checkpoints:
+        with Checkpoints(training, optimizer, folder, runtime, devices, progress) as checkpoints:
             devices.wrap(training)
             for step in range(checkpoints.first, settings.steps):
                 optimizer.param_groups[0]["lr"] = learning_rate(settings, step)
