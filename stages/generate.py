@@ -45,8 +45,8 @@ def generate(args: argparse.Namespace) -> None:
     from imdm.diffusion.counter import row_seeds
     from imdm.params import Runtime
     from imdm.publish.public import load_public
-    from imdm.sampling.infill import text_block
     from imdm.sampling.live import show
+    from imdm.sampling.prompts import text_block
     from imdm.sampling.sampler import sample
     from imdm.stage.device import prepare_frozen
 

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import io
 import itertools
+import subprocess
 import tarfile
 from pathlib import Path
 
-import tokenize_pack
-from imdm.stage.job import run_stage
+import numpy as np
 
-TESTS = Path(__file__).resolve().parent
+from imdm.data.blocks import Dataset
+from script import made, run
 
 
-def stage(out: Path, **corpus: object) -> int:
+def packed(out: Path, **corpus: object) -> subprocess.CompletedProcess[str]:
+    """Run tokenize_pack with these settings of `corpus`; by default without the judge's and the test split."""
     settings = {"test_fraction": 0, "judge_fraction": 0} | corpus
-    sets = [part for key, value in settings.items() for part in ("--set", f"corpus.{key}={value}")]
-    arguments = ["--params", str(TESTS / "micro.yaml"), "--out", str(out), *sets]
-    return run_stage(
-        str(TESTS.parent / "stages" / "tokenize_pack.py"),
-        tokenize_pack.__doc__,
-        tokenize_pack.READS,
-        tokenize_pack.arguments,
-        tokenize_pack.run,
-        arguments,
-    )
+    return run("tokenize_pack", "--out", out, sets=[f"corpus.{key}={value}" for key, value in settings.items()])
+
+
+def few_words(folder: Path, *sets: str) -> Dataset:
+    """A packed corpus of a few hundred sentences of twelve words."""
+    words = np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat", "and", "saw", "one", "red", "dog", "run"], 6000)
+    (folder / "text.txt").write_text("\n\n".join(" ".join(words[i : i + 12]) for i in range(0, len(words), 12)))
+    corpus = ["corpus.name=files", f"corpus.path={folder}/text.txt", "corpus.vocab_size=280"]
+    return Dataset.open(made("tokenize_pack", folder / "data", sets=[*corpus, *sets]) / "dataset.json")
 
 
 def tar_of(files: dict[str, bytes], mode: str = "w") -> bytes:

@@ -153,7 +153,7 @@ def chain(folder: Path) -> None:
 
 def factorization(folder: Path, model: str, error: float, noise: bool) -> None:
     """factorization.json and per_sequence.parquet; with noise the error is half a nat more at each smaller M."""
-    from imdm.factorization.summary import error_rows, sequence_frame
+    from imdm.factorization.estimate import error_records, sequence_frame
     from imdm.params import Factorization
 
     settings, draw, values = Factorization(steps=list(STEPS), sequences=16), np.random.default_rng(7), {}
@@ -164,7 +164,7 @@ def factorization(folder: Path, model: str, error: float, noise: bool) -> None:
         values |= {f"{steps}.{name}": np.full(16, LENGTH * value / steps) for name, value in parts.items()}
     frame = sequence_frame(values, settings)
     about = {"model": model, "teacher": "teacher", "precision": "float32", "noise": noise, "seq_len": LENGTH}
-    about |= {"noise_draws": settings.noise_draws, "rows": error_rows(frame, LENGTH, settings, 0)}
+    about |= {"noise_draws": settings.noise_draws, "rows": error_records(frame, LENGTH, settings, 0)}
     artifact(folder, "factorization", {"factorization.json": about, "per_sequence.parquet": frame})
 
 
@@ -205,7 +205,7 @@ def samples(folder: Path, model: str, tokenizer: Any, digest: str, task: dict[st
 
 def data(folder: Path) -> tuple[Any, str]:
     """dataset.json and a byte-level tokenizer; its tokenizer and digest."""
-    from imdm.data.bpe import train_bpe
+    from imdm.data.tokenizer import train_bpe
 
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = train_bpe(["the value of the list returns the expression and the statement of the module names see also where"] * 8, 320)

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from script import command
+from script import options
 
 _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(["torch", "transformers.models.gpt2.modeling_gpt2", "pandas", "safetensors.torch", "scipy.stats"])
@@ -43,7 +43,7 @@ def run(stage: str, out: Path, *arguments: str | Path, sets: Sequence[str] = (),
     Args:
         stop: (change, signal): the process gets the signal just before this change, given by number from 0 or by its line.
     """
-    argv = command(stage, *arguments, "--out", out, sets=list(sets))[2:]
+    argv = options(*arguments, "--out", out, sets=sets)
     texts = {name: out.with_name(f"{out.name}-{name}.log") for name in ("said", "changes")}
     for path in texts.values():
         path.write_text("")

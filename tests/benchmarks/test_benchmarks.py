@@ -14,13 +14,13 @@ from benchmarks.peers import Peers, PlainOptimizer, Trajectory, gumbel_max, nelb
 from benchmarks.scales import SCALES
 from benchmarks.startup import stage_imports
 from benchmarks.trace import Trace
+from checkout import ROOT
 from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.noise import noise
 from imdm.diffusion.states import is_masked, key_of
 from imdm.network.sizes import Sizes
 from imdm.sampling.sampler import sample
 from networks import small_network
-from script import ROOT
 
 TOY = SCALES["toy"]
 TWO = dict(vocab_size=4, mask_id=3, seq_len=2, learned_positions=True)
@@ -199,6 +199,7 @@ def test_ratios_are_of_rounds():
     assert ratios([1.0, 2.0, 4.0], [2.0, 2.0, 16.0]) == (2.0, 1.0, 4.0)
 
 
+@pytest.mark.slow
 def test_the_command_writes_results_and_the_page_keeps_its_words(tmp_path, capsys):
     from benchmarks.__main__ import main
 

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from corpora import plain_blocks, stage
+from corpora import packed, plain_blocks
 from fixtures import HELD_OUT, TRAINING, fixture
 from imdm.data import lm1b
 from imdm.data.blocks import Dataset
 from imdm.data.corpus import open_corpus
-from imdm.data.hub import HubCorpus
+from imdm.data.published import HubCorpus
 from imdm.errors import UserError
 from imdm.params import Corpus
 
@@ -51,7 +51,7 @@ def test_lm1b_of_the_hub(monkeypatch, hub):
     monkeypatch.setattr(lm1b, "HUB", HubCorpus(str(hub), {"train": 2500, "test": 3}))
     source = open_corpus(Corpus(name="lm1b"))
     expected = [(f"train sentence {i}.", False) for i in range(2500)] + [(f"test sentence {i}.", True) for i in range(3)]
-    assert source.documents == 2503 and list(source) == expected
+    assert source.count == 2503 and list(source) == expected
 
 
 def test_a_partial_copy_of_the_hub_is_refused(hub):
@@ -89,7 +89,7 @@ def test_real_lm1b_with_bert(tmp_path, packing):
         path.parent.mkdir(parents=True)
         path.write_text("\n".join(part) + "\n", encoding="utf-8")
     out = tmp_path / "out"
-    assert stage(out, name="lm1b", path=tmp_path / "lm1b", tokenizer=vocabulary, packing=packing, seq_len=128) == 0
+    assert packed(out, name="lm1b", path=tmp_path / "lm1b", tokenizer=vocabulary, packing=packing, seq_len=128).returncode == 0
     data = Dataset.open(out / "dataset.json")
     assert (data.vocab_size, data.mask_id, data.bos_id, data.eos_id) == (30_522, 103, 101, 101)
     assert (data.packing, data.tokenizer_kind, data.tokenizer_source) == (packing, "WordPiece", str(vocabulary))
@@ -107,16 +107,16 @@ def test_real_lm1b_with_bert(tmp_path, packing):
 def test_real_web_text_with_gpt2(tmp_path):
     from transformers import GPT2Tokenizer
 
-    vocabulary, pages = fixture("tokenizers/gpt2"), fixture("webtext/webtext.valid.short.jsonl")
-    out = tmp_path / "out"
-    options = {"packing": "per_batch", "seq_len": 256, "valid_documents": 700, "workers": 2}
-    assert stage(out, name="openwebtext", path=pages, tokenizer=vocabulary, **options) == 0
+    vocabulary, pages, out = fixture("tokenizers/gpt2"), tmp_path / "pages.jsonl", tmp_path / "out"
+    pages.write_bytes(b"".join(fixture("webtext/webtext.valid.short.jsonl").read_bytes().splitlines(keepends=True)[:1700]))
+    options = {"packing": "per_batch", "seq_len": 256, "valid_documents": 500, "workers": 2}
+    assert packed(out, name="openwebtext", path=pages, tokenizer=vocabulary, **options).returncode == 0
     data = Dataset.open(out / "dataset.json")
     assert (data.vocab_size, data.mask_id, data.bos_id, data.eos_id, data.tokenizer_kind) == (50_258, 50_257, 50_256, 50_256, "BPE")
 
     texts = [json.loads(line)["text"] for line in pages.read_text(encoding="utf-8").splitlines()]
     ids = [[*found, 50_256] for found in GPT2Tokenizer.from_pretrained(str(vocabulary))(texts, add_special_tokens=False)["input_ids"]]
-    for name, part in (("train", ids[:-700]), ("valid", ids[-700:])):
+    for name, part in (("train", ids[:-500]), ("valid", ids[-500:])):
         assert np.array_equal(data.split(name), plain_blocks(part, 256, 50_256, 1000))
     decoded = data.tokenizer().decode(data.split("valid")[:, 1:-1].ravel().tolist(), skip_special_tokens=False)
-    assert "<|endoftext|>".join(texts[-700:]).startswith(decoded)
+    assert "<|endoftext|>".join(texts[-500:]).startswith(decoded)

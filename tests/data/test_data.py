@@ -4,29 +4,15 @@ from __future__ import annotations
 
 import gzip
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-import tokenize_pack
 from imdm.data import text_files
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
 from imdm.params import Corpus
-from imdm.stage.job import run_stage
-
-TESTS = Path(__file__).resolve().parents[1]
-SCRIPT = TESTS.parent / "stages" / "tokenize_pack.py"
-MICRO = ["--params", str(TESTS / "micro.yaml")]
-FIXTURES = Path(os.environ.get("IMDM_FIXTURES", TESTS.parent.parent / "shared")) / "data"
-
-
-def stage(*options: str) -> int:
-    return run_stage(
-        str(SCRIPT), tokenize_pack.__doc__, tokenize_pack.READS, tokenize_pack.arguments, tokenize_pack.run, [*MICRO, *options]
-    )
+from script import made, run
 
 
 def files(path: Path | str, **options: str) -> list[str]:
@@ -78,12 +64,11 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_text_ends_with_one_sentence_and_no_output(tmp_path, capsys, name):
+def test_bad_text_ends_with_one_sentence_and_no_output(tmp_path, name):
     content, message = BAD[name]
     (tmp_path / name).write_bytes(content)
-    assert stage("--out", str(tmp_path / "out"), "--set", "corpus.name=files", "--set", f"corpus.path={tmp_path / name}") == 2
-    error = capsys.readouterr().err
-    assert message in error and "Traceback" not in error
+    done = run("tokenize_pack", "--out", tmp_path / "out", sets=["corpus.name=files", f"corpus.path={tmp_path / name}"])
+    assert done.returncode == 2 and message in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
@@ -102,53 +87,18 @@ def test_bad_text_ends_with_one_sentence_and_no_output(tmp_path, capsys, name):
         (["corpus.sequence_length=8"], "corpus.sequence_length is not a parameter"),
     ],
 )
-def test_bad_parameters_end_with_one_sentence_and_no_output(tmp_path, capsys, options, message):
+def test_bad_parameters_end_with_one_sentence_and_no_output(tmp_path, options, message):
     (tmp_path / "text.txt").write_text("\n\n".join(f"This is document number {i}, one of many." for i in range(200)))
     settings = ["corpus.name=files", f"corpus.path={tmp_path}/*.txt", *(option.format(tmp_path) for option in options)]
-    assert stage("--out", str(tmp_path / "out"), *(part for setting in settings for part in ("--set", setting))) == 2
-    assert message in capsys.readouterr().err
+    done = run("tokenize_pack", "--out", tmp_path / "out", sets=settings)
+    assert done.returncode == 2 and message in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["text.txt"]
 
 
 def test_a_corpus_without_judge_half(tmp_path):
     (tmp_path / "text.txt").write_text("\n\n".join(f"This is document number {i}, one of many." for i in range(400)))
     settings = ["corpus.name=files", f"corpus.path={tmp_path}/*.txt", "corpus.judge_fraction=0"]
-    assert stage("--out", str(tmp_path / "out"), *(part for setting in settings for part in ("--set", setting))) == 0
-    data = Dataset.open(tmp_path / "out" / "dataset.json")
+    data = Dataset.open(made("tokenize_pack", tmp_path / "out", sets=settings) / "dataset.json")
     assert data.splits["judge"]["blocks"] == 0 and len(data.split("train")) > 100
     with pytest.raises(UserError, match="corpus.judge_fraction above 0"):
         data.split("judge")
-
-
-@pytest.mark.parametrize(
-    "name, options, count",
-    [
-        ("webtext/webtext.valid.short.jsonl", [], 4724),
-        ("wikitext2/valid.txt", ["corpus.documents=line"], None),
-        ("lm1b/news.en.heldout-00000-of-00050", None, None),
-    ],
-)
-def test_real_text(tmp_path, name, options, count):
-    source = FIXTURES / name
-    if not source.exists():
-        pytest.skip(f"{source} is absent; set IMDM_FIXTURES")
-    if options is None:  # a name without an ending, as the LM1B files have
-        (tmp_path / "news.txt").symlink_to(source)
-        source, options = tmp_path / "news.txt", ["corpus.documents=line"]
-    settings = ["corpus.name=files", f"corpus.path={source}", "corpus.seq_len=64", "corpus.vocab_size=1000", *options]
-    assert stage("--out", str(tmp_path / "out"), *(part for setting in settings for part in ("--set", setting))) == 0
-    data = Dataset.open(tmp_path / "out" / "dataset.json")
-    assert data.vocab_size == 1000 and data.statistics["bytes_per_token"] > 2
-    texts = text_files.documents(Corpus(name="files", path=str(source), documents="line"))
-    first = next(text for text in texts)
-    tokenizer = data.tokenizer()
-    assert tokenizer.decode(tokenizer.encode(first).ids) == first
-    assert count is None or abs(data.statistics["documents"] - count) <= 20  # white space only is no document
-
-
-def test_help_imports_no_heavy_library():
-    code = f"import sys; sys.argv = ['tokenize_pack.py', '--help']; sys.path.insert(0, {str(SCRIPT.parent)!r}); import runpy\n"
-    code += f"try: runpy.run_path({str(SCRIPT)!r}, run_name='__main__')\nexcept SystemExit: pass\n"
-    code += "assert not {'torch', 'tokenizers', 'numpy', 'pandas'} & set(sys.modules), set(sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0 and "Own text" in done.stdout, done.stderr

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpora import stage, tar_of
+from corpora import packed, tar_of
 from fixtures import HELD_OUT, TRAINING, fixture
 from imdm.data import lm1b
 from imdm.data.blocks import Dataset
@@ -79,7 +79,7 @@ def test_lm1b_tar_equals_its_folder(shards, tmp_path, suffix):
 
 
 def test_held_out_shards_are_the_validation_split(shards, tmp_path):
-    assert stage(tmp_path / "out", name="lm1b", path=shards, vocab_size=258) == 0
+    assert packed(tmp_path / "out", name="lm1b", path=shards, vocab_size=258).returncode == 0
     data = Dataset.open(tmp_path / "out" / "dataset.json")
     assert {name: split["documents"] for name, split in data.splits.items()} == {"train": 3, "judge": 0, "valid": 2, "test": 0}
     stream = [*data.split("valid")[:, 1:-1].ravel().tolist()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable
 
 import numpy as np
@@ -13,10 +12,8 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
 from fixtures import fixture
-from imdm.data.bpe import END, MASK, add_special, as_text, train_bpe
-from imdm.data.lm1b import detokenize
 from imdm.data.memo import Memo
-from imdm.data.tokenizer import load_tokenizer
+from imdm.data.tokenizer import END, MASK, add_special, as_text, load_tokenizer, train_bpe
 
 TEXT = ["Don't split the reader's words: it's slower, isn't it?", "naïve über-readers of 1,000 words and 12 files"]
 
@@ -81,7 +78,7 @@ def found(memo: Memo, texts: list[str]) -> list[list[int]]:
 def test_ids_are_the_tokenizers_own(kind):
     made(kind)  # skips here where there is no fixture
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=100, deadline=None)
     @given(texts=st.lists(ANY_TEXT, max_size=4))
     def check(texts):
         assert found(memo(kind), texts) == expected(made(kind), texts)
@@ -91,23 +88,11 @@ def test_ids_are_the_tokenizers_own(kind):
 
 @pytest.mark.parametrize("kind", ["trained", "wordpiece"])
 def test_every_character_among_letters_blanks_and_punctuation(kind):
-    """The Basic Multilingual Plane up to the ideographs, where all white space, controls and most marks are."""
+    """All that are no letters, and every eighth letter, up to the ideographs: all white space, controls and most marks."""
     places = ["a{0}b {0} {0}{0}a{0}. {0}'s{0}t ,{0} {0}, 1{0}2", "x  {0}  {0}\n{0}\t {0}y{0} ", "{0}'{0}s{0}'t {0}", "A{0}"]
-    texts = [place.format(chr(i)) for i in range(0x3100) for place in places]
+    characters = [chr(i) for i in range(0x3100) if not chr(i).isalpha() or i % 8 == 0]
+    texts = [place.format(character) for character in characters for place in places]
     assert found(memo(kind), texts) == expected(made(kind), texts)
-
-
-@pytest.mark.parametrize(
-    ("kind", "path", "read"),
-    [
-        ("gpt2", "webtext/webtext.valid.short.jsonl", lambda line: json.loads(line)["text"]),
-        ("bert", "lm1b/news.en.heldout-00000-of-00050", lambda line: detokenize(line.strip())),
-        ("trained", "webtext/webtext.valid.short.jsonl", lambda line: json.loads(line)["text"]),
-    ],
-)
-def test_real_text(kind, path, read):
-    texts = [read(line) for line in fixture(path).read_text(encoding="utf-8").splitlines()[:2000]]
-    assert found(Memo(made(kind)), texts) == expected(made(kind), texts)
 
 
 def altered(change: Callable[[Tokenizer], None]) -> Tokenizer:

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,7 @@ from imdm.data import pydocs
 from imdm.data.blocks import Dataset
 from imdm.data.prose import is_sentence, prose
 from imdm.errors import UserError
-
-TESTS = Path(__file__).resolve().parents[1]
-SCRIPT = TESTS.parent / "stages" / "tokenize_pack.py"
-MICRO = ["--params", str(TESTS / "micro.yaml")]
+from script import command, made
 
 CODE = re.compile(r">>>|::|```|``|->|==|[{}\[\]<>|\\=@#*~^`]|\bdef \w+\(|^\s*\w+\(.*\):?$|^class \w+|[-=~^*]{3,}|:\w+:`", re.M)
 COMMON = re.compile(r"\b(the|a|an|of|to|is|in|and|that|it|for|be|this|not|with|if|or|by|as|are|on|from)\b", re.I)
@@ -30,23 +28,15 @@ def junk(text: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def packed(tmp_path_factory) -> list[Path]:
-    """The embedded corpus, packed by two processes with other hash seeds and thread counts."""
-    folders = [tmp_path_factory.mktemp("pydocs") / "one", tmp_path_factory.mktemp("pydocs") / "two"]
-    runs = []
-    for number, folder in enumerate(folders, start=1):
-        command = [sys.executable, str(SCRIPT), *MICRO, "--out", str(folder), "--set", f"corpus.workers={number}"]
-        runs.append(subprocess.Popen(command, env=os.environ | {"PYTHONHASHSEED": str(number)}, stderr=subprocess.PIPE, text=True))
-    for process in runs:
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors
-    return folders
+def packed(tmp_path_factory) -> Path:
+    """The embedded corpus."""
+    return made("tokenize_pack", tmp_path_factory.mktemp("pydocs") / "data", sets=["corpus.workers=1"])
 
 
 @pytest.fixture(scope="module")
 def documents(packed) -> dict[str, list[str]]:
     """Whole documents of each split, read back from the blocks."""
-    data = Dataset.open(packed[0] / "dataset.json")
+    data = Dataset.open(packed / "dataset.json")
     tokenizer = data.tokenizer()
     found = {}
     for name in data.splits:
@@ -55,20 +45,22 @@ def documents(packed) -> dict[str, list[str]]:
     return found
 
 
-def test_pydocs_depend_on_neither_hash_seed_nor_threads(packed):
-    one, two = packed
+@pytest.mark.slow
+def test_pydocs_depend_on_neither_hash_seed_nor_processes(packed, tmp_path):
+    words, seed = command("tokenize_pack", "--out", tmp_path / "other", sets=["corpus.workers=2"]), {"PYTHONHASHSEED": "1"}
+    subprocess.run(words, env=os.environ | seed, check=True)
     for name in ("dataset.json", "tokenizer.json", "train.bin", "judge.bin", "valid.bin", "test.bin"):
-        assert (one / name).read_bytes() == (two / name).read_bytes(), name
+        assert (packed / name).read_bytes() == (tmp_path / "other" / name).read_bytes(), name
 
 
 def test_pydocs_are_large_and_reported(packed, documents):
-    data = Dataset.open(packed[0] / "dataset.json")
+    data = Dataset.open(packed / "dataset.json")
     assert data.statistics["characters"] > 1_000_000
     assert data.statistics["documents"] == sum(split["documents"] for split in data.splits.values())
     assert data.statistics["source"].startswith("CPython 3.")
     for name, split in data.splits.items():
         assert abs(len(documents[name]) - split["documents"]) <= 1  # the tail may cut off the end of the last one
-    meta = json.loads((packed[0] / "meta.json").read_text())
+    meta = json.loads((packed / "meta.json").read_text())
     assert meta["metrics"]["train_blocks"] == data.splits["train"]["blocks"]
 
 
@@ -91,22 +83,12 @@ def test_pydocs_are_prose(documents):
 
 def test_the_junk_check_sees_junk():
     """The same check on the raw documentation, where it must fail often."""
-    raw = [text for topic in ("typesseq", "datamodel") for text in pydocs._sections(_topic(topic))]
-    raw += list(pydocs._docstrings(Path(textwrap_source()).read_bytes())) + list(pydocs._docstrings(Path(json.__file__).read_bytes()))
-    raw = [text for text in raw if text]
-    assert sum(map(junk, raw)) > 0.3 * len(raw)
-
-
-def _topic(name: str) -> str:
     from pydoc_data.topics import topics
 
-    return topics.get(name, "")
-
-
-def textwrap_source() -> str:
-    import textwrap
-
-    return textwrap.__file__
+    raw = [text for topic in ("typesseq", "datamodel") for text in pydocs._sections(topics.get(topic, ""))]
+    raw += [text for source in (textwrap, json) for text in pydocs._docstrings(Path(source.__file__).read_bytes())]
+    raw = [text for text in raw if text]
+    assert sum(map(junk, raw)) > 0.3 * len(raw)
 
 
 @pytest.mark.parametrize(
@@ -156,4 +138,4 @@ def test_sources_are_only_read(monkeypatch, tmp_path):
     (tmp_path / "test" / "trap.py").write_text('"""This is the text of a test, which is left out of all."""\n')
     monkeypatch.setattr(pydocs.sysconfig, "get_path", lambda name: str(tmp_path))
     monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
-    assert [text for text in pydocs._sources() if text] == ["This is the text of a module that must not run."]
+    assert [text for text in pydocs._raw_texts() if text] == ["This is the text of a module that must not run."]

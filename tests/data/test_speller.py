@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from imdm.data.bpe import train_bpe
 from imdm.data.speller import BREAK, Speller, byte_of_character
+from imdm.data.tokenizer import train_bpe
 
 
 def test_pieces_hold_whole_characters():

@@ -10,10 +10,9 @@ import pytest
 from tokenizers import Tokenizer, models
 
 from fixtures import fixture
-from imdm.data.bpe import END, MASK, train_bpe
 from imdm.data.lm1b import detokenize
 from imdm.data.speller import byte_of_character
-from imdm.data.tokenizer import end_and_mask, load_tokenizer, read_tokenizer
+from imdm.data.tokenizer import END, MASK, end_and_mask, load_tokenizer, read_tokenizer, train_bpe
 from imdm.errors import UserError
 
 AWKWARD = [
@@ -39,13 +38,13 @@ def gpt2():
 @pytest.fixture(scope="module")
 def sentences() -> list[str]:
     with fixture("lm1b/news.en.heldout-00000-of-00050").open(encoding="utf-8") as file:
-        return [detokenize(line.strip()) for line in itertools.islice(file, 600)]
+        return [detokenize(line.strip()) for line in itertools.islice(file, 200)]
 
 
 @pytest.fixture(scope="module")
 def pages() -> list[str]:
     with fixture("webtext/webtext.valid.short.jsonl").open(encoding="utf-8") as file:
-        return [json.loads(line)["text"] for line in itertools.islice(file, 600)]
+        return [json.loads(line)["text"] for line in itertools.islice(file, 200)]
 
 
 def test_special_ids_are_those_of_the_predecessors(bert, gpt2):

@@ -8,7 +8,6 @@ import pytest
 import torch
 from scipy import stats
 
-import di4c
 from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.nelbo import Noised
 from imdm.diffusion.states import is_masked, mask_where
@@ -26,15 +25,14 @@ from imdm.distill.di4c import (
     log_mean,
     mixture_student,
 )
-from imdm.languages import task
+from imdm.languages import students
 from imdm.languages.words import BINARY
 from imdm.network.checkpoint import load_network, save_network
 from imdm.params import Di4c, load_params
 from imdm.sampling.sampler import sample
 from imdm.stage.artifact import sha256
-from imdm.stage.job import run_stage
 from networks import small_network
-from script import MICRO
+from script import MICRO, run
 
 SETTINGS = Di4c(steps=4, batch_size=4, latents=3, time_steps=8, small_time=0.3)
 VOCAB, LENGTH = 7, 5
@@ -157,7 +155,7 @@ def test_only_the_student_at_t_is_trained():
 
 def test_times():
     """On the grid of T, below small_time in its share of steps, and half a step's length at the last point."""
-    settings = Di4c()
+    settings = Di4c(steps=1, batch_size=2)
     times = np.array([draw_time(7, step, settings) for step in range(5000)])
     assert np.allclose(times * 1024, np.round(times * 1024)) and times.min() == 1 / 1024 and times.max() == 1
     small = times <= math.ceil(0.02 * 1024) / 1024
@@ -241,11 +239,11 @@ def test_a_latent_must_be_given_where_there_is_one_and_only_there():
 def test_a_student_of_two_outcomes_samples_them_in_one_step():
     """{00, 11}: one step of any MDM errs by KL(data || product) = ln 2 and is valid half of the time."""
     synthetic = load_params(MICRO).synthetic
-    teacher = task.teacher(synthetic.model_copy(update={"hidden_size": 32, "blocks": 2, "teacher_steps": 150}), BINARY, seed=0)
+    teacher = students.train_teacher(synthetic.model_copy(update={"hidden_size": 32, "blocks": 2, "teacher_steps": 150}), BINARY, seed=0)
     blocks = (np.arange(64)[:, None] % 2 * np.ones((1, 2))).astype(np.uint16)
     settings = Di4c(steps=200, batch_size=16, latents=8, latent_hidden=32, time_steps=4, small_time=0.3, correlation_weight=10.0)
     student = mixture_student(teacher, settings.latent_hidden, seed=0)
-    task.train(student, 3e-3, settings.steps, training_on(blocks, student, teacher, settings).loss)
+    students.train(student, 3e-3, settings.steps, training_on(blocks, student, teacher, settings).loss)
 
     draws = (torch.arange(4096) + 0.5) / 4096
     with torch.inference_mode():
@@ -272,15 +270,13 @@ def inputs(tmp_path_factory):
 
 
 def stage(inputs, out, number=1, teacher="mdm.safetensors", sets=()):
-    """Run the stage in this process; returns its exit code."""
-    argv = ["--params", MICRO, "--data", inputs / "dataset.json", "--teacher", inputs / teacher, "--round", number, "--out", out]
+    """Run the stage."""
     sets = ["di4c.steps=12", "di4c.rounds=2", "runtime.checkpoint_seconds=1e-9", *sets]
-    argv += [part for value in sets for part in ("--set", value)]
-    return run_stage(di4c.__file__, di4c.__doc__, di4c.READS, di4c.arguments, di4c.run, list(map(str, argv)))
+    return run("di4c", "--data", inputs / "dataset.json", "--teacher", inputs / teacher, "--round", number, "--out", out, sets=sets)
 
 
 def test_a_round_that_was_interrupted_ends_with_the_same_bytes(inputs, tmp_path, monkeypatch):
-    assert stage(inputs, tmp_path / "whole") == 0
+    assert stage(inputs, tmp_path / "whole").returncode == 0
     loss = Di4cTraining.loss
 
     def until_seven(self, step):
@@ -293,7 +289,7 @@ def test_a_round_that_was_interrupted_ends_with_the_same_bytes(inputs, tmp_path,
         stage(inputs, tmp_path / "resumed")
     steps = []
     monkeypatch.setattr(Di4cTraining, "loss", lambda self, step: (steps.append(step), loss(self, step))[1])
-    assert stage(inputs, tmp_path / "resumed") == 0 and steps == [7, 8, 9, 10, 11]
+    assert stage(inputs, tmp_path / "resumed").returncode == 0 and steps == [7, 8, 9, 10, 11]
     meta = json.loads((tmp_path / "resumed" / "meta.json").read_text())
     assert meta["resumed"] and set(meta["outputs"]) == {"model.safetensors", "train_log.csv"}
     assert meta["parameters"]["di4c"]["steps"] == 12 and meta["parameters"]["seeds.train"] == 0
@@ -302,18 +298,20 @@ def test_a_round_that_was_interrupted_ends_with_the_same_bytes(inputs, tmp_path,
 
 
 def test_the_next_round_goes_on_from_the_online_weights(inputs, tmp_path):
-    assert stage(inputs, tmp_path / "first") == 0
+    assert stage(inputs, tmp_path / "first").returncode == 0
     before = load_network(tmp_path / "first" / "model.safetensors", "online")
     start = load_network(inputs / "mdm.safetensors")
     assert before.config.latent_hidden == 8 and not torch.equal(start.vocab_embed.embedding, before.vocab_embed.embedding)
-    assert stage(inputs, tmp_path / "second", 2, tmp_path / "first" / "model.safetensors", ["di4c.steps=1", "di4c.lr=1e-9"]) == 0
+    sets = ["di4c.steps=1", "di4c.lr=1e-9"]
+    assert stage(inputs, tmp_path / "second", 2, tmp_path / "first" / "model.safetensors", sets).returncode == 0
     after = load_network(tmp_path / "second" / "model.safetensors", "online")
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(before.parameters(), after.parameters()))
 
 
-def test_rounds_and_teachers_that_do_not_fit_are_refused(inputs, tmp_path, capsys):
-    assert stage(inputs, tmp_path / "out", 2) == 2
-    assert "mdm.safetensors does not fit --round 2; give the Di4C student of round 1" in capsys.readouterr().err
-    assert stage(inputs, tmp_path / "out", 3) == 2
-    assert "--round 3 must be between 1 and 2" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("number", "words"), [(2, "does not fit --round 2; give the Di4C student of round 1"), (3, "--round 3 must be between 1 and 2")]
+)
+def test_rounds_and_teachers_that_do_not_fit_are_refused(inputs, tmp_path, number, words):
+    done = stage(inputs, tmp_path / "out", number)
+    assert done.returncode == 2 and words in done.stderr
     assert not list(tmp_path.iterdir())

@@ -12,6 +12,7 @@ import pytest
 
 import documents
 from checkout import ROOT, clone, commit, run
+from imdm.results import plan
 
 SMALL = {"sdtt3-redi": "sdtt1-redi", "files-carry-32": "files-carry-16"}
 
@@ -48,10 +49,10 @@ def test_tables_are_of_the_text(project):
     assert "Gen-PPL" in log(project, "Look") and "Table 5" in log(project, "Look")
 
 
-def test_snakemakes_report_reads_like_an_appendix(project):
+def test_snakemakes_report_labels_tables_and_figures(project):
     page = (project / "results/mine/snakemake.html").read_text()
-    for words in ("Few-step text generation", "Gen-PPL against entropy", "Table 04", "a low generative perplexity with a low entropy"):
-        assert words in page, words
+    for name, shows in (("Table 04", "Gen-PPL"), ("Figure 02", plan.title("figure02")), ("Frontier", plan.title("frontier"))):
+        assert f'"file": "{name}", "shows": "{shows}"' in page, name
 
 
 def test_one_model_is_sampled_and_scored(project):

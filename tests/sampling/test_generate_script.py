@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,16 +13,16 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 import judges
-from checkout import ROOT
 from imdm.data.blocks import Dataset
-from imdm.data.bpe import train_bpe
 from imdm.data.speller import Speller
+from imdm.data.tokenizer import train_bpe
 from imdm.errors import UserError
 from imdm.network.checkpoint import save_network
 from imdm.publish.export import export_model
 from imdm.sampling import live
-from imdm.sampling.infill import text_block
+from imdm.sampling.prompts import text_block
 from networks import small_network
+from script import called, module
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +39,7 @@ def model(tmp_path_factory, data) -> Path:
 
 
 def generate(model: Path, data: Dataset, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, ROOT / "stages/generate.py", "--model", model, "--data", data.path, *arguments]
-    # bytes of the models' that are no UTF-8 come as U+FFFD; the terminal's settings must not matter
-    environment = os.environ | {"PYTHONIOENCODING": "utf-8", "TERM": "xterm-256color"}
-    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment, timeout=300)
+    return called(module("generate").main, ["--model", str(model), "--data", str(data.path), *arguments])
 
 
 def test_the_prompt_stays_and_a_pipe_gets_the_same_text_twice(model, data):
@@ -139,10 +134,3 @@ def test_a_terminal_gets_the_replay_and_then_the_text(monkeypatch):
     pipe = Console(file=io.StringIO(), width=5)
     live.show(pipe, PIECES, live=True)
     assert pipe.file.getvalue() == "the list\n is empty\n" and len(waited) == 4
-
-
-def test_help_needs_no_heavy_import():
-    code = "import sys, runpy; sys.argv = ['x', '--help']\ntry: runpy.run_path('stages/generate.py', run_name='__main__')\n"
-    code += "except SystemExit: sys.exit(bool({'torch', 'transformers', 'rich'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": "stages"})
-    assert done.returncode == 0 and "Example: python stages/generate.py" in done.stdout, done.stderr

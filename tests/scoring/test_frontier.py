@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from imdm.params import Sampling, load_params
+from imdm.params import load_params
 from imdm.results.cells import digits, value_cell
 from imdm.results.equal_entropy import frontier
 from imdm.results.frame import RATIO, Number, decided, frame_of, one, select
-from imdm.sampling.generate import Rows
+from imdm.sampling.generate import Sampler
 from imdm.scoring.bootstrap import resamples
 from imdm.scoring.diversity import entropy
 from imdm.scoring.frontier import Frontier, at_entropy, end_of, interval, pooled, with_resamples
@@ -99,7 +99,7 @@ def population(n: int, seed: int, shift: float = 0.0) -> dict[str, np.ndarray]:
 def test_intervals_cover_the_truth_as_often_as_they_say():
     """Of the value at a given entropy, and of the ratio of two models at that of a third, which is estimated as well."""
     covered = []
-    for trial in range(200):
+    for trial in range(120):
         picks = with_resamples(80, resamples(80, 200, trial))
         curves = [Frontier.of(np.arange(1.0, 6.0), **population(80, 3 * trial + k, 0.1 * k), picks=picks) for k in range(3)]
         alone, _ = at_entropy(curves[0], np.full(201, 3.03))
@@ -184,10 +184,10 @@ def test_a_uniform_models_entropy_is_that_of_balls_in_bins():
     network = small_network(random=False, mask="single", seq_len=12)
     for parameter in network.parameters():
         parameter.data.zero_()
-    rows = Rows(network, Sampling(steps=[1]), 5)
+    sampler = Sampler("model", network, batch_size=4000, seed=5)
     counts = stats.binom(12, 1 / 6)  # 6 tokens
     expected = sum(6 * counts.pmf(k) * -(k / 12) * math.log(k / 12) for k in range(1, 13))
-    found = [float(entropy(rows.make(1, temperature, 0, 4000)["tokens"].numpy()).mean()) for temperature in (0.5, 1.0, 2.0)]
+    found = [float(entropy(sampler.draw(1, temperature, 0, 4000)["tokens"].numpy()).mean()) for temperature in (0.5, 1.0, 2.0)]
     assert found[0] == found[1] == found[2] == pytest.approx(expected, abs=0.015)
 
 
@@ -199,10 +199,10 @@ def test_entropy_and_surprise_grow_with_temperature():
     bias = torch.tensor([3.0, 2.0, 1.5, 0.0, 1.0, 0.5, 0.0])
     network.output_layer.linear.bias.data.copy_(bias)
     logits = np.delete(bias.numpy(), network.config.mask_id).astype(float)  # no sample holds a mask
-    rows, temperatures = Rows(network, Sampling(steps=[1]), 5), np.array([0.5, 1.0, 2.0])
+    sampler, temperatures = Sampler("model", network, batch_size=2000, seed=5), np.array([0.5, 1.0, 2.0])
     p = np.exp(logits) / np.exp(logits).sum()
     nll = -np.log(np.insert(p, network.config.mask_id, 1.0))
-    drawn = [rows.make(1, temperature, 0, 2000)["tokens"].numpy() for temperature in temperatures]
+    drawn = [sampler.draw(1, temperature, 0, 2000)["tokens"].numpy() for temperature in temperatures]
     curve = Frontier.of(
         temperatures,
         np.stack([nll[tokens].sum(1) for tokens in drawn]),

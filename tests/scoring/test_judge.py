@@ -14,13 +14,12 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 import judges
-from checkout import ROOT
 from imdm.data.blocks import Dataset
-from imdm.data.bpe import train_bpe
+from imdm.data.tokenizer import train_bpe
 from imdm.errors import UserError
 from imdm.scoring.judge import load_judge, open_judge
 from imdm.stage.artifact import sha256, write_json
-from imdm.stage.job import run_stage
+from script import made, run
 
 
 @pytest.fixture(scope="module")
@@ -131,17 +130,12 @@ def test_a_judge_of_another_vocabulary_is_refused(judge_json, tmp_path):
         public.check_vocabulary(other, False)
 
 
-def test_load_judge_makes_a_folder_of_transformers_a_judge(judge_json, tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "stages"))
-    import load_judge as stage
-
+def test_load_judge_makes_a_folder_of_transformers_a_judge(judge_json, tmp_path):
     model = tmp_path / "model"
     shutil.copytree(judge_json.parent, model, ignore=shutil.ignore_patterns("judge.json"))
     data = judges.make_dataset(tmp_path / "data")
-    argv = ["--params", str(ROOT / "tests/micro.yaml"), "--data", str(data), "--out", str(tmp_path / "out")]
-    assert run_stage(stage.__file__, stage.__doc__, stage.READS, stage.arguments, stage.run, argv) == 2  # names no model
-    argv += ["--set", "judge.stage=load_judge", "--set", f"judge.model={model}"]
-    assert run_stage(stage.__file__, stage.__doc__, stage.READS, stage.arguments, stage.run, argv) == 0
+    assert run("load_judge", "--data", data, "--out", tmp_path / "out").returncode == 2  # names no model
+    made("load_judge", tmp_path / "out", "--data", data, sets=["judge.stage=load_judge", f"judge.model={model}"])
     about = json.loads((tmp_path / "out" / "judge.json").read_text())
     assert (about["name"], about["source"], about["revision"], about["max_length"]) == ("/".join(model.parts[-2:]), str(model), None, 24)
     assert about["low"] < about["held_out_perplexity"] < about["high"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 from pathlib import Path
@@ -14,30 +13,26 @@ from safetensors.numpy import load_file
 from scipy import stats
 
 import judges
-from checkout import ROOT
+import script
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
 from imdm.network.checkpoint import save_network
 from imdm.params import Scoring
 from imdm.sampling.files import load_samples
-from imdm.sampling.generate import Rows
+from imdm.sampling.generate import Sampler
 from imdm.scoring import metrics as rows
 from imdm.scoring.judge import load_judge
 from imdm.scoring.metrics import judge_samples
 from imdm.scoring.reference import load_features
-from imdm.stage.job import run_stage
 from networks import small_network
+from script import made
 
 SETS = ("conditional.scored_tokens=10", "matching.tolerance=0.01", "matching.count=32")
 
 
-def stage(name: str, out: Path, *sets: str, **inputs: Path) -> int:
-    """Run a stage with the micro parameters; its exit code."""
-    module = importlib.import_module(name)
-    argv = ["--params", str(ROOT / "tests/micro.yaml"), "--out", str(out)]
-    argv += [part for value in (*SETS, *sets) for part in ("--set", value)]
-    argv += [part for flag, path in inputs.items() for part in (f"--{flag}", str(path))]
-    return run_stage(module.__file__, module.__doc__, module.READS, module.arguments, module.run, argv)
+def stage(name: str, out: Path, *sets: str, **inputs: Path) -> Path:
+    """The folder that a stage makes of these inputs."""
+    return made(name, out, *(part for flag, path in inputs.items() for part in (f"--{flag}", path)), sets=(*SETS, *sets))
 
 
 @pytest.fixture(scope="module")
@@ -51,18 +46,19 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = run / "teacher" / "model.safetensors"
     model.parent.mkdir()
     save_network(model, network)
-    assert stage("reference", run / "reference", data=dataset, judge=judge) == 0
-    assert stage("sample", run / "samples", model=model) == 0
-    assert stage("sample", run / "cool", "sampling.temperature=0.8", model=model) == 0
-    assert stage("complete", run / "completions", data=dataset, model=model) == 0
+    stage("reference", run / "reference", data=dataset, judge=judge)
+    stage("sample", run / "samples", model=model)
+    stage("sample", run / "cool", "sampling.temperature=0.8", model=model)
+    stage("complete", run / "completions", data=dataset, model=model)
     for name in ("samples", "cool", "completions"):
-        assert score(run, name) == 0
+        stage("score", run / f"{name}-scores", **inputs(run, name))
     return run
 
 
-def score(run: Path, name: str, *sets: str) -> int:
-    inputs = {"data": run / "data/dataset.json", "judge": run / "judge/judge.json", "reference": run / "reference/reference.json"}
-    return stage("score", run / f"{name}-scores", *sets, **inputs, samples=run / name / "samples.safetensors")
+def inputs(run: Path, name: str) -> dict[str, Path]:
+    """What the scores of some samples are made of."""
+    paths = {"data": run / "data/dataset.json", "judge": run / "judge/judge.json", "reference": run / "reference/reference.json"}
+    return paths | {"samples": run / name / "samples.safetensors"}
 
 
 def read(run: Path, name: str) -> tuple[dict, pd.DataFrame]:
@@ -112,14 +108,15 @@ def test_the_reference_is_real_text_judged_once(run):
         assert len(part["nll"]) == len(part["features"]) == tree[name]["count"]
         assert tree[name]["gen_ppl"]["value"] == pytest.approx(math.exp(part["nll"].sum() / part["tokens"].sum()))
         assert tree[name]["entropy"]["low"] < part["entropy"].mean() < tree[name]["entropy"]["high"]
-    assert stage("reference", run / "short", "conditional.prompts=41", data=run / "data/dataset.json", judge=run / "judge/judge.json") == 0
-    assert json.loads((run / "short/reference.json").read_text())["conditional"] is None
+    short = stage("reference", run / "short", "conditional.prompts=41", data=run / "data/dataset.json", judge=run / "judge/judge.json")
+    assert json.loads((short / "reference.json").read_text())["conditional"] is None
 
 
 @pytest.mark.parametrize(("change", "key"), [("scoring.max_tokens=5", "settings"), ("scoring.precision=bfloat16", "judge")])
-def test_a_reference_of_other_settings_is_refused(run, capfd, change, key):
-    assert score(run, "samples", change) == 2
-    assert f"reference.json was made with {key} {{" in capfd.readouterr().err
+def test_a_reference_of_other_settings_is_refused(run, tmp_path, change, key):
+    flags = [part for flag, path in inputs(run, "samples").items() for part in (f"--{flag}", path)]
+    done = script.run("score", *flags, "--out", tmp_path / "out", sets=[*SETS, change])
+    assert done.returncode == 2 and f"reference.json was made with {key} {{" in done.stderr
 
 
 def test_a_reference_of_other_prompts_is_refused(run):
@@ -132,8 +129,8 @@ def test_a_reference_of_other_prompts_is_refused(run):
 
 def test_a_model_is_matched_to_its_cooler_self(run, tmp_path):
     target, model = run / "cool-scores/scores.json", run / "teacher/model.safetensors"
-    assert stage("match_entropy", run / "matched", target=target, model=model) == 0
-    assert score(run, "matched") == 0
+    stage("match_entropy", run / "matched", target=target, model=model)
+    stage("score", run / "matched-scores", **inputs(run, "matched"))
     scores, _ = read(run, "matched")
     wanted = json.loads(target.read_text())["metrics"]["entropy"]
     assert scores["task"] == "matched" and scores["matching"]["target"] == "teacher"
@@ -142,27 +139,28 @@ def test_a_model_is_matched_to_its_cooler_self(run, tmp_path):
         assert found["bound"] is None and found["target"] == wanted[steps]
         # the trials have as many samples as the rest, so that what was reached is what is scored
         assert scores["metrics"]["entropy"][steps] == pytest.approx(found["reached"]) == pytest.approx(wanted[steps], abs=0.01)
-    assert stage("match_entropy", tmp_path / "hot", "matching.low=1.5", target=target, model=model) == 0
-    about = load_samples(tmp_path / "hot/samples.safetensors", Dataset.open(run / "data/dataset.json")).about
+    hot = stage("match_entropy", tmp_path / "hot", "matching.low=1.5", target=target, model=model)
+    about = load_samples(hot / "samples.safetensors", Dataset.open(run / "data/dataset.json")).about
     assert {step["bound"] for step in about["matching"]["steps"].values()} == {"low"} and about["temperature"] == {"1": 1.5, "2": 1.5}
 
 
 def test_an_interrupted_match_goes_on_where_it_was(run, tmp_path, monkeypatch):
-    make, made, stop = Rows.make, [], [0, 5]
+    make, made, stop = Sampler.draw, [], [0, 5]
 
-    def counting(rows, *key):
+    def counting(sampler, *key):
         if len(made) in stop:
             stop.remove(len(made))
             raise KeyboardInterrupt
         made.append(key)
-        return make(rows, *key)
+        return make(sampler, *key)
 
     def match(out: str) -> bytes:
-        assert stage("match_entropy", tmp_path / out, "sampling.batch_size=16", target=run / "cool-scores/scores.json", model=model) == 0
-        return (tmp_path / out / "samples.safetensors").read_bytes()
+        target = run / "cool-scores/scores.json"
+        matched = stage("match_entropy", tmp_path / out, "sampling.batch_size=16", target=target, model=model)
+        return (matched / "samples.safetensors").read_bytes()
 
     model = run / "teacher/model.safetensors"
-    monkeypatch.setattr(Rows, "make", counting)
+    monkeypatch.setattr(Sampler, "draw", counting)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             match("stopped")
@@ -173,9 +171,7 @@ def test_an_interrupted_match_goes_on_where_it_was(run, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("name", "calls"), [("score", 2), ("reference", 2)])
 def test_an_interrupted_judgement_goes_on_where_it_was(run, tmp_path, monkeypatch, name, calls):
-    inputs = {"data": run / "data/dataset.json", "judge": run / "judge/judge.json"}
-    if name == "score":
-        inputs |= {"reference": run / "reference/reference.json", "samples": run / "samples/samples.safetensors"}
+    given = {flag: path for flag, path in inputs(run, "samples").items() if name == "score" or flag in ("data", "judge")}
     whole, judged, judge = run / {"score": "samples-scores", "reference": "reference"}[name], [], rows.judge_samples
 
     def judging(*arguments):
@@ -187,8 +183,8 @@ def test_an_interrupted_judgement_goes_on_where_it_was(run, tmp_path, monkeypatc
 
     monkeypatch.setattr(rows, "judge_samples", judging)
     with pytest.raises(KeyboardInterrupt):
-        stage(name, tmp_path / "out", **inputs)
-    assert stage(name, tmp_path / "out", **inputs) == 0
+        stage(name, tmp_path / "out", **given)
+    stage(name, tmp_path / "out", **given)
     assert len(judged) == calls + 1
     for file in whole.glob("*.json" if name == "score" else "*.safetensors"):
         if file.name != "meta.json":
@@ -197,8 +193,8 @@ def test_an_interrupted_judgement_goes_on_where_it_was(run, tmp_path, monkeypatc
 
 def test_the_frontier_goes_through_the_usual_samples(run, tmp_path):
     """Those of stage sample are the first of one that has more; its rows say what its samples are worth."""
-    inputs = {"data": run / "data/dataset.json", "judge": run / "judge/judge.json", "model": run / "teacher/model.safetensors"}
-    assert stage("frontier", tmp_path / "out", "frontier.temperatures=[0.8,2.0]", **inputs) == 0
+    paths = {"data": run / "data/dataset.json", "judge": run / "judge/judge.json", "model": run / "teacher/model.safetensors"}
+    stage("frontier", tmp_path / "out", "frontier.temperatures=[0.8,2.0]", **paths)
     table, tree = pd.read_parquet(tmp_path / "out/per_sample.parquet"), json.loads((tmp_path / "out/frontier.json").read_text())
     assert tree["model"] == "teacher" and tree["sampled_at"] == 1.0 and tree["judge"] == read(run, "samples")[0]["judge"]
     for name, temperature in (("samples", 1.0), ("cool", 0.8)):

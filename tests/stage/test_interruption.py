@@ -8,10 +8,10 @@ from pathlib import Path
 from random import Random
 from signal import SIGKILL, SIGTERM
 
-import numpy as np
 import pytest
 
 import killing
+from corpora import few_words
 
 # Checkpoints after every step, several chunks, dropout.
 SETS = (
@@ -21,7 +21,7 @@ SETS = (
     "couplings.batch_size=4",
     *(f"{stage}.steps=8" for stage in ("pretrain", "finetune", "judge", "sdtt", "di4c", "redi")),
 )
-DATA, TEACHER, STUDENT = ("--data", "{}/tokenize_pack/dataset.json"), "{}/pretrain/model.safetensors", "{}/redi/model.safetensors"
+DATA, TEACHER = ("--data", "{}/tokenize_pack/dataset.json"), "{}/pretrain/model.safetensors"
 JUDGE = ("--judge", "{}/train_judge/judge.json")
 ARGUMENTS = {
     "tokenize_pack": (),
@@ -30,33 +30,38 @@ ARGUMENTS = {
     "reference": (*DATA, *JUDGE),
     "finetune": (*DATA, "--init", TEACHER),
     "di4c": (*DATA, "--teacher", TEACHER, "--round", "1"),
-    "initialize": ("--teacher", TEACHER, "--variant", "imdm"),
-    "sdtt": (*DATA, "--teacher", "{}/initialize/model.safetensors", "--round", "1"),
-    "couple": (*DATA, "--teacher", "{}/sdtt/model.safetensors"),
-    "redi": ("--couplings", "{}/couple/couplings.safetensors", "--init", "{}/sdtt/model.safetensors"),
-    "sample": ("--model", STUDENT),
-    "complete": (*DATA, "--model", STUDENT),
+    "sdtt": (*DATA, "--teacher", TEACHER, "--round", "1"),
+    "couple": (*DATA, "--teacher", TEACHER),
+    "redi": ("--couplings", "{}/couple/couplings.safetensors", "--init", TEACHER),
+    "sample": ("--model", TEACHER),
+    "complete": (*DATA, "--model", TEACHER),
     "score": (*DATA, *JUDGE, "--reference", "{}/reference/reference.json", "--samples", "{}/sample/samples.safetensors"),
-    "match_entropy": ("--model", STUDENT, "--target", "{}/score/scores.json"),
-    "frontier": (*DATA, *JUDGE, "--model", STUDENT),
+    "match_entropy": ("--model", TEACHER, "--target", "{}/score/scores.json"),
+    "frontier": (*DATA, *JUDGE, "--model", TEACHER),
 }
 TRAININGS = ("train_judge", "pretrain", "finetune", "di4c", "sdtt", "redi")
 GENERATIONS = ("couple", "sample", "complete", "match_entropy", "frontier")
 JUDGED = ("reference", "score")
+QUICK = ("pretrain", "sample")  # of a training and of a generation, also in `make test`
 
 
 class Project:
-    """A small corpus, and every stage's artifact from one undisturbed run."""
+    """A small corpus, and stages' artifacts from one undisturbed run, made when they are asked for."""
 
     def __init__(self, folder: Path):
-        self.folder = folder
-        words = np.random.default_rng(0).choice(["the", "cat", "sat", "on", "a", "mat", "and", "saw", "one", "red", "dog", "run"], 6000)
-        (folder / "text.txt").write_text("\n\n".join(" ".join(words[i : i + 12]) for i in range(0, len(words), 12)))
+        self.folder, self.ended = folder, {}
+        few_words(folder)
         self.sets = (*SETS, "corpus.name=files", f"corpus.path={folder}/text.txt", "corpus.vocab_size=280")
-        self.undisturbed = {}
-        for stage in ARGUMENTS:
-            self.undisturbed[stage] = self.run(stage, folder / stage)
-            assert self.undisturbed[stage].code == 0, self.undisturbed[stage].said
+
+    def undisturbed(self, stage: str) -> killing.Ended:
+        """The run of a stage that nothing stopped, after those that it needs; its artifact lies in `folder`."""
+        if stage not in self.ended:
+            for argument in ARGUMENTS[stage]:
+                if argument.startswith("{}/"):
+                    self.undisturbed(argument.split("/")[1])
+            self.ended[stage] = self.run(stage, self.folder / stage)
+            assert self.ended[stage].code == 0, self.ended[stage].said
+        return self.ended[stage]
 
     def run(self, stage: str, out: Path, *sets: str, stop: tuple[int | str, int] | None = None) -> killing.Ended:
         arguments = [argument.format(self.folder) for argument in ARGUMENTS[stage]]
@@ -88,10 +93,10 @@ def content(artifact: Path) -> dict[str, object]:
     return found
 
 
-@pytest.mark.parametrize("stage", [name for name in ARGUMENTS if name != "initialize"])
+@pytest.mark.parametrize("stage", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ARGUMENTS])
 def test_the_same_bytes_after_interruptions(stage, project, tmp_path):
     """Before anything is put aside, twice in the middle, by either signal, and when all is done but not yet in place."""
-    undisturbed, draw, out = project.undisturbed[stage], Random(stage), tmp_path / stage
+    undisturbed, draw, out = project.undisturbed(stage), Random(stage), tmp_path / stage
     aside = kept(undisturbed)
     assert bool(aside) == (stage in TRAININGS + GENERATIONS + JUDGED)
     last = undisturbed.changes.index(f"rename {stage}.partial {stage}")
@@ -116,15 +121,17 @@ def test_the_same_bytes_after_interruptions(stage, project, tmp_path):
     assert Counter(change for ended in runs for change in kept(ended)) == Counter(aside)
 
 
-@pytest.mark.parametrize("stage", ["pretrain", "sdtt"])
+@pytest.mark.parametrize("stage", ["pretrain", pytest.param("sdtt", marks=pytest.mark.slow)])
 def test_a_training_that_is_told_to_stop_says_so(stage, project, tmp_path):
-    ended = project.run(stage, tmp_path / stage, stop=(kept(project.undisturbed[stage])[0], SIGTERM))
+    ended = project.run(stage, tmp_path / stage, stop=(kept(project.undisturbed(stage))[0], SIGTERM))
     assert ended.code == 143 and "stopped at step 2 and saved; run again to continue." in ended.said
     assert (tmp_path / f"{stage}.partial/.resume/last.ckpt").exists() and not (tmp_path / stage).exists()
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_of_putting_an_artifact_in_place(project, tmp_path):
     """An older artifact is replaced: there are states with both, and one with neither at its place."""
+    project.undisturbed("sample")
     out, older = tmp_path / "sample", tmp_path / "older"
     assert project.run("sample", older, "seeds.sampling=9").code == 0
     shutil.copytree(older, out)
@@ -146,6 +153,7 @@ def test_a_kill_at_any_moment_of_putting_an_artifact_in_place(project, tmp_path)
         assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"older", "sample"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["synthetic", "chain"])
 def test_seeds_of_a_synthetic_task_are_kept(project, tmp_path, task):
     sets = [f"{task}.seeds=[0,1]"]

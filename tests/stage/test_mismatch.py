@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import importlib
+import subprocess
 from pathlib import Path
 
 import pytest
 
 import judges
 from imdm.data.blocks import Dataset
-from imdm.data.bpe import train_bpe
+from imdm.data.tokenizer import train_bpe
 from imdm.network.checkpoint import save_network
-from imdm.stage.job import run_stage
 from networks import small_network
-from script import MICRO
+from script import run
 
 
-def stage(name: str, out: Path, **inputs: Path | str) -> int:
-    """Run a stage in this process with the micro parameters; its exit code."""
-    module = importlib.import_module(name)
-    argv = ["--params", str(MICRO), "--set", "conditional.scored_tokens=8", "--out", str(out)]
-    argv += [part for flag, value in inputs.items() for part in (f"--{flag}", str(value))]
-    return run_stage(module.__file__, module.__doc__, module.READS, module.arguments, module.run, argv)
+def stage(name: str, out: Path, **inputs: Path | str) -> subprocess.CompletedProcess[str]:
+    """Run a stage with these inputs."""
+    flags = [part for flag, value in inputs.items() for part in (f"--{flag}", value)]
+    return run(name, *flags, "--out", out, sets=["conditional.scored_tokens=8"])
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +40,9 @@ def make(folder: Path, vocabulary=None) -> None:
     sizes = dict(vocab_size=data.vocab_size, mask_id=data.mask_id, seq_len=data.seq_len, tokenizer_sha256=data.tokenizer_sha256)
     save_network(folder / "model.safetensors", small_network(**sizes, mask="single"))
     dataset, model = folder / "dataset.json", folder / "model.safetensors"
-    assert stage("reference", folder / "reference", data=dataset, judge=folder / "judge/judge.json") == 0
-    assert stage("couple", folder / "couplings", data=dataset, teacher=model) == 0
-    assert stage("sample", folder / "samples", model=model) == 0
+    assert stage("reference", folder / "reference", data=dataset, judge=folder / "judge/judge.json").returncode == 0
+    assert stage("couple", folder / "couplings", data=dataset, teacher=model).returncode == 0
+    assert stage("sample", folder / "samples", model=model).returncode == 0
 
 
 FILES = {
@@ -71,10 +68,10 @@ CASES = [(name, odd, how) for name, odd, how in CASES if how == "vocabulary" or 
 
 
 @pytest.mark.parametrize(("name", "odd", "how"), CASES)
-def test_what_does_not_belong_together_is_refused(name, odd, how, projects, tmp_path, capfd):
+def test_what_does_not_belong_together_is_refused(name, odd, how, projects, tmp_path):
     inputs = {flag: projects[how if flag == odd else "own"] / FILES[flag] for flag in INPUTS[name]}
     more = {"round": "1"} if name in ("sdtt", "di4c") else {}
-    assert stage(name, tmp_path / "out", **inputs, **more) == 2
-    said = capfd.readouterr().err.strip().splitlines()
-    assert len(said) == 1 and said[0].startswith(f"{name}: ") and "; " in said[0]
+    done = stage(name, tmp_path / "out", **inputs, **more)
+    said = done.stderr.strip().splitlines()
+    assert done.returncode == 2 and len(said) == 1 and said[0].startswith(f"{name}: ") and "; " in said[0]
     assert not list(tmp_path.iterdir())

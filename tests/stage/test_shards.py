@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
+from corpora import few_words
 from imdm.errors import UserError
-from imdm.stage.shards import about_rows, merge_shards, refuse_shard, shard_rows
-from script import run
+from imdm.stage.shards import about_rows, load_rows, merge_shards, shard_rows
+from script import made, run
 
 
 @given(st.integers(1, 1000), st.data())
@@ -64,32 +65,22 @@ def test_incomplete_or_foreign_shards_are_refused(write, tmp_path):
     with pytest.raises(UserError, match=r"cut.safetensors is truncated"):
         merge_shards([tmp_path / "cut.safetensors"], tmp_path / "merged")
     with pytest.raises(UserError, match="is a shard .rows 0 to 3 of 10."):
-        refuse_shard({"rows": [0, 4, 10]}, first)
+        load_rows(first, "rows", "seed")
     assert not (tmp_path / "merged").exists()
 
 
 def test_one_job_and_three_make_the_same_couplings_and_samples(tmp_path):
-    data, model = tmp_path / "data" / "dataset.json", tmp_path / "teacher" / "model.safetensors"
-    assert run("tokenize_pack", "--out", data.parent).returncode == 0
-    done = run("pretrain", "--data", data, "--variant", "imdm", "--out", model.parent)
-    assert done.returncode == 0, done.stderr
+    data = few_words(tmp_path).path
+    model = made("pretrain", tmp_path / "teacher", "--data", data, "--variant", "imdm") / "model.safetensors"
     generators = {
         "couplings": ("couple", ["--data", data, "--teacher", model], ["couplings.batch_size=5"]),
         "samples": ("sample", ["--model", model], ["sampling.batch_size=7"]),
     }
     for name, (stage, arguments, sets) in generators.items():
-        assert run(stage, *arguments, "--out", tmp_path / name).returncode == 0
-        parts = []
-        for number in (1, 2, 3):
-            out = tmp_path / f"{name}-{number}-of-3"
-            done = run(stage, *arguments, "--shard", f"{number}/3", "--out", out, sets=sets)
-            assert done.returncode == 0, done.stderr
-            parts.append(out / f"{name}.safetensors")
-        merged = tmp_path / f"merged-{name}"
-        done = run("merge", "--parts", *parts, "--out", merged)
-        assert done.returncode == 0, done.stderr
-        assert (merged / f"{name}.safetensors").read_bytes() == (tmp_path / name / f"{name}.safetensors").read_bytes()
-    done = run(
-        "redi", "--couplings", tmp_path / "couplings-1-of-3" / "couplings.safetensors", "--init", model, "--out", tmp_path / "student"
-    )
+        whole = made(stage, tmp_path / name, *arguments)
+        shards = [made(stage, tmp_path / f"{name}{n}", *arguments, "--shard", f"{n}/3", sets=sets) for n in (1, 2, 3)]
+        merged = made("merge", tmp_path / f"merged-{name}", "--parts", *(shard / f"{name}.safetensors" for shard in shards))
+        assert (merged / f"{name}.safetensors").read_bytes() == (whole / f"{name}.safetensors").read_bytes()
+    shard = tmp_path / "couplings1/couplings.safetensors"
+    done = run("redi", "--couplings", shard, "--init", model, "--out", tmp_path / "student")
     assert done.returncode == 2 and "is a shard" in done.stderr

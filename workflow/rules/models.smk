@@ -41,8 +41,9 @@ rule initialize:
         **artifact("<results>/models/{variant}/teacher", "model.safetensors"),
     params:
         **about("initialize"),
+        variant=lambda wildcards: wildcards.variant,  # of two replicates all else is equal, and the cache knows no wildcards
     shell:
-        stage("initialize.py --teacher {input.teacher} --variant {wildcards.variant}")
+        stage("initialize.py --teacher {input.teacher} --variant {params.variant}")
 
 
 rule finetune:

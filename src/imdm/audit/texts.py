@@ -10,10 +10,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from imdm.audit.ngrams import hash_ngrams, shared
-from imdm.audit.overlap import nearest_overlap
-from imdm.audit.search import search
+from imdm.audit.ngrams import hash_ngrams, search, shared
 
+_PAIRS = 2**24  # (sample, coupling) at once
 TextSets = dict[tuple[str, int | None], np.ndarray]  # (model, steps): token ids [n, L]; REAL has no steps
 
 
@@ -48,16 +47,38 @@ def text_frame(sets: TextSets, corpora: Corpora, sizes: list[int], device: torch
     """
     rows, longest = np.concatenate(list(sets.values())), max(sizes)
     index = pd.MultiIndex.from_tuples([(*key, i) for key, tokens in sets.items() for i in range(len(tokens))])
-    found = pd.DataFrame(dict(zip(("model", "steps", "sample"), zip(*index))))
-    found["steps"] = found["steps"].astype("Int64")
+    frame = pd.DataFrame(dict(zip(("model", "steps", "sample"), zip(*index))))
+    frame["steps"] = frame["steps"].astype("Int64")
     for n in sizes:
         train = search(rows, corpora.train, n, done, nearest=n == longest)
-        found[f"in_train_{n}_pct"] = 100 * train.share
-        found[f"shared_{n}_pct"] = np.concatenate([100 * shared(hash_ngrams(tokens, n)) for tokens in sets.values()])
+        frame[f"in_train_{n}_pct"] = 100 * train.share
+        frame[f"shared_{n}_pct"] = np.concatenate([100 * shared(hash_ngrams(tokens, n)) for tokens in sets.values()])
         if n == longest:
-            found["nearest_block_pct"] = 100 * train.nearest
+            frame["nearest_block_pct"] = 100 * train.nearest
         if corpora.couplings is not None:
-            found[f"in_couplings_{n}_pct"] = 100 * search(rows, corpora.couplings.numpy(), n, done).share
+            frame[f"in_couplings_{n}_pct"] = 100 * search(rows, corpora.couplings.numpy(), n, done).share
     if corpora.couplings is not None:
-        found["nearest_coupling_pct"] = 100 * nearest_overlap(rows, corpora.couplings, device)
-    return found
+        frame["nearest_coupling_pct"] = 100 * nearest_overlap(rows, corpora.couplings, device)
+    return frame
+
+
+@torch.inference_mode()
+def nearest_overlap(rows: np.ndarray, couplings: Tensor, device: torch.device) -> np.ndarray:
+    """Largest share of equal tokens at equal positions that one coupling has with each row, float64 [rows].
+
+    By position, since a student learns a coupling's text at its place; a noisy copy is seen too. 1 for a text repeated
+    word for word. Two unrelated texts agree where a token is frequent, so the value of real text belongs beside it.
+
+    Args:
+        rows: token ids [r, L].
+        couplings: their completions x [c, L].
+    """
+    ours, theirs = (tokens.to(device, torch.int32).T.contiguous() for tokens in (torch.from_numpy(rows), couplings))
+    most = torch.zeros(len(rows), dtype=torch.int16, device=device)
+    size = max(1, _PAIRS // len(rows))
+    for first in range(0, len(couplings), size):
+        equal = torch.zeros(len(rows), min(size, len(couplings) - first), dtype=torch.int16, device=device)
+        for mine, other in zip(ours, theirs[:, first : first + size]):
+            equal += mine[:, None] == other
+        most = torch.maximum(most, equal.amax(1))
+    return most.cpu().numpy() / rows.shape[1]

@@ -67,7 +67,7 @@ def shares(stages: set[str], params: Params, reads: Reads) -> Iterator[Missing]:
             yield Missing(f"equal parts of {block}.batch_size = {size} for {devices} GPUs", "change it, runtime.devices or runtime.nodes")
 
 
-class Sources:
+class External:
     """What an experiment reads from elsewhere: checkpoints, judge, tokenizer and corpus.
 
     Args:

@@ -156,10 +156,10 @@ def after_jump(student: Network, z: Tensor, batch: Noised, seeds: Tensor) -> Ten
 def completions(log_p: Tensor, batch: Noised, seeds: Tensor) -> Tensor:
     """One draw of every masked position from each component [M, n, V]: tokens [M, n]."""
     rows, columns = batch.masked // batch.z.shape[1], batch.masked % batch.z.shape[1]
-    found = []
+    tokens = []
     for number, component in enumerate(log_p):  # one at a time, since the draw is in float64
-        found.append(draw(component, uniform(bits(seeds[rows], Stream.SUBSTEP, 2, number, columns))))
-    return torch.stack(found)
+        tokens.append(draw(component, uniform(bits(seeds[rows], Stream.SUBSTEP, 2, number, columns))))
+    return torch.stack(tokens)
 
 
 def di4c_loss(student: Network, teacher: Network, batch: Noised, seeds: Tensor, settings: Di4c) -> Tensor:

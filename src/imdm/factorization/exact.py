@@ -40,9 +40,9 @@ class SubsetEntropies:
         total = 0.0
         for pattern in itertools.product(range(3), repeat=self.length):  # 0 visible, 1 now, 2 later
             visible, now = (sum(1 << i for i, kind in enumerate(pattern) if kind == wanted) for wanted in (0, 1))
-            seen, written, later = (pattern.count(kind) for kind in range(3))
-            if written > 1:
-                chance = sum((j / steps) ** seen * ((steps - 1 - j) / steps) ** later for j in range(steps)) / steps**written
+            seen, opened, later = (pattern.count(kind) for kind in range(3))
+            if opened > 1:
+                chance = sum((j / steps) ** seen * ((steps - 1 - j) / steps) ** later for j in range(steps)) / steps**opened
                 total += chance * self.correlation(now, visible) if chance else 0.0
         return total
 
@@ -57,9 +57,9 @@ class SubsetEntropies:
     def _information(self, pair: tuple[int, int], share: float) -> float:
         """I(x_i; x_j | the visible of the other positions), each visible with probability `share`."""
         others, both = [i for i in range(self.length) if i not in pair], sum(1 << i for i in pair)
-        found = 0.0
+        information = 0.0
         for seen in itertools.product((False, True), repeat=len(others)):
             chance = share ** sum(seen) * (1 - share) ** (len(others) - sum(seen))
             if chance:
-                found += chance * self.correlation(both, sum(1 << i for i, is_seen in zip(others, seen, strict=True) if is_seen))
-        return found
+                information += chance * self.correlation(both, sum(1 << i for i, is_seen in zip(others, seen, strict=True) if is_seen))
+        return information

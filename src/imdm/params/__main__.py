@@ -1,25 +1,31 @@
-"""Prints an experiment as one whole parameter file: `python -m imdm.params presets/lm1b.yaml > lm1b.yaml`, for DVC as params.yaml."""
+"""Writes an experiment as one whole parameter file, for DVC: `python -m imdm.params presets/lm1b.yaml --out params.yaml`."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from imdm.errors import UserError
 from imdm.params import load_params, resolved_yaml
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the file; 0, or 2 for a user's mistake."""
+    """Write the file; 0, or 2 for a user's mistake."""
     parser = argparse.ArgumentParser(prog="python -m imdm.params", description=__doc__)
     parser.add_argument("files", nargs="+", help="parameter files; each holds what differs from those before it and from params.yaml")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace one parameter")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="where to write, params.yaml too (default: standard output)")
     args = parser.parse_args(argv)
     try:
-        sys.stdout.write(resolved_yaml(load_params(args.files, args.set)))
+        text = resolved_yaml(load_params(args.files, args.set))
     except UserError as error:
         print(f"params: {error}", file=sys.stderr)
         return 2
+    if args.out:
+        args.out.write_text(text, encoding="utf-8")
+    else:
+        sys.stdout.write(text)
     return 0
 
 

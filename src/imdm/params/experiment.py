@@ -62,11 +62,11 @@ class Params(MaskSettings):
     teacher: Teacher = Teacher()
     public: dict[Name, PublicCheckpoint] = Field({}, description="public checkpoints by name, to sample and score as public/NAME")
     pretrain: Pretrain
-    finetune: Finetune = Finetune()
-    judge: Judge = Judge()
+    finetune: Finetune
+    judge: Judge
     sdtt: Sdtt
-    di4c: Di4c = Di4c()
-    keyed: Keyed = Keyed()
+    di4c: Di4c
+    keyed: Keyed
     couplings: Couplings
     redi: Redi
     sampling: Sampling
@@ -77,8 +77,8 @@ class Params(MaskSettings):
     factorization: Factorization = Factorization()
     audit: Audit = Audit()
     synthetic: Synthetic
-    dictionary: Dictionary = Dictionary()
-    chain: Chain = Chain()
+    dictionary: Dictionary
+    chain: Chain
     shards: Shards = Shards()
     runtime: Runtime = Runtime()
 

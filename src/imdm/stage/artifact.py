@@ -122,8 +122,8 @@ class Artifact:
             shutil.rmtree(self.partial)
             raise AlreadyMade
         mark = self.partial / _FINGERPRINT
-        found, *codes = mark.read_text().splitlines() if mark.exists() else [""]
-        self.resumed = found == self.fingerprint
+        fingerprint, *codes = mark.read_text().splitlines() if mark.exists() else [""]
+        self.resumed = fingerprint == self.fingerprint
         if self.resumed:
             self.older_code = [code for code in codes if code != self.code]
         else:

@@ -61,15 +61,15 @@ def prepare(network: Network, runtime: Runtime, device: torch.device | None = No
         device: of several, this process's own; None for the one that `setup` finds.
         cuda_graphs: record the compiled blocks where the device is a GPU; for calls without gradient alone.
     """
-    found, network.body_dtype = setup(runtime)
-    network.to(device or found)
-    if runtime.compile is True or (runtime.compile == "auto" and found.type == "cuda"):
-        missing = _missing_compiler(found)
+    default, network.body_dtype = setup(runtime)
+    network.to(device or default)
+    if runtime.compile is True or (runtime.compile == "auto" and default.type == "cuda"):
+        missing = _missing_compiler(default)
         if missing:
             print(f"runtime.compile: {missing} here, so the network runs uncompiled.", file=sys.stderr)
         else:
             torch.use_deterministic_algorithms(runtime.deterministic)
-            network.compile_blocks(cuda_graphs and found.type == "cuda")
+            network.compile_blocks(cuda_graphs and default.type == "cuda")
     return network
 
 
