@@ -39,11 +39,7 @@ def hash_ngrams(tokens: np.ndarray, n: int) -> np.ndarray:
 
 
 def shared(hashes: np.ndarray) -> np.ndarray:
-    """Share of each row's n-grams that occur in another row too, float64 [rows].
-
-    Args:
-        hashes: uint64 [rows, n-grams of a row].
-    """
+    """Share of each row's n-grams, given as hashes uint64 [rows, n-grams of a row], that another row has too: float64 [rows]."""
     grams, inverse = np.unique(hashes, return_inverse=True)
     inverse = inverse.reshape(hashes.shape)
     pairs = np.unique(inverse + len(grams) * np.arange(len(hashes))[:, None])  # a row counts once for an n-gram

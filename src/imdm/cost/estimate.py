@@ -43,11 +43,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Stages, costs and hours of jobs by `Job.out`, in an order in which they can run.
-
-    Attributes:
-        chain: the jobs one after another that take longest together.
-    """
+    """Stages, costs and hours of jobs by `Job.out`, in an order in which they can run; `chain` is the longest one of jobs."""
 
     stages: dict[str, str]
     costs: dict[str, Cost]
@@ -104,12 +100,7 @@ def ordered(jobs: Sequence[Job]) -> dict[str, list[str]]:
 
 
 def longest_chain(waits: Mapping[str, Sequence[str]], seconds: Mapping[str, float]) -> list[str]:
-    """The jobs one after another that take longest together, which no number of GPUs makes shorter.
-
-    Args:
-        waits: of `ordered`.
-        seconds: of each job.
-    """
+    """The jobs one after another that take longest together, on any number of GPUs; `waits` of `ordered`, `seconds` of each job."""
     chains: dict[str, tuple[float, list[str]]] = {}
     for out, before in waits.items():
         length, chain = max((chains[name] for name in before), default=(0.0, []))

@@ -68,11 +68,7 @@ def shares(stages: set[str], params: Params, reads: Reads) -> Iterator[Missing]:
 
 
 class External:
-    """What an experiment reads from elsewhere: checkpoints, judge, tokenizer and corpus.
-
-    Args:
-        project: folder of the project, to which paths are relative.
-    """
+    """What an experiment reads from elsewhere: checkpoints, judge, tokenizer and corpus. Paths are relative to the `project`."""
 
     def __init__(self, params: Params, project: Path):
         self.params, self.project, self.corpus = params, project, params.corpus

@@ -53,12 +53,7 @@ def trainings(params: Params, reads: tuple[str, ...]) -> list[str]:
 
 
 class StageCosts:
-    """The costs of an experiment's jobs.
-
-    Args:
-        tokens, vocab_size: of the packed corpus.
-        reads: what each stage reads of the parameters.
-    """
+    """The costs of an experiment's jobs; `tokens` and `vocab_size` are those of the packed corpus."""
 
     def __init__(self, params: Params, tokens: float, vocab_size: int, reads: Reads):
         self.params, self.tokens, self.vocab_size, self.reads = params, tokens, vocab_size, reads

@@ -69,11 +69,7 @@ def tar_members(file: BinaryIO) -> Iterator[tuple[str, BinaryIO]]:
 
 @contextlib.contextmanager
 def open_tar(path: Path) -> Iterator[BinaryIO]:
-    """An archive to read, with one sentence where it turns out to be broken.
-
-    Raises:
-        UserError: it is missing, unreadable, cut off or no tar.
-    """
+    """An archive to read. Raises UserError: it is missing, unreadable, cut off or no tar."""
     try:
         with path.open("rb") as file:
             yield file

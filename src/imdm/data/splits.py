@@ -60,11 +60,7 @@ class Splitter:
 
 
 def too_small(corpus: Corpus, name: str, tokens: int) -> UserError:
-    """The error for a split that fills no block.
-
-    Args:
-        tokens: how many it has.
-    """
+    """The error for a split that has so many tokens, which fill no block."""
     name_and_path = f"{corpus.name} {corpus.path!r}" if corpus.path else corpus.name
     remedies = {"train": "add text", "valid": "add held-out text"} if corpus.name in HAVE_HELD_OUT else {"train": "add text"}
     if corpus.name == "openwebtext":

@@ -89,11 +89,7 @@ def save_couplings(
 
 
 def load_couplings(path: str | Path, config: NetworkConfig) -> CouplingSet:
-    """Read couplings for a network.
-
-    Raises:
-        UserError: the file is truncated, foreign or a shard, or was made for another vocabulary or length.
-    """
+    """Read couplings for a network. Raises UserError: truncated, foreign, a shard, or made for another vocabulary or length."""
     tensors, about = load_rows(path, "couplings", "pairs")
     for key in _OF_NETWORK:
         if about[key] != getattr(config, key):

@@ -30,11 +30,7 @@ def records(figures: Figures, **about: Any) -> list[dict[str, Any]]:
 
 @torch.inference_mode()
 def output_probabilities(network: Network, words: Words, draws: int, seed: int) -> Tensor:
-    """P(letter | noise) of every position at full masking, for `draws` fresh noise realizations.
-
-    Returns:
-        float64 [draws, L positions, letters].
-    """
+    """P(letter | noise) of every position at full masking, for so many fresh noise realizations: float64 [draws, L, letters]."""
     z = initial_masks(row_seeds(root_seed(seed, "noise"), 0, draws), words.length, words.vocab_size)
     logits = network(z, torch.arange(draws * words.length))
     return torch.softmax(logits.double(), dim=-1)[:, : words.letters].view(draws, words.length, words.letters)

@@ -126,11 +126,7 @@ class Params(MaskSettings):
         return named
 
     def check_model(self, model: str) -> None:
-        """Refuse a name that these parameters make no model of.
-
-        Raises:
-            UserError: it is none; the sentence names the nearest that is one.
-        """
+        """Refuse, with a UserError that names the nearest, a name that these parameters make no model of."""
         variant, _, name = model.partition("/")
         if model == TEACHER:
             return

@@ -39,11 +39,7 @@ def save_samples(path: str | Path, samples: SampleFile) -> None:
 
 
 def load_samples(path: str | Path, data: Dataset) -> SampleFile:
-    """Read samples.
-
-    Raises:
-        UserError: the file is truncated, foreign or a shard, or was made for another vocabulary or length than `data`'s.
-    """
+    """Read samples. Raises UserError: truncated, foreign, a shard, or made for another vocabulary or length than `data`'s."""
     tensors, about = load_rows(path, "samples", "steps")
     if about["tokenizer_sha256"] != data.tokenizer_sha256:
         raise UserError(f"{path} was made with another vocabulary than {data.path}; sample a model of this corpus.")

@@ -58,11 +58,7 @@ def match_entropy(entropy_at: Callable[[float], float], target: float, low: floa
 
 
 def read_target(path: str | Path) -> tuple[str, dict[int, float]]:
-    """The model of a scores.json, and its mean entropy in nats by step count.
-
-    Raises:
-        UserError: it is no scores.json of unconditional samples.
-    """
+    """The model of a scores.json of unconditional samples, and its mean entropy in nats by step count; else a UserError."""
     try:
         scores = json.loads(Path(path).read_text(encoding="utf-8"))
         task, model, entropies = scores["task"], scores["model"], scores["metrics"]["entropy"]

@@ -63,11 +63,7 @@ def obstacle(data: Dataset, settings: Conditional) -> str | None:
 
 
 def choose_prompts(data: Dataset, settings: Conditional, seed: int) -> Prompts:
-    """Prompts from blocks that a permutation by `seed` chooses.
-
-    Raises:
-        UserError: the split has too few blocks, or they are shorter than what is scored.
-    """
+    """Prompts from blocks that a permutation by `seed` chooses; a UserError where `obstacle` has a reason."""
     reason = obstacle(data, settings)
     if reason:
         raise UserError(reason)

@@ -52,11 +52,7 @@ def judge_each(
 
 
 def per_sample(tokens: np.ndarray, judged: Judged, **columns: Any) -> DataFrame:
-    """One line a sample: its number, nll (nats) and tokens of the judge, entropy (nats), and what `columns` adds, first.
-
-    Args:
-        tokens: the scored token ids [n, L].
-    """
+    """One line a sample of token ids [n, L]: what `columns` adds, number, nll (nats) and tokens of the judge, entropy (nats)."""
     import pandas as pd
 
     values = {"sample": range(len(tokens)), "nll": judged.nll, "tokens": judged.tokens, "entropy": entropy(tokens)}

@@ -54,9 +54,5 @@ LOGGERS: dict[str, Callable[[Path, list[tuple[int, dict[str, float]]]], Logger]]
 
 
 def open_loggers(names: list[str], training: str, rows: list[tuple[int, dict[str, float]]]) -> list[Logger]:
-    """The loggers of a training, each in logs/LOGGER/TRAINING.
-
-    Args:
-        rows: (step, values) of the steps that are done.
-    """
+    """The loggers of a training, each in logs/LOGGER/TRAINING; `rows` are (step, values) of the steps that are done."""
     return [LOGGERS[name](Path("logs") / name / training, rows) for name in names]
