@@ -18,7 +18,6 @@ READS = (
     "run",
     "compare",
     "paper",
-    "network",
     "finetune.steps",
     "variants",
     "mask",
