@@ -20,8 +20,8 @@ from imdm.diffusion.counter import root_seed
 from imdm.network.ema import Ema
 from imdm.network.sizes import Sizes, step_flops
 from imdm.params import Optimizer, Runtime
+from imdm.stage.chunks import Progress, no_progress
 from imdm.stage.device import precision_name, prepare, setup
-from imdm.stage.progress import Progress, no_progress
 from imdm.training.checkpoints import LOG_COLUMNS, Checkpoints
 from imdm.training.devices import OneDevice, open_devices
 
