@@ -6,11 +6,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from imdm.results.write import markdown
-
 from benchmarks.floor import floor_seconds
 from benchmarks.measure import ratios
-from imdm.results.view import NONE, Cell, View
+from imdm.results.view import NONE, Cell, View, markdown
 
 START, END = "<!-- tables: python -m benchmarks --page -->", "<!-- end of the tables -->"
 

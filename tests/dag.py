@@ -65,8 +65,3 @@ def dvc_stages(folder: Path) -> dict[str, dict[str, object]]:
             "params": set(keys),
         }
     return found
-
-
-def covers(path: str, files: set[str]) -> bool:
-    """Whether `path` is one of `files` or a folder that holds one."""
-    return any(file == path or file.startswith(f"{path}/") for file in files)

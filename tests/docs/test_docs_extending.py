@@ -11,6 +11,7 @@ import pytest
 import documents
 from checkout import FILES, FOLDERS, ROOT, run
 
+pytestmark = pytest.mark.slow
 PAGE = documents.text_of("docs/extending.md")
 PATCHES = sorted((ROOT / "docs/extending").glob("*.diff"))
 COPIED = (*FOLDERS, *FILES, "tests", "docs", "presets", "pyproject.toml", "requirements.lock", "Makefile")

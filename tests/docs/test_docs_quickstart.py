@@ -14,6 +14,7 @@ import documents
 from checkout import ROOT, clone, commit, run
 from imdm.results import plan
 
+pytestmark = pytest.mark.slow
 SMALL = {"sdtt3-redi": "sdtt1-redi", "files-carry-32": "files-carry-16"}
 
 

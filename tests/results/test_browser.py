@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not on PATH")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="chromium is not on PATH")]
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 OPTIONS += ["--disable-component-update", "--disable-sync"]
 
@@ -138,9 +138,8 @@ def test_exhibits_are_shown(visit):
     assert page.locator("#table07 tbody td:nth-child(3)").first.inner_text().startswith("78.00")
 
 
-@pytest.mark.parametrize("width", [390, 1200])
-def test_prompts_are_red(visit, width):
-    page = visit(width=width, name="figures/figure04.html")
+def test_prompts_are_red(visit):
+    page = visit(width=390, name="figures/figure04.html")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     red = page.evaluate("getComputedStyle(document.querySelector('.given:not(.break)')).color")
     assert red == "rgb(179, 38, 30)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import shutil
@@ -21,7 +20,7 @@ from imdm.results.comparison import comparisons, verdict
 from imdm.results.exhibits.main import frontier, table04, table05
 from imdm.results.frame import COLUMNS, RATIO, Number, decided, frame_of, lines, one, read_frame, select, write_frame
 from imdm.results.names import recipe_label
-from imdm.results.paper import paper_of, paper_steps, paper_value
+from imdm.results.paper import paper_of, paper_value
 from imdm.results.view import Cell, View, latex, markdown, read_view, write_view
 
 
@@ -49,10 +48,6 @@ def lines_of(view: View) -> dict[tuple[str, str], dict[str, Cell]]:
 )
 def test_paper_values(table, metric, steps, where, value):
     assert paper_value(table, metric, steps, **where) == value
-
-
-def test_steps_of_the_papers_tables():
-    assert paper_steps(4) == [2, 4, 8, 16] and paper_steps(6)[-1] == 64 and paper_steps(13) == []
 
 
 def test_names_of_models_in_the_paper():
@@ -294,9 +289,3 @@ def test_latex_compiles(run: Path, tmp_path):
     (tmp_path / "a.tex").write_text(f"\\documentclass{{article}}{package}\\begin{{document}}\n{tables}\\end{{document}}\n")
     done = subprocess.run(["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a.tex"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:]
-
-
-def test_json_holds_what_the_frame_has(run, frame):
-    cells = json.loads((run / "tables" / "table04.json").read_text())["body"]
-    ratio = one(frame, kind="samples", model="imdm/sdtt3", metric=RATIO, steps=1)
-    assert ratio.value in [pytest.approx(cell["sort"]) for line in cells for cell in line if cell["sort"]]

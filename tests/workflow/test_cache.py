@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from checkout import ROOT, clone, commit, run
 from dag import graph, stub
 
+pytestmark = pytest.mark.slow
 SHARED = ("models/teacher", "judge", "reference", "couplings/teacher", "synthetic")
 SECTIONS = dict(re.findall(r"(?ms)^## (.*?)\n.*?^```bash\n(.*?)^```", (ROOT / "docs/caching.md").read_text()))
 TEACHER = "results/{}/models/teacher/model.safetensors"

@@ -8,6 +8,7 @@ import pytest
 from imdm.data.blocks import Dataset
 from real_text import build, lm1b, webtext
 
+pytestmark = pytest.mark.slow
 MICRO = {"corpus": {"seq_len": 24}}
 
 

@@ -32,7 +32,7 @@ def test_snakefmt_is_clean():
 def test_the_cluster_profile_gives_every_rule_what_it_needs():
     profile = yaml.safe_load((ROOT / "slurm/config.yaml").read_text())
     wanted = profile["set-resources"]
-    assert wanted.keys() <= rules().keys()
+    assert wanted.keys() <= rules().keys() and profile["slurm-status-command"] == "squeue"
     on_gpu = {name for name, text in rules().items() if "accelerator=1" in text}
     assert {name for name, asked in wanted.items() if "gres" in asked} == on_gpu
     assert {name for name, asked in wanted.items() if "slurm_extra" in asked} == TRAININGS

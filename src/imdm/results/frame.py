@@ -28,12 +28,11 @@ class Number(NamedTuple):
         against: the model that a ratio or a difference is taken over.
         target: whose entropy a number of kind equal_entropy is at: teacher or data.
         couplings: the model that made the couplings which a number is about.
-        setting: words that tell a number's circumstances: a small task's language or noise, the judge's name, the split of real text,
-            the sampler's precision, the head of a column in the paper's tables. Only shown, never taken apart.
-        words, length, states, varied, pairs, noise_dim, hidden_size: of a small task.
-        seed: of a small task; None for a mean over seeds, whose low and high are the least and the largest.
-        steps: sampling steps.
-        temperature: of sampling.
+        setting: a small task's language or noise, the judge's name, the split of real text, the sampler's precision, the head of a column
+            in the paper's tables. Only shown, never taken apart.
+        words, length, states, varied, pairs, noise_dim, hidden_size, seed: of a small task; without a seed it is the mean over seeds,
+            whose low and high are the least and the largest.
+        steps, temperature: of sampling.
         value: None where the paper alone has the number, or an entropy is out of reach.
         low, high: 95% interval. Without a value one of them is what the model has at the nearest entropy that it reaches.
         paper: the paper's number.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from imdm.data.blocks import Dataset
+from imdm.data.speller import BREAK
 from imdm.errors import UserError
 from imdm.params import Params
 from imdm.results.comparison import verdict
@@ -16,7 +17,7 @@ from imdm.results.frame import read_frame
 from imdm.results.panels import COLOURS, GREY, GRID, INK
 from imdm.results.plan import MAIN_FIGURES, MAIN_TABLES, exhibits, heading, models, title
 from imdm.results.provenance import Run, Settings, duration, timings
-from imdm.results.samples import BREAK, first_samples
+from imdm.results.samples import first_samples
 from imdm.results.view import View, read_view
 
 if TYPE_CHECKING:

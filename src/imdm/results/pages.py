@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from imdm.data.blocks import Dataset
+from imdm.data.speller import BREAK, Pieces, Speller
 from imdm.params import Params
 from imdm.results.html import environment
 from imdm.results.names import setting_of, step_words
 from imdm.results.plan import PAGES, files
-from imdm.results.samples import BREAK, Pieces, Speller, open_samples, spell
+from imdm.results.samples import open_samples, spell
 
 _TOKENS = 2048  # shown on a page of unconditional samples
 _PROMPTS, _COMPLETIONS = 4, 3

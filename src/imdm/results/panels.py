@@ -21,29 +21,14 @@ COLOURS = {"mdlm": "#0072b2", "imdm": "#d55e00"}  # after Okabe and Ito, as are 
 OTHERS = ("#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#b03a6e", "#8c8c2e", "#7b68c8", "#a0724a")  # seen on white and on black
 
 _SETTINGS = {
-    "font.family": "DejaVu Sans",
-    "font.size": 8,
-    "axes.titlesize": 9,
-    "axes.labelsize": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "grid.color": GRID,
-    "grid.linewidth": 0.5,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "ytick.minor.width": 0.4,
-    "legend.frameon": False,
-    "lines.linewidth": 1.4,
-    "lines.markersize": 4.5,
-    "figure.constrained_layout.use": True,
-    "figure.constrained_layout.hspace": 0.06,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "imdm",
-    "savefig.facecolor": "white",
-} | {name: INK for name in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")}
+    **{"font.family": "DejaVu Sans", "font.size": 8, "axes.titlesize": 9, "axes.labelsize": 8},
+    **{"axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True, "axes.grid": True, "legend.frameon": False},
+    **{"axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6, "ytick.minor.width": 0.4, "grid.linewidth": 0.5},
+    **{"lines.linewidth": 1.4, "lines.markersize": 4.5, "grid.color": GRID, "savefig.facecolor": "white"},
+    **{"figure.constrained_layout.use": True, "figure.constrained_layout.hspace": 0.06},
+    **{"svg.fonttype": "none", "svg.hashsalt": "imdm"},  # text stays text, and ids don't change
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
+}
 
 
 @dataclass(frozen=True)

@@ -54,10 +54,10 @@ def title(name: str) -> str:
     return _TITLES.get(name, "Samples, to be read")
 
 
-def heading(name: str, separator: str = ". ") -> str:
+def heading(name: str) -> str:
     """The title, after the paper's number where it has one: `Table 4. Gen-PPL`."""
     word, number = name[:-2].capitalize(), name[-2:]
-    return f"{word} {int(number)}{separator}{title(name)}" if number.isdigit() else title(name)
+    return f"{word} {int(number)}. {title(name)}" if number.isdigit() else title(name)
 
 
 def models(params: Params) -> list[str]:

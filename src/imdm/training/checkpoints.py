@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -22,9 +22,7 @@ from imdm.stage.chunks import Progress
 from imdm.stage.device import bfloat16_peak
 from imdm.training.devices import OneDevice
 from imdm.training.loggers import Logger, open_loggers
-
-if TYPE_CHECKING:
-    from imdm.training.loop import Training
+from imdm.training.training import Training
 
 LOG_COLUMNS = ("step", "loss", "lr", "tokens_per_second", "seconds")  # of train_log.csv
 _LOG_ROWS = 200  # rows that a training aims at
