@@ -23,8 +23,8 @@ def run(job: Job) -> None:
     import pandas as pd
 
     from imdm.languages.chain import COLUMNS, seed_records
+    from imdm.stage.chunks import side_by_side
     from imdm.stage.device import setup
-    from imdm.stage.processes import side_by_side
 
     settings = job.params.chain
     setup(job.params.runtime)

@@ -15,8 +15,7 @@ from imdm.scoring.diversity import distinct, entropy, repetition
 from imdm.scoring.gen_ppl import Judged, gen_ppl, gen_ppl_mean, judge_ids, judge_texts
 from imdm.scoring.judge import Judge
 from imdm.scoring.mauve import mauve
-from imdm.stage.chunks import in_chunks
-from imdm.stage.progress import Progress, no_progress
+from imdm.stage.chunks import Progress, in_chunks, no_progress
 
 if TYPE_CHECKING:
     from pandas import DataFrame

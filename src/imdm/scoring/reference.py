@@ -21,7 +21,7 @@ from imdm.scoring.judge import Judge
 from imdm.scoring.metrics import judge_each, text_figures
 from imdm.scoring.reference_file import TENSORS, read_tensor
 from imdm.stage.artifact import sha256, write_json
-from imdm.stage.progress import Progress, no_progress
+from imdm.stage.chunks import Progress, no_progress
 
 _TOKENS, _RESAMPLES = 2**20, 1000  # for the perplexity of the judge itself, which needs no more
 Settings = dict[str, Any]

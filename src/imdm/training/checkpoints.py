@@ -18,8 +18,8 @@ from torch.optim import Optimizer
 
 from imdm.errors import UserError
 from imdm.params import Runtime
+from imdm.stage.chunks import Progress
 from imdm.stage.device import bfloat16_peak
-from imdm.stage.progress import Progress
 from imdm.training.devices import OneDevice
 from imdm.training.loggers import Logger, open_loggers
 from imdm.training.training import Training

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from imdm.diffusion.counter import root_seed
 from imdm.params import Optimizer, Runtime
+from imdm.stage.chunks import Progress, no_progress
 from imdm.stage.device import precision_name, setup
-from imdm.stage.progress import Progress, no_progress
 from imdm.training.checkpoints import LOG_COLUMNS, Checkpoints
 from imdm.training.devices import OneDevice, open_devices
 from imdm.training.training import Training
