@@ -26,7 +26,7 @@ check: .venv/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --numprocesses auto --maxprocesses 4 --dist loadfile
 
 docs: .venv/.installed
-	PYTHONPATH=src $(BIN)/python -m imdm.params.schema
+	$(BIN)/python docs/parameters.py
 	$(BIN)/python workflow/write_dvc.py
 	$(BIN)/python docs/architecture.py
 	$(BIN)/python docs/estimates.py
@@ -38,7 +38,7 @@ bench: .venv/.installed
 .venv/.installed: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=... run" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-compile --requirement requirements.lock
 	@touch $@
 
 clean:

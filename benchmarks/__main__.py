@@ -32,13 +32,13 @@ def arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--whole", action="store_true", help="run all steps of the predecessors' samplers, at quick and small for hours")
     parser.add_argument("--out", type=Path, help="write the results as JSON")
     parser.add_argument("--page", nargs="+", type=Path, metavar="JSON", help="write the tables of these results to docs/performance.md")
-    found = parser.parse_args(words)
-    if found.rounds < 1:
+    args = parser.parse_args(words)
+    if args.rounds < 1:
         parser.error("--rounds must be at least 1")
-    return found
+    return args
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
@@ -68,20 +68,20 @@ def main(words: list[str]) -> None:
     }
     for name in names:
         if name == STARTUP:
-            result["startup"] = measure_startup(args.rounds if args.case else 1, say)
+            result["startup"] = measure_startup(args.rounds if args.case else 1, log)
         elif name == PACKING:
             result["text"] += packing.measure(rounds=args.rounds)
         elif name == SCORING:
             result["text"] += scoring.measure(args.scale, rounds=args.rounds)
         else:
             case = CASES[name]
-            sides = measure(name, list(case.sides), args.scale, args.rounds, args.whole, args.threads, say)
+            sides = measure(name, list(case.sides), args.scale, args.rounds, args.whole, args.threads, log)
             result["cases"][name] = {"title": case.title, "setting": case.setting(SCALES[args.scale]), "sides": sides}
         result["minutes"] = round((time.monotonic() - start) / 60, 1)
         if args.out:  # after each case, so that an interrupted run leaves what it has
             args.out.parent.mkdir(parents=True, exist_ok=True)
             args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    say(f"{result['minutes']} minutes in all")
+    log(f"{result['minutes']} minutes in all")
     print(sections(result))
 
 

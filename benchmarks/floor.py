@@ -29,7 +29,7 @@ def phases(side: Side, counts: list[Counts]) -> list[tuple[float, float]]:
     Args:
         counts: of each of `side.networks`; the first is trained where the side names no `heads`.
     """
-    found: list[tuple[float, float]] = []
+    parts: list[tuple[float, float]] = []
     trained = side.heads is None
     heads = counts[0].masked if trained else side.heads
     for place, (network, seen) in enumerate(zip(side.networks, counts)):
@@ -38,12 +38,12 @@ def phases(side: Side, counts: list[Counts]) -> list[tuple[float, float]]:
         head, embedding = config.hidden_size * config.vocab_size, (shape.mask_parameters if config.mask == "infinite" else 0)
         body = shape.parameters - 2 * head - embedding
         touched = passes * seen.calls * WEIGHT
-        found.append((passes * (seen.tokens / config.seq_len * shape.row_flops + seen.calls * shape.call_flops), touched * body))
-        found.append((passes * heads * shape.head_flops, touched * head))
-        found.append((passes * seen.masked * shape.mask_flops, touched * embedding))
+        parts.append((passes * (seen.tokens / config.seq_len * shape.row_flops + seen.calls * shape.call_flops), touched * body))
+        parts.append((passes * heads * shape.head_flops, touched * head))
+        parts.append((passes * seen.masked * shape.mask_flops, touched * embedding))
     if trained:
-        found.append((0, OPTIMIZER * WEIGHT * Sizes(side.networks[0].config).parameters))
-    return found
+        parts.append((0, OPTIMIZER * WEIGHT * Sizes(side.networks[0].config).parameters))
+    return parts
 
 
 def floor_seconds(parts: list[tuple[float, float]], flops_per_second: float, bytes_per_second: float) -> float:
@@ -54,18 +54,18 @@ def machine_rates(device: torch.device, dtype: torch.dtype) -> dict[str, float]:
     """FLOP/s of a large matrix product and bytes/s of a large copy (read and written), the best of a few."""
     size = 8192 if device.type == "cuda" else 2048
     a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-    source = torch.ones(1 << (30 if device.type == "cuda" else 26), device=device)
-    target = torch.zeros_like(source)
-    product, copy = (_best(work, device) for work in (lambda: a @ b, lambda: target.copy_(source)))
-    return {"flops_per_second": 2 * size**3 / product, "bytes_per_second": 2 * source.nbytes / copy}
+    values = torch.ones(1 << (30 if device.type == "cuda" else 26), device=device)
+    target = torch.zeros_like(values)
+    product, copy = (_best(work, device) for work in (lambda: a @ b, lambda: target.copy_(values)))
+    return {"flops_per_second": 2 * size**3 / product, "bytes_per_second": 2 * values.nbytes / copy}
 
 
 def _best(work, device: torch.device) -> float:
-    found = []
+    seconds = []
     for _ in range(_TRIES):
         start = time.perf_counter()
         work()
         if device.type == "cuda":
             torch.cuda.synchronize()
-        found.append(time.perf_counter() - start)
-    return min(found)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)

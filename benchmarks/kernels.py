@@ -20,11 +20,11 @@ def table(scale: str, case: str, side: str, rows: int) -> str:
     made = CASES[case].sides[side](SCALES[scale])
     made.run()
     kinds = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (device().type == "cuda")
-    with profile(activities=kinds) as found:
+    with profile(activities=kinds) as profiled:
         seconds = made.run()
     where = "self_device_time_total" if device().type == "cuda" else "self_cpu_time_total"
     heading = f"{CASES[case].title}, {side}: {seconds:.4g} s a run (for trainings: a step of several), with the profiler\n"
-    return heading + found.key_averages().table(sort_by=where, row_limit=rows, max_name_column_width=90)
+    return heading + profiled.key_averages().table(sort_by=where, row_limit=rows, max_name_column_width=90)
 
 
 def main() -> None:

@@ -75,14 +75,14 @@ def measure(scale: Scale) -> list[dict[str, Any]]:
     }
     rows = []
     for name, (make, their_loss) in sides.items():
-        found = {}
+        peaks = {}
         for side in ("ours", "peers"):
             task = make()
             loss = their_loss(task) if side == "peers" else partial(task.training.loss, task.step)
             with VocabularyBytes([network for network in (task.network, task.teacher) if network is not None]) as count:
                 loss().backward()
-            found[side] = count.peak
-        rows.append({"name": name, "ours": found["ours"], "peers": found["peers"], "share": found["ours"] / found["peers"]})
+            peaks[side] = count.peak
+        rows.append({"name": name, "ours": peaks["ours"], "peers": peaks["peers"], "share": peaks["ours"] / peaks["peers"]})
     return rows
 
 

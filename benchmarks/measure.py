@@ -52,7 +52,7 @@ class Worker:
         self.process.wait()
 
 
-def measure(case: str, labels: list[str], scale: str, rounds: int, whole: bool, threads: int, say: Callable[[str], None]) -> dict[str, Any]:
+def measure(case: str, labels: list[str], scale: str, rounds: int, whole: bool, threads: int, log: Callable[[str], None]) -> dict[str, Any]:
     """Every side of a case, `rounds` times in turn, the order reversed every other time.
 
     Returns:
@@ -74,7 +74,7 @@ def measure(case: str, labels: list[str], scale: str, rounds: int, whole: bool, 
             for worker in workers[:: -1 if number % 2 else 1]:
                 seconds = worker.ask("run")
                 sides[worker.label]["seconds"].append(seconds)
-                say(f"{case}, round {number + 1} of {rounds}, {worker.label}: {seconds:.3g} s")
+                log(f"{case}, round {number + 1} of {rounds}, {worker.label}: {seconds:.3g} s")
         for worker in workers:
             sides[worker.label] |= worker.ask("end")
     finally:
@@ -85,8 +85,8 @@ def measure(case: str, labels: list[str], scale: str, rounds: int, whole: bool, 
 
 def ratios(ours: list[float], other: list[float]) -> tuple[float, float, float]:
     """(median, least, greatest) of other / ours over rounds."""
-    found = [b / a for a, b in zip(ours, other)]
-    return median(found), min(found), max(found)
+    quotients = [b / a for a, b in zip(ours, other)]
+    return median(quotients), min(quotients), max(quotients)
 
 
 def machine(threads: int) -> dict[str, Any]:

@@ -24,9 +24,8 @@ from tokenizers import Tokenizer
 
 from benchmarks.peers_packing import blocks
 from imdm.data import pydocs
-from imdm.data.bpe import as_text, train_bpe
 from imdm.data.packing import Packer, pack
-from imdm.data.tokenizer import end_and_mask, limit_threads, load_tokenizer
+from imdm.data.tokenizer import as_text, end_and_mask, limit_threads, load_tokenizer, train_bpe
 from imdm.stage.processes import worker_processes
 
 _SEQ_LEN, _VOCABULARY = 128, 512
@@ -56,35 +55,35 @@ def run_side(side: str, texts: list[str], tokenizer_json: str) -> dict[str, Any]
             return time.process_time() - start
 
         if side == "ours":
-            found = {"seconds": ours(1)}
+            result = {"seconds": ours(1)}
         elif side == "known":
             once = ours(1)
-            found = {"seconds": ours(2) - once}
+            result = {"seconds": ours(2) - once}
         else:
             start = time.process_time()
             np.array(blocks(texts, tokenizer, _SEQ_LEN, end_id), "<u2").tofile(Path(folder) / "peers.bin")
-            found = {"seconds": time.process_time() - start}
+            result = {"seconds": time.process_time() - start}
         packed = (Path(folder) / ("peers.bin" if side == "peers" else "ours.bin")).read_bytes()
-    found["peak_mib"] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    return found | {"tokens": len(packed) // 2, "sha256": hashlib.sha256(packed).hexdigest()}
+    result["peak_mib"] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return result | {"tokens": len(packed) // 2, "sha256": hashlib.sha256(packed).hexdigest()}
 
 
-def measure(paths: Sequence[str] = (), source: str = "trained", rounds: int = 5) -> list[dict[str, Any]]:
+def measure(paths: Sequence[str] = (), vocabulary: str = "trained", rounds: int = 5) -> list[dict[str, Any]]:
     """A row each for a cold memo and for known text: seconds of each round, and the ratio peers / ours (median, least, greatest).
 
     Args:
-        source: `corpus.tokenizer`.
+        vocabulary: `corpus.tokenizer`.
 
     Raises:
         RuntimeError: the two paths gave different blocks.
     """
     texts = texts_of(paths)
-    tokenizer = train_bpe(texts, _VOCABULARY) if source == "trained" else load_tokenizer(source)
+    tokenizer = train_bpe(texts, _VOCABULARY) if vocabulary == "trained" else load_tokenizer(vocabulary)
     sides: dict[str, list[dict[str, Any]]] = {"ours": [], "known": [], "peers": []}
     for number in range(rounds):
         for name in list(sides)[:: -1 if number % 2 else 1]:
-            with worker_processes(1) as pool:  # a fresh one, with a peak of its own
-                sides[name].append(pool.submit(run_side, name, texts, tokenizer.to_str()).result())
+            with worker_processes(1) as executor:  # a fresh one, with a peak of its own
+                sides[name].append(executor.submit(run_side, name, texts, tokenizer.to_str()).result())
     if sides["ours"][0]["sha256"] != sides["peers"][0]["sha256"]:
         raise RuntimeError("the two paths gave different blocks")
     peers, tokens, rows = sides["peers"], sides["peers"][0]["tokens"], []

@@ -69,8 +69,8 @@ def measure(scale: str = "quick", step_counts: int = 4, rounds: int = 3) -> list
             return [math.exp(one.nll.sum() / one.tokens.sum()) for one in judged]
 
         def peers() -> list[float]:
-            found = [nll_and_tokens(load(), rows, length, _END) for rows in sets]
-            return [math.exp(nll / tokens) for nll, tokens in found]
+            sums = [nll_and_tokens(load(), rows, length, _END) for rows in sets]
+            return [math.exp(nll / tokens) for nll, tokens in sums]
 
         sides, values, seconds = {"ours": ours, "peers": peers}, {}, {"ours": [], "peers": []}
         with FlopCounterMode(display=False) as counted:

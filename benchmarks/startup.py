@@ -20,25 +20,25 @@ def stage_imports(script: Path) -> str:
     """The import statements of a stage's top level and of its `run`, one a line."""
     tree = ast.parse(script.read_text(encoding="utf-8"))
     run = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "run")
-    found = [ast.unparse(node) for node in [*tree.body, *run.body] if isinstance(node, ast.Import | ast.ImportFrom)]
-    return "\n".join(["import sys; sys.path.append('stages')", *found])  # last, as a script puts it there: see stages/_src.py
+    statements = [ast.unparse(node) for node in [*tree.body, *run.body] if isinstance(node, ast.Import | ast.ImportFrom)]
+    return "\n".join(["import sys; sys.path.append('stages')", *statements])  # last, as a script puts it there: see stages/_src.py
 
 
 def commands() -> dict[str, list[str]]:
     """What is timed, by name."""
     tools = Path(sys.executable).parent
-    found = {
+    timed = {
         f"imports of stages/{stage}.py": [sys.executable, "-c", stage_imports(ROOT / "stages" / f"{stage}.py")]
         for stage in of_stages(ROOT / "stages")
     }
-    found["python stages/sample.py --help"] = [sys.executable, "stages/sample.py", "--help"]
-    found["snakemake -n all"] = [str(tools / "snakemake"), "-n", "--quiet", "--cores", "1", "all"]
-    found["dvc status"] = [str(tools / "dvc"), "status", "--quiet"]
-    found["dvc repro, nothing to do"] = [str(tools / "dvc"), "repro", "--quiet"]
-    return found
+    timed["python stages/sample.py --help"] = [sys.executable, "stages/sample.py", "--help"]
+    timed["snakemake -n all"] = [str(tools / "snakemake"), "-n", "--quiet", "--cores", "1", "all"]
+    timed["dvc status"] = [str(tools / "dvc"), "status", "--quiet"]
+    timed["dvc repro, nothing to do"] = [str(tools / "dvc"), "repro", "--quiet"]
+    return timed
 
 
-def measure_startup(rounds: int, say: Callable[[str], None]) -> list[dict[str, Any]]:
+def measure_startup(rounds: int, log: Callable[[str], None]) -> list[dict[str, Any]]:
     """Seconds of each command, one a round, or why it was skipped."""
     rows: list[dict[str, Any]] = []
     for name, words in commands().items():
@@ -47,7 +47,7 @@ def measure_startup(rounds: int, say: Callable[[str], None]) -> list[dict[str, A
             seconds, status = zip(*(_run(words) for _ in range(rounds)))
             row = {"name": name, "skipped": f"exit status {status[0]}"} if status[0] else {"name": name, "seconds": seconds}
         rows.append(row)
-        say(f"startup, {name}: " + (f"{median(row['seconds']):.2f} s" if "seconds" in row else row["skipped"]))
+        log(f"startup, {name}: " + (f"{median(row['seconds']):.2f} s" if "seconds" in row else row["skipped"]))
     return rows
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 from benchmarks.floor import floor_seconds
 from benchmarks.measure import ratios
-from imdm.results.view import NONE, Cell, View
-from imdm.results.write import markdown
+from imdm.results.view import NONE, Cell, View, markdown
 
 START, END = "<!-- tables: python -m benchmarks --page -->", "<!-- end of the tables -->"
 
@@ -117,8 +116,8 @@ def _text(result: dict[str, Any]) -> View:
 def _startup(result: dict[str, Any]) -> View:
     rows = []
     for row in result["startup"]:
-        found = row.get("seconds")
-        words = [f"{median(found):.2f}", f"{min(found):.2f} to {max(found):.2f}"] if found else [NONE, f"skipped: {row['skipped']}"]
+        seconds = row.get("seconds")
+        words = [f"{median(seconds):.2f}", f"{min(seconds):.2f} to {max(seconds):.2f}"] if seconds else [NONE, f"skipped: {row['skipped']}"]
         rows.append([Cell(f"`{row['name']}`"), *map(Cell, words)])
     return View("startup", "Start-up", "A process each; the interpreter's own start is included.", ["Command", "Seconds", "Range"], rows)
 

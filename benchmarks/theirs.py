@@ -12,10 +12,10 @@ from benchmarks.peers import Peers, PlainOptimizer, Trajectory, nelbo, sdtt_loss
 from benchmarks.scales import Scale
 from benchmarks.side import Side, timed
 from benchmarks.trace import clock
+from imdm.cost.work import expected_calls
 from imdm.diffusion.nelbo import Noised
 from imdm.diffusion.states import is_masked
 from imdm.distill.sdtt import teacher_step
-from imdm.sampling.expected import expected_calls
 
 
 def sampling(scale: Scale, mask: str, dtype: torch.dtype = torch.float64) -> Side:

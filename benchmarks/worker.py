@@ -50,11 +50,11 @@ def trace(side: Side, ours: bool) -> dict[str, Any]:
         seconds = side.run()
     counts = [seen.each(side.times) for seen in counts]
     calls = side.calls or sum(seen.calls for seen in counts)
-    found = {"tokens": side.tokens, "calls": calls, "note": side.note, "traced_seconds": seconds}
+    result = {"tokens": side.tokens, "calls": calls, "note": side.note, "traced_seconds": seconds}
     if ours and counts:
-        found |= {"phases": phases(side, counts), "body_seconds": sum(seen.body_seconds for seen in counts)}
-        found["counts"] = [asdict(seen) for seen in counts]
-    return found
+        result |= {"phases": phases(side, counts), "body_seconds": sum(seen.body_seconds for seen in counts)}
+        result["counts"] = [asdict(seen) for seen in counts]
+    return result
 
 
 def main(case: str, label: str, scale_name: str, whole: str, threads: str) -> None:

@@ -16,8 +16,11 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "workflow")]
 
 from graph import jobs  # noqa: E402
 
-from imdm.cost.estimate import Machine, estimate  # noqa: E402
-from imdm.cost.table import table  # noqa: E402
+from imdm.cost.estimate import (  # noqa: E402
+    Machine,
+    estimate,
+    table,  # noqa: E402
+)
 from imdm.params import load_params  # noqa: E402
 from imdm.stage.gpus import find_gpu  # noqa: E402
 from imdm.stage.reads import of_stages  # noqa: E402

@@ -22,15 +22,15 @@ def arguments(parser: StageParser) -> None:
 def run(job: Job) -> None:
     import pandas as pd
 
-    from imdm.languages.chain import COLUMNS, seed_rows
-    from imdm.languages.side_by_side import side_by_side
+    from imdm.languages.chain import COLUMNS, seed_records
+    from imdm.stage.chunks import side_by_side
     from imdm.stage.device import setup
 
     settings = job.params.chain
     setup(job.params.runtime)
     parts = {str(seed): (settings, seed) for seed in settings.seeds}
-    rows = pd.DataFrame(side_by_side(job.dir, parts, seed_rows, settings.workers, "seed", job.progress), columns=list(COLUMNS))
-    rows.astype({"steps": "Int64"}).to_csv(job.dir / "chain.csv", index=False, float_format="%.8g")
+    records = side_by_side(job.dir, parts, seed_records, settings.workers, "seed", job.progress)
+    pd.DataFrame(records, columns=list(COLUMNS)).astype({"steps": "Int64"}).to_csv(job.dir / "chain.csv", index=False, float_format="%.8g")
     job.metrics["seeds"] = len(parts)
 
 

@@ -22,16 +22,16 @@ def arguments(parser: StageParser) -> None:
 def run(job: Job) -> None:
     import pandas as pd
 
-    from imdm.languages.dictionary import COLUMNS, cell_rows
-    from imdm.languages.side_by_side import side_by_side
+    from imdm.languages.dictionary import COLUMNS, cell_records
+    from imdm.stage.chunks import side_by_side
     from imdm.stage.device import setup
 
     settings = job.params.dictionary
     setup(job.params.runtime)
     parts = {f"{number:03d}-{seed}": (settings, cell, seed) for number, cell in enumerate(settings.cells) for seed in settings.seeds}
-    rows = pd.DataFrame(side_by_side(job.dir, parts, cell_rows, settings.workers, "cell", job.progress), columns=list(COLUMNS))
-    counts = ["pairs", "noise_dim"]
-    rows.astype(dict.fromkeys(counts, "Int64")).to_csv(job.dir / "dictionary.csv", index=False, float_format="%.8g")
+    records = side_by_side(job.dir, parts, cell_records, settings.workers, "cell", job.progress)
+    table = pd.DataFrame(records, columns=list(COLUMNS)).astype(dict.fromkeys(["pairs", "noise_dim"], "Int64"))
+    table.to_csv(job.dir / "dictionary.csv", index=False, float_format="%.8g")
     job.metrics["cells"] = len(parts)
 
 

@@ -2,7 +2,7 @@
 
 Which one follows from --out. Tables (table03, table06 to table14, copies, pairs, factorization, dictionary, chain) are written as
 .csv, .json, .md and .tex; figures (figure03, figure05, factorization, dictionary, chain) as .png and .svg; pages (figure04, figure06
-to figure13) as .html and .txt. `paper` in params.yaml names the models that stand for the paper's.
+to figure13) as .html. `paper` in params.yaml names the models that stand for the paper's.
 
 Example: python stages/exhibit.py --data data/pydocs-carry-32/dataset.json --results results/tiny
          --out results/tiny/tables/table06.csv
@@ -18,7 +18,6 @@ READS = (
     "run",
     "compare",
     "paper",
-    "network",
     "finetune.steps",
     "variants",
     "mask",

@@ -23,7 +23,6 @@ def arguments(parser: StageParser) -> None:
     parser.input("--scores", help="scores.json of score, for the model card", required=False)
     parser.add_argument("--license", metavar="ID", help="licence for the model card, for example mit (default: a line to fill in)")
     parser.add_argument("--weights", choices=("ema", "online"), default="ema", help="which weights (default: ema)")
-    parser.add_argument("--layout", choices=("backbone", "bare"), default="backbone", help="prefix of the names (default: backbone)")
 
 
 def run(job: Job) -> None:
@@ -32,7 +31,7 @@ def run(job: Job) -> None:
 
     args = job.args
     data = Dataset.open(args.data)
-    public = export_model(args.model, data, job.dir, args.weights, args.layout, args.scores, args.license)
+    public = export_model(args.model, data, job.dir, args.weights, args.scores, args.license)
     job.metrics |= {"network": public.kind, "weights": public.used}
 
 

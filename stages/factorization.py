@@ -30,8 +30,7 @@ def run(job: Job) -> None:
 
     from imdm.data.blocks import Dataset, batch_indices
     from imdm.diffusion.counter import root_seed, row_seeds
-    from imdm.factorization.estimate import check_density, check_teacher, noisy, path_errors
-    from imdm.factorization.summary import error_rows, sequence_frame
+    from imdm.factorization.estimate import check_density, check_teacher, error_records, noisy, path_errors, sequence_frame
     from imdm.network.checkpoint import load_network, model_name
     from imdm.stage.artifact import write_json
     from imdm.stage.chunks import in_chunks
@@ -57,7 +56,7 @@ def run(job: Job) -> None:
     errors, _ = in_chunks(job.dir, range(settings.sequences), settings.batch_size, make, progress=job.progress)
     frame = sequence_frame({name: value.numpy() for name, value in errors.items()}, settings)
     frame.to_parquet(job.dir / "per_sequence.parquet")
-    rows = error_rows(frame, data.seq_len, settings, seed)
+    rows = error_records(frame, data.seq_len, settings, seed)
     about = {"model": model_name(job.args.model), "teacher": model_name(job.args.teacher), "precision": precision_name(body_dtype)}
     about |= {"noise_draws": settings.noise_draws, "seq_len": data.seq_len, "noise": noisy(model.config), "rows": rows}
     about["metrics"] = {}  # the values once more, as the tree that `dvc metrics` reads

@@ -41,12 +41,12 @@ def generate(args: argparse.Namespace) -> None:
     from rich.console import Console
 
     from imdm.data.blocks import Dataset
+    from imdm.data.speller import Speller
     from imdm.diffusion.counter import row_seeds
     from imdm.params import Runtime
     from imdm.publish.public import load_public
-    from imdm.results.live import show
-    from imdm.results.samples import Speller
-    from imdm.sampling.infill import text_block
+    from imdm.sampling.live import show
+    from imdm.sampling.prompts import text_block
     from imdm.sampling.sampler import sample
     from imdm.stage.device import prepare_frozen
 

@@ -25,7 +25,7 @@ def run(job: Job) -> None:
     import torch
 
     from imdm.diffusion.counter import root_seed, training_seed
-    from imdm.network.checkpoint import fill_from_file, read_config, save_network
+    from imdm.network.checkpoint import load_network, save_network, share_weights
     from imdm.network.config import NetworkConfig
     from imdm.network.network import Network
     from imdm.params import MaskSettings, parse_variant
@@ -34,10 +34,11 @@ def run(job: Job) -> None:
     if mask.mask == "single":
         mask = MaskSettings(mask="single")  # an MDLM's file does not depend on the noise settings
     _, replicate = parse_variant(job.args.variant)
-    config = read_config(job.args.teacher).model_dump() | mask.model_dump() | {"replicate": replicate}
+    teacher = load_network(job.args.teacher)
+    config = teacher.config.model_dump() | mask.model_dump() | {"replicate": replicate}
     torch.manual_seed(root_seed(training_seed(job.params.seeds.train, replicate), "adopt"))
     network = Network(NetworkConfig(**config))
-    fill_from_file(network, job.args.teacher)
+    share_weights(network, teacher)
     save_network(job.dir / "model.safetensors", network)
     job.metrics["parameters"] = sum(p.numel() for p in network.parameters())
 

@@ -21,8 +21,8 @@ def arguments(parser: StageParser) -> None:
 def run(job: Job) -> None:
     from imdm.data.blocks import Dataset
     from imdm.errors import UserError
-    from imdm.scoring.held_out import held_out
     from imdm.scoring.judge import open_judge
+    from imdm.scoring.reference import held_out_perplexity
     from imdm.stage.artifact import write_json
     from imdm.stage.device import setup
     from imdm.training.loop import LOG_COLUMNS
@@ -32,7 +32,7 @@ def run(job: Job) -> None:
         raise UserError("judge.model is empty; set it to the hub id or folder of a causal LM, such as gpt2-large.")
     device, _ = setup(params.runtime)
     judge = open_judge(params.judge.model, device, params.scoring.precision)
-    perplexity = held_out(judge, Dataset.open(job.args.data), True, params.scoring.batch_size, params.seeds.scoring)
+    perplexity = held_out_perplexity(judge, Dataset.open(job.args.data), True, params.scoring.batch_size, params.seeds.scoring)
     write_json(job.dir / "judge.json", judge.describe() | perplexity)
     (job.dir / "train_log.csv").write_text(",".join(LOG_COLUMNS) + "\n")
     job.metrics |= perplexity

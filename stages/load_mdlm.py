@@ -53,8 +53,8 @@ def run(job: Job) -> None:
     write_json(job.dir / "validation.json", summary)
     with (job.dir / "train_log.csv").open("w", newline="") as file:
         csv.writer(file).writerow(LOG_COLUMNS)
-    about = {"checkpoint": wanted.checkpoint, "revision": public.source.revision, "network": public.kind, "layout": public.layout}
-    job.metrics |= summary | about | {"weights": public.used, "sha256": sha256(public.source.file)}
+    about = {"checkpoint": wanted.checkpoint, "revision": public.file.revision, "network": public.kind, "layout": public.layout}
+    job.metrics |= summary | about | {"weights": public.used, "sha256": sha256(public.file.path)}
 
 
 if __name__ == "__main__":

@@ -35,11 +35,11 @@ def run(job: Job) -> None:
         samples, _ = sampler.draw_range(job.dir, range(settings.count), steps, temperature, job.progress)
         return float(entropy(samples["tokens"].numpy()).mean())
 
-    matches = {}
+    matched = {}
     for steps, wanted in entropies.items():
-        matches[steps] = match_entropy(partial(entropy_at, steps), wanted, settings.low, settings.high, settings.tolerance)
-    about = {str(steps): {"target": match.target, "reached": match.reached, "bound": match.bound} for steps, match in matches.items()}
-    temperatures = {steps: match.temperature for steps, match in matches.items()}
+        matched[steps] = match_entropy(partial(entropy_at, steps), wanted, settings.low, settings.high, settings.tolerance)
+    about = {str(steps): {"target": one.target, "reached": one.reached, "bound": one.bound} for steps, one in matched.items()}
+    temperatures = {steps: one.temperature for steps, one in matched.items()}
     matching = {"target": target, "steps": about}
     job.metrics |= sample_steps(sampler, job.dir, params.sampling.count, temperatures, "matched", progress=job.progress, matching=matching)
     job.metrics |= {f"temperature_{steps}": temperature for steps, temperature in temperatures.items()}

@@ -32,7 +32,7 @@ def run(job: Job) -> None:
     frame, folder = read_frame(tables), Path(job.args.results)
     named = {log.parent.relative_to(folder).as_posix().removeprefix("models/"): log for log in logs}
     for name in MAIN_FIGURES:
-        draw(name, frame, job.dir / name, job.params, named)
+        draw(name, frame, job.dir / name, named)
 
 
 if __name__ == "__main__":

@@ -41,8 +41,7 @@ def main(argv: list[str] | None = None) -> int:
 def report(args: argparse.Namespace) -> int:
     """Print the estimate and what is missing; the exit code."""
     from imdm.cost import ready
-    from imdm.cost.estimate import Machine, estimate
-    from imdm.cost.table import table
+    from imdm.cost.estimate import Machine, estimate, table
     from imdm.params import load_params
     from imdm.stage.gpus import find_gpu, recognise, visible_gpus
     from imdm.stage.reads import of_stages
@@ -62,8 +61,8 @@ def report(args: argparse.Namespace) -> int:
         missing += ready.gpus(len(visible), args.gpus) if here and params.runtime.device == "cuda" else ()
         missing += ready.memory(costs, machine.gpu) if args.gpu or visible else ()
         missing += ready.shares(set(costs.stages.values()), params, reads)
-        sources = ready.Sources(params, root)
-        missing += [*sources.missing(), *ready.disk(costs.disk(args.gpus) + sources.corpus_bytes(), root)]
+        external = ready.External(params, root)
+        missing += [*external.missing(), *ready.disk(costs.disk(args.gpus) + external.corpus_bytes(), root)]
     print("\n".join(["Missing:", *map(str, missing)]) if missing else "Nothing is missing.")
     return 1 if missing else 0
 

@@ -1,4 +1,4 @@
-"""Score a model's samples at every step count with one load of the judge: of sample, complete or match.
+"""Score a model's samples at every step count with one load of the judge: of sample, complete or match_entropy.
 
 Gen-PPL (corpus level and mean over samples), entropy, MAUVE against real text, n-gram diversity; 95% bootstrap
 intervals over samples or prompts (MAUVE: plus and minus the standard deviation over k-means seeds). Per-sample values
@@ -21,7 +21,7 @@ def arguments(parser: StageParser) -> None:
     parser.input("--data", help="dataset.json of tokenize_pack, for its tokenizer")
     parser.input("--judge", help="judge.json of train_judge or load_judge")
     parser.input("--reference", help="reference.json of reference")
-    parser.input("--samples", help="samples.safetensors of sample, complete or match")
+    parser.input("--samples", help="samples.safetensors of sample, complete or match_entropy")
 
 
 def run(job: Job) -> None:
@@ -29,10 +29,10 @@ def run(job: Job) -> None:
 
     from imdm.data.blocks import Dataset
     from imdm.sampling.files import load_samples
+    from imdm.scoring.gen_ppl import scored
     from imdm.scoring.judge import load_judge
     from imdm.scoring.metrics import judge_each, per_sample, sample_figures
     from imdm.scoring.reference import common_settings, load_features
-    from imdm.scoring.texts import scored
     from imdm.stage.artifact import write_json
     from imdm.stage.device import setup
 

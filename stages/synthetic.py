@@ -19,15 +19,16 @@ def arguments(parser: StageParser) -> None:
 
 
 def run(job: Job) -> None:
-    from imdm.languages.binary import seed_rows
-    from imdm.languages.side_by_side import side_by_side
+    from imdm.languages.binary import seed_records
     from imdm.stage.artifact import write_json
+    from imdm.stage.chunks import side_by_side
     from imdm.stage.device import setup
 
     settings = job.params.synthetic
     setup(job.params.runtime)
     parts = {str(seed): (settings, seed) for seed in settings.seeds}
-    write_json(job.dir / "synthetic.json", {"rows": side_by_side(job.dir, parts, seed_rows, settings.workers, "seed", job.progress)})
+    records = side_by_side(job.dir, parts, seed_records, settings.workers, "seed", job.progress)
+    write_json(job.dir / "synthetic.json", {"rows": records})
 
 
 if __name__ == "__main__":

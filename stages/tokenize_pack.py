@@ -30,10 +30,10 @@ def run(job: Job) -> None:
     corpus = job.params.corpus
     limit_threads(corpus.workers)
     split_of = Splitter(corpus, job.params.seeds.data)
-    source = open_corpus(corpus)
+    texts = open_corpus(corpus)
 
     def documents():
-        return ((text, split_of(text, held_out)) for text, held_out in source)
+        return ((text, split_of(text, held_out)) for text, held_out in texts)
 
     tokenizer = make_tokenizer(corpus, (text for text, split in documents() if split == "train"))
     vocab_size = tokenizer.get_vocab_size()
@@ -43,7 +43,7 @@ def run(job: Job) -> None:
 
     end_id, mask_id = end_and_mask(tokenizer)
     packers = {name: Packer(job.dir / f"{name}.bin", corpus.seq_len, end_id, DROP_EVERY[corpus.packing]) for name in SPLITS}
-    with job.progress(source.documents, "document") as bar:
+    with job.progress(texts.count, "document") as bar:
         for count in pack(documents(), tokenizer, packers, workers=corpus.workers):
             bar.update(count)
     splits = {name: packer.summary() for name, packer in packers.items()}
@@ -52,7 +52,7 @@ def run(job: Job) -> None:
             raise too_small(corpus, name, splits[name]["dropped"])
 
     tokens = sum(split["tokens"] + split["dropped"] - split["documents"] for split in splits.values())  # but for the EOS of each document
-    statistics = source.summary()
+    statistics = texts.summary()
     write_json(
         job.dir / "dataset.json",
         {

@@ -24,8 +24,8 @@ def run(job: Job) -> None:
 
     from imdm.data.blocks import Dataset, unigram_perplexity
     from imdm.diffusion.counter import root_seed
-    from imdm.scoring.held_out import held_out
     from imdm.scoring.judge import open_trained
+    from imdm.scoring.reference import held_out_perplexity
     from imdm.stage.artifact import write_json
     from imdm.stage.device import setup
     from imdm.training.judge import JudgeTraining, build_judge
@@ -47,7 +47,7 @@ def run(job: Job) -> None:
     # the unigram's perplexity of the same targets as the judge's, which don't include end-of-text
     own, targets = (data.split(split)[:, 1:] for split in ("judge", "valid"))
     unigram = unigram_perplexity(own[own != data.eos_id], targets[targets != data.eos_id], data.vocab_size)
-    perplexity = held_out(judge, data, False, settings.batch_size, seed)
+    perplexity = held_out_perplexity(judge, data, False, settings.batch_size, seed)
     summary = judge.describe() | perplexity | {"unigram_perplexity": unigram}
     write_json(job.dir / "judge.json", summary)
     job.metrics |= summary

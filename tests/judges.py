@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from imdm.data.bpe import train_bpe
+from imdm.data.tokenizer import train_bpe
 from imdm.params import Judge as Settings
 from imdm.scoring.judge import Judge, load_judge
 from imdm.stage.artifact import sha256, write_json

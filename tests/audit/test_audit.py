@@ -10,12 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from imdm.audit.ngrams import hash_ngrams, shared
-from imdm.audit.overlap import nearest_overlap
+from imdm.audit.ngrams import hash_ngrams, search, shared
 from imdm.audit.pairs import load_audited, one_step, pair_frame
-from imdm.audit.search import search
 from imdm.audit.summary import pair_figures, text_figures
-from imdm.audit.texts import Corpora, text_frame
+from imdm.audit.texts import Corpora, nearest_overlap, text_frame
 from imdm.diffusion.counter import row_seeds
 from imdm.distill.couplings import CouplingSet, make_couplings, save_couplings
 from imdm.errors import UserError
@@ -67,8 +65,8 @@ def test_parts_of_a_corpus_change_nothing(monkeypatch):
     draw = np.random.default_rng(0)
     rows, corpus = draw.integers(0, 5, (9, 12)), draw.integers(0, 5, (50, 12)).astype(np.uint16)
     whole, overlap = looked_up(rows, corpus, 4), nearest_overlap(rows, torch.from_numpy(corpus), CPU)
-    monkeypatch.setattr("imdm.audit.search._TOKENS", 84)
-    monkeypatch.setattr("imdm.audit.overlap._PAIRS", 63)
+    monkeypatch.setattr("imdm.audit.ngrams._TOKENS", 84)
+    monkeypatch.setattr("imdm.audit.texts._PAIRS", 63)
     blocks = []
     parts = search(rows, corpus, 4, blocks.append, True)
     assert blocks == [7] * 7 + [1]

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from checkout import ROOT
 from hand_made import READS, RUN, estimated, experiment, job, model_file
-from imdm.cost.estimate import Machine, estimate
-from imdm.cost.jobs import longest_chain, model, ordered
+from imdm.cost.estimate import Machine, estimate, longest_chain, ordered, table
 from imdm.cost.known import judge_sizes
-from imdm.cost.table import table
+from imdm.cost.stages import model
 from imdm.cost.work import Cost, micro_batch, together, training
 from imdm.network.config import NetworkConfig
 from imdm.network.sizes import Sizes
@@ -84,8 +83,8 @@ def test_accumulated_passes_save_memory_and_no_operations():
 
 
 def test_parameters_of_the_judge():
-    assert judge_sizes(Judge(stage="load_judge", model="gpt2"), 0).parameters == 124_439_808
-    assert judge_sizes(Judge(stage="load_judge", model="openai-community/gpt2-large"), 0).parameters == 774_030_080
+    assert judge_sizes(Judge(stage="load_judge", model="gpt2", steps=1, batch_size=1), 0).parameters == 124_439_808
+    assert judge_sizes(Judge(stage="load_judge", model="openai-community/gpt2-large", steps=1, batch_size=1), 0).parameters == 774_030_080
 
 
 def test_a_job_of_several_parts_adds_work_and_has_the_largest_memory():

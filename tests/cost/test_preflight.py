@@ -35,7 +35,7 @@ def test_sources_that_are_not_here(tmp_path, monkeypatch):
     monkeypatch.delenv("HF_HUB_CACHE", raising=False)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     params = load_params(ROOT / "presets/owt.yaml", ["corpus.path=texts/*.parquet"])
-    checkpoint, corpus, hub = ready.Sources(params, tmp_path).missing()
+    checkpoint, corpus, hub = ready.External(params, tmp_path).missing()
     assert "sdtt7-di4c2.ckpt" in checkpoint.what and "corpus.path" in corpus.what
     for name in ("kuleshov-group/mdlm-owt", "jdeschena/sdtt@baselines_kld_step_70000", "gpt2-large", "corpus.tokenizer (gpt2)"):
         assert name in hub.what
@@ -47,14 +47,14 @@ def test_sources_that_are_not_here(tmp_path, monkeypatch):
     for file in ("checkpoints/sdtt7-di4c2.ckpt", "texts/a.parquet", "data/openwebtext-per_batch-1024/dataset.json"):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).touch()
-    (hub,) = ready.Sources(params, tmp_path).missing()
+    (hub,) = ready.External(params, tmp_path).missing()
     assert hub.what.endswith("for judge.model (gpt2-large)")
 
 
 def test_a_corpus_is_fetched_unless_it_is_here(tmp_path):
     params = load_params(ROOT / "presets/lm1b.yaml")
-    assert ready.Sources(params, tmp_path).corpus_bytes() == 6e9
-    assert ready.Sources(load_params(ROOT / "presets/lm1b.yaml", ["corpus.path=texts/*"]), tmp_path).corpus_bytes() == 0
+    assert ready.External(params, tmp_path).corpus_bytes() == 6e9
+    assert ready.External(load_params(ROOT / "presets/lm1b.yaml", ["corpus.path=texts/*"]), tmp_path).corpus_bytes() == 0
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from fixtures import HELD_OUT, TRAINING, fixture
 from imdm.data import lm1b
 from imdm.data.blocks import Dataset
 from imdm.data.corpus import open_corpus
-from imdm.data.hub import HubCorpus
+from imdm.data.published import HubCorpus
 from imdm.errors import UserError
 from imdm.params import Corpus
 
@@ -51,7 +51,7 @@ def test_lm1b_of_the_hub(monkeypatch, hub):
     monkeypatch.setattr(lm1b, "HUB", HubCorpus(str(hub), {"train": 2500, "test": 3}))
     source = open_corpus(Corpus(name="lm1b"))
     expected = [(f"train sentence {i}.", False) for i in range(2500)] + [(f"test sentence {i}.", True) for i in range(3)]
-    assert source.documents == 2503 and list(source) == expected
+    assert source.count == 2503 and list(source) == expected
 
 
 def test_a_partial_copy_of_the_hub_is_refused(hub):

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
 
 from fixtures import fixture
-from imdm.data.bpe import END, MASK, add_special, as_text, train_bpe
 from imdm.data.memo import Memo
-from imdm.data.tokenizer import load_tokenizer
+from imdm.data.tokenizer import END, MASK, add_special, as_text, load_tokenizer, train_bpe
 
 TEXT = ["Don't split the reader's words: it's slower, isn't it?", "naïve über-readers of 1,000 words and 12 files"]
 

@@ -19,11 +19,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpora import packed, tar_of
-from imdm.data import archives, openwebtext
+from imdm.data import openwebtext
 from imdm.data.blocks import Dataset
-from imdm.data.bpe import train_bpe
 from imdm.data.corpus import open_corpus
 from imdm.data.packing import Packer, pack
+from imdm.data.tokenizer import train_bpe
 from imdm.errors import UserError
 from imdm.params import Corpus
 
@@ -133,7 +133,7 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path, monkeypatch):
             return len(part)
 
     def peak(count: int) -> int:
-        monkeypatch.setattr(archives, "opened", lambda path: contextlib.nullcontext(Endless(count)))
+        monkeypatch.setattr(openwebtext, "open_tar", lambda path: contextlib.nullcontext(Endless(count)))
         packers = {name: Packer(tmp_path / f"{name}.bin", 64, 0, 1000) for name in ("train", "valid")}
         source = open_corpus(Corpus(name="openwebtext", path=str(tmp_path / "endless.tar"), valid_documents=20))
         documents = ((text, "valid" if held_out else "train") for text, held_out in source)

@@ -14,10 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imdm.data.blocks import Dataset, batch_indices, block_order, unigram_perplexity
-from imdm.data.bpe import END, MASK, train_bpe
 from imdm.data.packing import Packer, pack
 from imdm.data.splits import SPLITS, Splitter
-from imdm.data.tokenizer import read_tokenizer
+from imdm.data.tokenizer import END, MASK, read_tokenizer, train_bpe
 from imdm.errors import UserError
 from imdm.params import Corpus
 from imdm.stage.artifact import sha256

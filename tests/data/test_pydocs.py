@@ -138,4 +138,4 @@ def test_sources_are_only_read(monkeypatch, tmp_path):
     (tmp_path / "test" / "trap.py").write_text('"""This is the text of a test, which is left out of all."""\n')
     monkeypatch.setattr(pydocs.sysconfig, "get_path", lambda name: str(tmp_path))
     monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
-    assert [text for text in pydocs._sources() if text] == ["This is the text of a module that must not run."]
+    assert [text for text in pydocs._raw_texts() if text] == ["This is the text of a module that must not run."]

@@ -10,11 +10,10 @@ import pytest
 from tokenizers import Tokenizer, models
 
 from fixtures import fixture
-from imdm.data.bpe import END, MASK, train_bpe
 from imdm.data.lm1b import detokenize
-from imdm.data.tokenizer import end_and_mask, load_tokenizer, read_tokenizer
+from imdm.data.speller import byte_of_character
+from imdm.data.tokenizer import END, MASK, end_and_mask, load_tokenizer, read_tokenizer, train_bpe
 from imdm.errors import UserError
-from imdm.results.samples import byte_of_character
 
 AWKWARD = [
     "",

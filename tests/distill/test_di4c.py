@@ -25,7 +25,7 @@ from imdm.distill.di4c import (
     log_mean,
     mixture_student,
 )
-from imdm.languages import task
+from imdm.languages import students
 from imdm.languages.words import BINARY
 from imdm.network.checkpoint import load_network, save_network
 from imdm.params import Di4c, load_params
@@ -155,7 +155,7 @@ def test_only_the_student_at_t_is_trained():
 
 def test_times():
     """On the grid of T, below small_time in its share of steps, and half a step's length at the last point."""
-    settings = Di4c()
+    settings = Di4c(steps=1, batch_size=2)
     times = np.array([draw_time(7, step, settings) for step in range(5000)])
     assert np.allclose(times * 1024, np.round(times * 1024)) and times.min() == 1 / 1024 and times.max() == 1
     small = times <= math.ceil(0.02 * 1024) / 1024
@@ -239,11 +239,11 @@ def test_a_latent_must_be_given_where_there_is_one_and_only_there():
 def test_a_student_of_two_outcomes_samples_them_in_one_step():
     """{00, 11}: one step of any MDM errs by KL(data || product) = ln 2 and is valid half of the time."""
     synthetic = load_params(MICRO).synthetic
-    teacher = task.train_teacher(synthetic.model_copy(update={"hidden_size": 32, "blocks": 2, "teacher_steps": 150}), BINARY, seed=0)
+    teacher = students.train_teacher(synthetic.model_copy(update={"hidden_size": 32, "blocks": 2, "teacher_steps": 150}), BINARY, seed=0)
     blocks = (np.arange(64)[:, None] % 2 * np.ones((1, 2))).astype(np.uint16)
     settings = Di4c(steps=200, batch_size=16, latents=8, latent_hidden=32, time_steps=4, small_time=0.3, correlation_weight=10.0)
     student = mixture_student(teacher, settings.latent_hidden, seed=0)
-    task.train(student, 3e-3, settings.steps, training_on(blocks, student, teacher, settings).loss)
+    students.train(student, 3e-3, settings.steps, training_on(blocks, student, teacher, settings).loss)
 
     draws = (torch.arange(4096) + 0.5) / 4096
     with torch.inference_mode():

@@ -46,7 +46,7 @@ def test_the_commands_of_the_page(project):
     apply, test, make = block.text.splitlines()
     assert test.endswith(new_tests(ROOT / apply.split()[-1])[0])
     run(project, *apply.split(), "--check")
-    assert "imdm.params.schema" in run(project, *make.split(), "--dry-run")
+    assert "docs/parameters.py" in run(project, *make.split(), "--dry-run")
 
 
 def test_every_patch_fits_and_its_test_passes(project):

@@ -13,15 +13,13 @@ from scipy.stats import chisquare
 from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.states import initial_masks, mask_where
 from imdm.errors import UserError
-from imdm.languages.best_mdm import BestMdm
-from imdm.languages.bigrams import chain_metrics
-from imdm.languages.chain import seed_rows
-from imdm.languages.markov import FLOOR, MarkovChain, draw_chain
-from imdm.params import Chain, KeyedWords, load_params
+from imdm.languages.chain import seed_records
+from imdm.languages.markov import FLOOR, BestMdm, MarkovChain, chain_figures, draw_chain
+from imdm.params import KeyedWords, load_params
 from imdm.results.collect import small_task
 from imdm.results.frame import one
 from imdm.sampling.sampler import sample
-from script import MICRO, made
+from script import MICRO, ROOT, made
 
 SMALL = draw_chain(3, 4, 0.6, 0)
 ALL = torch.tensor(list(itertools.product(range(3), repeat=4)))
@@ -92,7 +90,7 @@ def test_the_networks_own_sampler_gives_the_best_mdm_its_order():
 
 def test_metrics_of_the_chains_own_samples_are_its_entropies_but_for_the_known_bias():
     chain, count = draw_chain(4, 8, 0.9, 0), 200
-    found = [chain_metrics(chain.batch(seed, 0, count), chain) for seed in range(300)]
+    found = [chain_figures(chain.batch(seed, 0, count), chain) for seed in range(300)]
     mean = {name: np.mean([one[name][0] for one in found]) for name in found[0]}
     bias = 4 * 3 / (2 * count * 7)
     assert mean["nll_nats"] == pytest.approx(chain.entropy, abs=0.003)
@@ -106,24 +104,25 @@ def test_metrics_of_the_chains_own_samples_are_its_entropies_but_for_the_known_b
 def test_bigram_kl_counts_wrong_and_missing_transitions():
     chain = draw_chain(4, 8, 0.9, 0)
     wrong = torch.randint(4, (2000, 8), generator=torch.Generator().manual_seed(0))
-    value, low, high = chain_metrics(wrong, chain)["bigram_kl_nats"]
+    value, low, high = chain_figures(wrong, chain)["bigram_kl_nats"]
     exact = (0.25 / chain.transition).log().mean().item()
     assert low < exact + 4 * 3 / (2 * 2000 * 7) < high and high - low < 0.1
     one = chain.transition.argmax(1)
     certain = torch.stack([torch.arange(4).repeat(50)] * 8, 1)
     for place in range(1, 8):
         certain[:, place] = one[certain[:, place - 1]]
-    found = chain_metrics(certain, chain)
+    found = chain_figures(certain, chain)
     assert found["bigram_entropy_nats"][0] == pytest.approx(0) and found["bigram_kl_nats"][0] > 0.3
     assert found["nll_nats"][0] < chain.entropy  # more typical than the data, and missing most of it
-    worst = chain_metrics(torch.stack([torch.arange(4), chain.transition.argmin(1)], 1), chain)
+    worst = chain_figures(torch.stack([torch.arange(4), chain.transition.argmin(1)], 1), chain)
     assert all(np.isfinite(triple).all() for triple in worst.values())
 
 
 def test_a_student_that_sees_the_noise_comes_nearer_in_one_step_than_any_mdm():
     sizes = dict(states=3, length=3, entropy_rate=0.4, hidden_size=32, blocks=1, teacher_steps=200, steps=[1, 3], samples=500)
-    keyed = KeyedWords(steps=250, batch_size=64, teacher_steps=3)
-    rows = seed_rows(Chain(models=["keyed"], keyed=keyed, **sizes), 0)
+    keyed = KeyedWords(steps=250, batch_size=64, lr=3e-3, teacher_steps=3)
+    task = load_params(ROOT / "params.yaml").chain.model_copy(update=sizes | {"models": ["keyed"], "keyed": keyed})
+    rows = seed_records(task, 0)
     found = {(row["model"], row["steps"]): row["value"] for row in rows if row["metric"] == "bigram_kl_nats"}
     assert found["data", None] < 0.02
     assert found["best-mdm", 3] < found["best-mdm", 1] / 2

@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from imdm.errors import UserError
-from imdm.languages.dictionary import cell_rows, data_rows
+from imdm.languages.dictionary import cell_records, data_records
 from imdm.languages.measure import coverage, factorization_errors, kl_bias, validity, word_probabilities
 from imdm.languages.words import BINARY, draw_words
-from imdm.params import Dictionary, DictionaryCell, KeyedWords, Rectify, load_params
-from script import MICRO, made
+from imdm.params import DictionaryCell, KeyedWords, Rectify, load_params
+from script import MICRO, ROOT, made
+
+DEFAULT = load_params(ROOT / "params.yaml").dictionary
 
 
 @given(st.integers(2, 40), st.integers(2, 4), st.integers(2, 5), st.integers(0, 99))
@@ -66,7 +68,7 @@ def test_errors_of_independent_letters_are_the_total_correlation():
     p = torch.nn.functional.one_hot(words.table, 3).double().mean(0)[None].expand(10, -1, -1)
     valid = word_probabilities(p, words)
     found = factorization_errors(valid)
-    (row,) = [row for row in data_rows(words, [1]) if row["metric"] == "total_correlation_nats"]
+    (row,) = [row for row in data_records(words, [1]) if row["metric"] == "total_correlation_nats"]
     assert found["error_kl_nats"] == pytest.approx([row["value"]] * 3)
     mass = sum(math.prod(p[0, place, letter].item() for place, letter in enumerate(word)) for word in words.table.tolist())
     assert found["error_valid_mass_nats"] == pytest.approx([-math.log(mass)] * 3)
@@ -99,8 +101,8 @@ def test_noise_in_the_mask_writes_words_that_one_mask_cannot():
     how = dict(steps=200, batch_size=32, lr=3e-3, levels="all")
     random, driven = Rectify(pairs=64, noise_dim=64, **how), Rectify(pairs=1000, noise_dim=8, **how)
     cell = DictionaryCell(words=2, length=3)
-    keyed = KeyedWords(steps=200, batch_size=64, teacher_steps=4)
-    rows = cell_rows(Dictionary(random=random, driven=driven, keyed=keyed, cells=[cell], **sizes), cell, 0)
+    keyed = KeyedWords(steps=200, batch_size=64, lr=3e-3, teacher_steps=4)
+    rows = cell_records(DEFAULT.model_copy(update=sizes | {"random": random, "driven": driven, "keyed": keyed}), cell, 0)
     valid = {row["model"]: row["value"] for row in rows if row["metric"] == "validity_pct"}
     error = {row["model"]: row["value"] for row in rows if row["metric"] == "error_kl_nats"}
     floor = next(row["value"] for row in rows if row["metric"] == "total_correlation_nats")
@@ -113,9 +115,9 @@ def test_noise_in_the_mask_writes_words_that_one_mask_cannot():
 def test_a_cell_varies_one_thing():
     with pytest.raises(ValueError, match="at most one"):
         DictionaryCell(words=2, length=2, pairs=8, noise_dim=4)
-    found = Dictionary(cells=[DictionaryCell(words=2, length=2, pairs=8)])
-    assert found.of(found.cells[0]).random == found.random.model_copy(update={"pairs": 8})
-    assert found.cells[0].varied == "pairs"
+    cell = DictionaryCell(words=2, length=2, pairs=8)
+    assert DEFAULT.of(cell).random == DEFAULT.random.model_copy(update={"pairs": 8})
+    assert cell.varied == "pairs"
 
 
 def test_more_words_than_there_are_is_one_sentence():

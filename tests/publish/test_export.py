@@ -66,13 +66,13 @@ def modules(tmp_path_factory, monkeypatch) -> None:
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path_factory.mktemp("modules")))
 
 
-def exported(folder: Path, data: Dataset, kind: str, layout: str = "backbone") -> Path:
+def exported(folder: Path, data: Dataset, kind: str) -> Path:
     """A random network and what is exported of it."""
     network = small_network(vocab_size=VOCAB, mask_id=MASK, seq_len=LENGTH, tokenizer_sha256=data.tokenizer_sha256, **KINDS[kind])
     save_network(folder / "model.safetensors", network)
     out = folder / "out"
     out.mkdir()
-    export_model(folder / "model.safetensors", data, out, layout=layout)
+    export_model(folder / "model.safetensors", data, out)
     return out
 
 
@@ -82,10 +82,10 @@ def states(rows: int) -> torch.Tensor:
     return torch.where(torch.rand(rows, LENGTH, generator=torch.Generator().manual_seed(0)) < 0.5, z, z % MASK)
 
 
-@pytest.mark.parametrize(("kind", "layout"), [*((kind, "backbone") for kind in KINDS), ("infinite", "bare")])
+@pytest.mark.parametrize("kind", KINDS)
 @torch.no_grad()
-def test_transformers_gives_our_logits_and_samples(kind, layout, tmp_path, data):
-    folder = exported(tmp_path, data, kind, layout)
+def test_transformers_gives_our_logits_and_samples(kind, tmp_path, data):
+    folder = exported(tmp_path, data, kind)
     theirs, report = AutoModel.from_pretrained(folder, trust_remote_code=True, output_loading_info=True)
     assert not report["missing_keys"] and not report["unexpected_keys"] and not report["mismatched_keys"]
     ours = load_network(tmp_path / "model.safetensors").eval()

@@ -20,8 +20,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from imdm.data.blocks import Dataset
-from imdm.data.bpe import END, add_special
-from imdm.data.bpe import MASK as MASK_TOKEN
+from imdm.data.tokenizer import END, add_special
+from imdm.data.tokenizer import MASK as MASK_TOKEN
 from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.nelbo import Noised, weighted_nll
 from imdm.diffusion.states import initial_masks
@@ -317,7 +317,7 @@ def test_a_checkpoint_of_the_hub(tmp_path, data, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     for where, kind in (("org/name", "mdlm"), ("org/name@step_7", "mdlm"), ("org/name@step_7/last.ckpt", "imdm")):
         public = load_public(where, data=data)
-        assert public.source.revision == commit
+        assert public.file.revision == commit
         agrees(public.network(), kind)
     with pytest.raises(UserError, match="no file other.ckpt"):
         load_public("org/name/other.ckpt", data=data)
@@ -333,10 +333,9 @@ def test_a_checkpoint_of_the_hub(tmp_path, data, monkeypatch):
     heads=st.sampled_from([1, 2, 4]),
     mask_id=st.integers(0, 6),
     weights=st.sampled_from(["ema", "online"]),
-    layout=st.sampled_from(["backbone", "bare"]),
     seed=st.integers(0, 9),
 )
-def test_export_and_load_is_the_identity(tmp_path_factory, mask, latent, positions, heads, mask_id, weights, layout, seed):
+def test_export_and_load_is_the_identity(tmp_path_factory, mask, latent, positions, heads, mask_id, weights, seed):
     folder = tmp_path_factory.mktemp("export")
     data = corpus(folder / "data", 7, mask_id, 5)
     sizes = dict(mask=mask, latent_hidden=latent, learned_positions=positions, heads=heads, mask_id=mask_id, finite_masks=9, softcap=3.5)
@@ -346,16 +345,16 @@ def test_export_and_load_is_the_identity(tmp_path_factory, mask, latent, positio
     save_network(folder / "model.safetensors", network, ema)
     out = folder / "out"
     out.mkdir()
-    export_model(folder / "model.safetensors", data, out, weights, layout)
+    export_model(folder / "model.safetensors", data, out, weights)
     names = load_file(out / "model.safetensors").keys()
-    assert all(name.startswith("backbone.") for name in names) == (layout == "backbone")
+    assert all(name.startswith("backbone.") for name in names)
     back, expected = load_public(str(out), data=data), load_network(folder / "model.safetensors", weights).state_dict()
     assert back.config == network.config
     assert back.online.keys() == expected.keys() and all(torch.equal(back.online[name], expected[name]) for name in expected)
     assert sha256(out / "tokenizer.json") == data.tokenizer_sha256
     again = folder / "again"
     again.mkdir()
-    export_model(folder / "model.safetensors", data, again, weights, layout)
+    export_model(folder / "model.safetensors", data, again, weights)
     assert all((again / path.name).read_bytes() == path.read_bytes() for path in out.iterdir())
 
 

@@ -1,4 +1,4 @@
-"""A run that the tests invent, tabulated, with every table of its own; made once."""
+"""A run that the tests invent, with every table, figure and page; made once."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from imdm.results.frame import read_frame
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """results/tiny with all tables; not to be changed."""
+    """results/tiny; not to be changed."""
     folder = fake_run.build(tmp_path_factory.mktemp("made"))
     fake_run.add_paper(folder)
-    assert fake_run.tabulate(folder) == 0
-    assert {name: fake_run.exhibit(folder, f"tables/{name}.csv") for name in plan.TABLES} == dict.fromkeys(plan.TABLES, 0)
+    assert fake_run.tabulate(folder) == 0 == fake_run.plot(folder)
+    outputs = [f"tables/{name}.csv" for name in plan.TABLES] + [f"figures/{name}.png" for name in plan.FIGURES]
+    outputs += [f"figures/{name}.html" for name in plan.PAGES]
+    assert {output: fake_run.exhibit(folder, output) for output in outputs} == dict.fromkeys(outputs, 0)
+    assert fake_run.report(folder) == 0
     return folder
 
 

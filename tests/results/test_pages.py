@@ -1,88 +1,40 @@
-"""Figures 4 and 6 to 13, samples to read, and how tokens become text."""
+"""Figures 4 and 6 to 13, samples to read."""
 
 from __future__ import annotations
 
 import re
-import shutil
-from pathlib import Path
-
-import pytest
 
 import fake_run
 from html_page import Page
 from imdm.data.blocks import Dataset
 from imdm.results.plan import PAGES
-from imdm.results.samples import BREAK, Speller, byte_of_character
 
 
-@pytest.fixture(scope="module")
-def pages(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The figures of the run, at another place, with every page of samples."""
-    folder = tmp_path_factory.mktemp("pages") / "all"
-    shutil.copytree(run.parents[1], folder)
-    assert [fake_run.exhibit(folder / "results/tiny", name) for name in PAGES] == [0] * len(PAGES)
-    return folder / "results/tiny/figures"
-
-
-def test_pages_are_one_file_and_escape_what_samples_hold(pages):
+def test_pages_are_one_file_and_escape_what_samples_hold(run):
     for name in PAGES:
-        page = Page((pages / f"{name}.html").read_text())
+        page = Page((run / f"figures/{name}.html").read_text())
         assert not page.open and "script" not in page.tags and all(address.startswith("data:") for address in page.addresses)
-    assert "&lt;script&gt;alert" in re.sub("<[^>]*>", "", (pages / "figure06.html").read_text())
+    assert "&lt;script&gt;alert" in re.sub("<[^>]*>", "", (run / "figures/figure06.html").read_text())
 
 
-def test_each_page_is_of_its_model_and_steps(pages):
+def test_each_page_is_of_its_model_and_steps(run):
     expected = {"figure06": ("teacher", 4), "figure07": ("teacher", 8), "figure10": (fake_run.DI4C, 4), "figure13": ("imdm/sdtt3-redi", 8)}
     for name, (model, steps) in expected.items():
-        title, lead, *_ = (pages / f"{name}.txt").read_text().splitlines()
-        assert f"at {steps} steps" in title and lead.startswith(f"{model} ")
+        text = (run / f"figures/{name}.html").read_text()
+        assert f"at {steps} steps</h1>" in text and f'<p class="lead">{model} ' in text
 
 
-def test_prompts_are_red_and_shared_by_their_completions(pages):
-    page = (pages / "figure04.html").read_text()
+def test_prompts_are_marked_and_shared_by_their_completions(run):
+    page = (run / "figures/figure04.html").read_text()
     given = re.findall(r'<li><span class="piece given break">◇</span><span class="piece given">([^<]*)</span>', page)
     assert len(given) == 12 and [len(set(given[i : i + 3])) for i in range(0, 12, 3)] == [1] * 4 and len(set(given)) == 4
-    assert ".prompted .given { color: var(--prompt); }" in page and 'class="reading prompted"' in page
-    lines = (pages / "figure04.txt").read_text().splitlines()
-    assert sum(line.startswith("[◇") for line in lines) == 12 and "Prompt 4" in lines
+    assert 'class="prompted"' in page and 'class="prompted"' not in (run / "figures/figure06.html").read_text()
 
 
 def test_a_step_count_that_was_not_sampled_is_replaced_and_told(copy, monkeypatch):
     monkeypatch.setattr(fake_run, "STEPS", (1, 2, 16))
-    dataset = Dataset.open(fake_run.dataset(copy))
+    dataset = Dataset.open(fake_run.dataset_of(copy))
     fake_run.samples(copy / "samples/teacher", "teacher", dataset.tokenizer(), dataset.tokenizer_sha256)
     assert fake_run.exhibit(copy, "figure07") == 0
-    text = (copy / "figures/figure07.txt").read_text()
-    assert "at 16 steps" in text.splitlines()[0] and "8 steps" in text.splitlines()[1]
-
-
-def test_pieces_hold_whole_characters(run):
-    tokenizer = Dataset.open(fake_run.dataset(run)).tokenizer()
-    text = "a é 日本 \U0001f600 <b>"
-    ids = tokenizer.encode(text).ids
-    pieces = Speller(tokenizer, {0}).pieces([0, *ids, 0], [-1, *range(len(ids)), 3])
-    assert pieces[0] == (BREAK, -1) and pieces[-1] == (BREAK, 3)
-    assert "".join(piece for piece, _ in pieces[1:-1]) == text
-    emoji = tokenizer.encode("\U0001f600").ids
-    assert len(emoji) == 4
-    assert Speller(tokenizer, {0}).pieces(emoji, [1, 7, 0, 2]) == [("\U0001f600", 7)]  # whole when the last of its tokens is there
-    cut = Speller(tokenizer, {0}).pieces([*emoji[:2], 0], [5, 2, 0])
-    assert cut == [("\ufffd", 5), (BREAK, 0)]
-
-
-def test_wordpieces_are_joined_to_words():
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordPiece
-
-    vocabulary = {"[CLS]": 0, "[UNK]": 1, "un": 2, "##mask": 3, "##ed": 4, "text": 5}
-    pieces = Speller(Tokenizer(WordPiece(vocabulary, unk_token="[UNK]")), {0}).pieces([0, 2, 3, 4, 5, 0], [-1, 3, 0, 1, 2, 2])
-    assert pieces == [(BREAK, -1), (" un", 3), ("mask", 0), ("ed", 1), (" text", 2), (BREAK, 2)]
-
-
-def test_byte_alphabet_is_that_of_the_tokenizers_library():
-    from tokenizers.pre_tokenizers import ByteLevel
-
-    assert set(byte_of_character()) == set(ByteLevel.alphabet())
-    assert sorted(byte_of_character().values()) == list(range(256))
-    shown = ByteLevel(add_prefix_space=False).pre_tokenize_str("é\n")
-    assert bytes(byte_of_character()[char] for word, _ in shown for char in word) == "é\n".encode()
+    text = (copy / "figures/figure07.html").read_text()
+    assert "at 16 steps</h1>" in text and "8 steps, at which this run was not sampled" in text

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from imdm.cost.work import expected_calls, expected_embedded, expected_work, perturbed
 from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.states import is_masked
 from imdm.network.sizes import Pass, Sizes
-from imdm.sampling.expected import expected_calls, expected_embedded, expected_work, perturbed
 from imdm.sampling.sampler import sample
 from networks import small_network
 

@@ -14,13 +14,13 @@ from rich.console import Console
 
 import judges
 from imdm.data.blocks import Dataset
-from imdm.data.bpe import train_bpe
+from imdm.data.speller import Speller
+from imdm.data.tokenizer import train_bpe
 from imdm.errors import UserError
 from imdm.network.checkpoint import save_network
 from imdm.publish.export import export_model
-from imdm.results import live
-from imdm.results.samples import Speller
-from imdm.sampling.infill import text_block
+from imdm.sampling import live
+from imdm.sampling.prompts import text_block
 from networks import small_network
 from script import called, module
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from imdm.params import load_params
-from imdm.results.digits import digits, value_cell
+from imdm.results.cells import digits, value_cell
 from imdm.results.equal_entropy import frontier
 from imdm.results.frame import RATIO, Number, decided, frame_of, one, select
 from imdm.sampling.generate import Sampler

@@ -10,9 +10,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 import judges
-from imdm.data.bpe import train_bpe
-from imdm.scoring.gen_ppl import counted, gen_ppl, gen_ppl_mean, judge_texts
-from imdm.scoring.texts import judge_ids, scored
+from imdm.data.tokenizer import train_bpe
+from imdm.scoring.gen_ppl import counted, gen_ppl, gen_ppl_mean, judge_ids, judge_texts, scored
 from judges import LENGTH, packed
 
 

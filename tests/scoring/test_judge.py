@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 import judges
 from imdm.data.blocks import Dataset
-from imdm.data.bpe import train_bpe
+from imdm.data.tokenizer import train_bpe
 from imdm.errors import UserError
 from imdm.scoring.judge import load_judge, open_judge
 from imdm.stage.artifact import sha256, write_json

@@ -9,7 +9,7 @@ import pytest
 
 import judges
 from imdm.data.blocks import Dataset
-from imdm.data.bpe import train_bpe
+from imdm.data.tokenizer import train_bpe
 from imdm.network.checkpoint import save_network
 from networks import small_network
 from script import run

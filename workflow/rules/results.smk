@@ -16,7 +16,7 @@ rule tabulate:
     output:
         main=shown("<results>/tables/tables.csv", "Tables", "all tables"),
         shown=[shown(f"<results>/tables/{name}.csv", "Tables", name) for name in plan.MAIN_TABLES],
-        written=expand("<results>/tables/{name}.{suffix}", name=plan.MAIN_TABLES, suffix=["json", "md", "tex"]),
+        files=expand("<results>/tables/{name}.{suffix}", name=plan.MAIN_TABLES, suffix=["json", "md", "tex"]),
         meta="<results>/tables/tables.meta.json",
     params:
         **about("tabulate", file=True),
@@ -48,7 +48,7 @@ rule exhibit_table:
         data="<data>/dataset.json",
     output:
         main=shown("<results>/tables/{exhibit}.csv", "More tables"),
-        written=multiext("<results>/tables/{exhibit}", ".json", ".md", ".tex", ".meta.json"),
+        files=multiext("<results>/tables/{exhibit}", ".json", ".md", ".tex", ".meta.json"),
     wildcard_constraints:
         exhibit=alternatives(plan.TABLES),
     params:
@@ -64,7 +64,7 @@ use rule exhibit_table as exhibit_figure with:
         data="<data>/dataset.json",
     output:
         main=shown("<results>/figures/{exhibit}.png", "More figures"),
-        written=multiext("<results>/figures/{exhibit}", ".svg", ".meta.json"),
+        files=multiext("<results>/figures/{exhibit}", ".svg", ".meta.json"),
     wildcard_constraints:
         exhibit=alternatives(plan.FIGURES),
 
@@ -75,7 +75,7 @@ use rule exhibit_table as exhibit_page with:
         data="<data>/dataset.json",
     output:
         main=shown("<results>/figures/{exhibit}.html", "Samples"),
-        written=multiext("<results>/figures/{exhibit}", ".txt", ".meta.json"),
+        files=["<results>/figures/{exhibit}.meta.json"],
     wildcard_constraints:
         exhibit=alternatives(plan.PAGES),
 

@@ -18,7 +18,7 @@ def text_figures(frame: pd.DataFrame, resamples: int, seed: int) -> list[dict[st
     Returns:
         model, steps (None for real text), metric, value, low, high.
     """
-    rows = []
+    records = []
     for (model, steps), part in frame.groupby(["model", "steps"], sort=False, dropna=False):
         for metric in [name for name in frame.columns if name not in _KEYS]:
             values = part[metric].to_numpy(float)
@@ -26,8 +26,8 @@ def text_figures(frame: pd.DataFrame, resamples: int, seed: int) -> list[dict[st
             if metric.startswith("nearest"):
                 stem = metric.removesuffix("_pct")
                 figures += [(f"{stem}_q95_pct", part[metric].quantile(0.95), None, None), (f"{stem}_max_pct", values.max(), None, None)]
-            rows += [_row(model, None if pd.isna(steps) else int(steps), *figure) for figure in figures]
-    return rows
+            records += [_record(model, None if pd.isna(steps) else int(steps), *figure) for figure in figures]
+    return records
 
 
 def pair_figures(frame: pd.DataFrame, resamples: int, seed: int) -> list[dict[str, Any]]:
@@ -36,7 +36,9 @@ def pair_figures(frame: pd.DataFrame, resamples: int, seed: int) -> list[dict[st
     nll_KIND_NOISE, equal_KIND_NOISE_pct: with the pairs' own noise and with fresh noise. noise_gap_KIND: nats that fresh
     noise costs. pair_gap: nats that a pair costs more where it was not trained on, each with its own noise.
     """
-    return [_row(model, None, *figure) for model, part in frame.groupby("model", sort=False) for figure in _of_model(part, resamples, seed)]
+    return [
+        _record(model, None, *figure) for model, part in frame.groupby("model", sort=False) for figure in _of_model(part, resamples, seed)
+    ]
 
 
 def _of_model(frame: pd.DataFrame, resamples: int, seed: int) -> Iterator[tuple[str, float, float, float]]:
@@ -58,5 +60,5 @@ def _of_model(frame: pd.DataFrame, resamples: int, seed: int) -> Iterator[tuple[
         )
 
 
-def _row(model: str, steps: int | None, metric: str, value: float, low: float | None, high: float | None) -> dict[str, Any]:
+def _record(model: str, steps: int | None, metric: str, value: float, low: float | None, high: float | None) -> dict[str, Any]:
     return {"model": model, "steps": steps, "metric": metric, "value": float(value), "low": low, "high": high}

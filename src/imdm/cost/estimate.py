@@ -1,14 +1,15 @@
-"""The estimate of an experiment: the cost and time of its jobs, and where the time goes."""
+"""The estimate of an experiment: the cost and time of its jobs, where the time goes, and all of it as text."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from itertools import groupby
 from pathlib import Path
 
-from imdm.cost.jobs import Job, longest_chain, ordered
 from imdm.cost.known import packed
-from imdm.cost.stages import Reads, StageCosts
+from imdm.cost.stages import Job, Reads, StageCosts
 from imdm.cost.work import Cost
 from imdm.params import Params
 from imdm.stage.gpus import Gpu
@@ -18,6 +19,8 @@ from imdm.stage.gpus import Gpu
 SUSTAINED = 0.3
 # A transformer block takes this long however small its batch is: some 40 kernels to launch. Backward counts twice.
 BLOCK_SECONDS = 3e-4
+
+_HEADER = ("stage", "jobs", "tokens", "PFLOP", "GPU h", "memory GB", "disk GB")
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Stages, costs and hours of jobs by `Job.out`, in an order in which they can run.
-
-    Attributes:
-        chain: the jobs one after another that take longest together.
-    """
+    """Stages, costs and hours of jobs by `Job.out`, in an order in which they can run; `chain` is the longest one of jobs."""
 
     stages: dict[str, str]
     costs: dict[str, Cost]
@@ -90,3 +89,76 @@ def estimate(params: Params, jobs: Sequence[Job], reads: Reads, machine: Machine
     costs = {out: stages.of(of[out]) for out in waits}
     hours = {out: machine.seconds(cost) / 3600 for out, cost in costs.items()}
     return Estimate({out: of[out].stage for out in waits}, costs, hours, longest_chain(waits, hours))
+
+
+def ordered(jobs: Sequence[Job]) -> dict[str, list[str]]:
+    """What each job waits for, by `out`, in an order in which they can run."""
+    jobs = sorted(jobs, key=lambda job: job.out)
+    makers = {file: job.out for job in jobs for file in job.outputs}
+    waits = {job.out: list(dict.fromkeys(makers[file] for file in job.inputs if file in makers)) for job in jobs}
+    return {out: waits[out] for out in TopologicalSorter(waits).static_order()}
+
+
+def longest_chain(waits: Mapping[str, Sequence[str]], seconds: Mapping[str, float]) -> list[str]:
+    """The jobs one after another that take longest together, on any number of GPUs; `waits` of `ordered`, `seconds` of each job."""
+    chains: dict[str, tuple[float, list[str]]] = {}
+    for out, before in waits.items():
+        length, chain = max((chains[name] for name in before), default=(0.0, []))
+        chains[out] = (length + seconds[out], [*chain, out])
+    return max(chains.values())[1]
+
+
+def table(estimate: Estimate, machine: Machine, gpus: int) -> str:
+    """One line a stage, the total, and where the time goes."""
+    stages = dict.fromkeys(estimate.stages.values())
+    lines = [line for line in (_line(estimate, stage) for stage in stages) if set(line[2:]) != {"-"}]
+    head, rule, *body, total = _aligned([_HEADER, *lines, _line(estimate, None)])
+    return "\n".join([head, rule, *body, rule, total, "", *_summary(estimate, machine, gpus)])
+
+
+def _aligned(grid: list[tuple[str, ...]]) -> list[str]:
+    """Lines of equal columns, the first to the left, with a rule below the header."""
+    widths = [max(map(len, column)) for column in zip(*grid)]
+    lines = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in grid]
+    return [lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
+
+
+def _line(estimate: Estimate, stage: str | None) -> tuple[str, ...]:
+    costs = [estimate.costs[out] for out in estimate.of(stage)]
+    return (
+        stage or "total",
+        str(len(costs)),
+        "-" if stage is None else _number(sum(cost.tokens for cost in costs)),
+        _number(sum(cost.flops for cost in costs) / 1e15),
+        _decimal(estimate.gpu_hours(stage)),
+        _decimal(max(cost.memory for cost in costs) / 1e9),
+        _decimal(sum(cost.disk for cost in costs) / 1e9),
+    )
+
+
+def _summary(estimate: Estimate, machine: Machine, gpus: int) -> list[str]:
+    total, wall, chain = estimate.gpu_hours(), estimate.wall_hours(gpus), estimate.chain_hours()
+    most = max(dict.fromkeys(estimate.stages.values()), key=estimate.gpu_hours)
+    spent, trainings = estimate.gpu_hours(most), estimate.trainings(gpus)
+    runs = [(stage, len(list(run))) for stage, run in groupby(estimate.stages[out] for out in estimate.chain)]
+    names = " > ".join(f"{count} {stage}" if count > 1 else stage for stage, count in runs)
+    reason = "the longest chain of jobs" if wall == chain else "the work of all jobs over the GPUs"
+    return [
+        f"Rate: {machine.tflops:.0f} TFLOP/s sustained on one {machine.gpu.name}.",
+        f"Bottleneck: {most}, {_decimal(spent)} of {_decimal(total)} GPU hours ({spent / total:.0%}).",
+        f"Wall time: at least {wall:.1f} h on {gpus} GPU{'s' * (gpus > 1)}, {reason}.",
+        f"Longest chain: {chain:.1f} h on any number of GPUs: {names}.",
+        f"Disk: {estimate.disk(gpus) / 1e9:.0f} GB with the resume checkpoints of {trainings} training{'s' * (trainings > 1)}.",
+    ]
+
+
+def _decimal(value: float) -> str:
+    return "-" if value == 0 else f"{value:,.1f}" if value >= 0.05 else "<0.1"
+
+
+def _number(value: float) -> str:
+    """Three digits and a unit: 65.5 G."""
+    for factor, unit in ((1e12, " T"), (1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= factor:
+            return f"{value / factor:.3g}{unit}"
+    return f"{value:.3g}" if value else "-"

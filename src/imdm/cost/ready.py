@@ -67,12 +67,8 @@ def shares(stages: set[str], params: Params, reads: Reads) -> Iterator[Missing]:
             yield Missing(f"equal parts of {block}.batch_size = {size} for {devices} GPUs", "change it, runtime.devices or runtime.nodes")
 
 
-class Sources:
-    """What an experiment reads from elsewhere: checkpoints, judge, tokenizer and corpus.
-
-    Args:
-        project: folder of the project, to which paths are relative.
-    """
+class External:
+    """What an experiment reads from elsewhere: checkpoints, judge, tokenizer and corpus. Paths are relative to the `project`."""
 
     def __init__(self, params: Params, project: Path):
         self.params, self.project, self.corpus = params, project, params.corpus

@@ -6,10 +6,10 @@ validation. A stage that makes a model without training it copies the weights, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
-from imdm.cost.jobs import Job, model, shards
 from imdm.cost.known import judge_sizes, network_sizes
 from imdm.cost.work import Cost, evaluation, generation, judge_training, judging, together, training
 from imdm.network.sizes import LOADED_FILE, Sizes
@@ -24,18 +24,36 @@ SMALL_JOB = Cost(cpu_seconds=60)  # reads, copies or draws, or trains on a small
 Reads = Mapping[str, tuple[str, ...]]  # keys of the parameters by stage
 
 
+class Job(Protocol):
+    """One run of a stage. Its `out` is its name; it waits for the jobs that make its inputs."""
+
+    stage: str  # name of the script
+    out: str  # file or folder that it makes
+    arguments: Mapping[str, str | list[str]]  # values by the name of the flag, without dashes
+    inputs: Sequence[str]  # files
+    outputs: Sequence[str]
+
+
+def model(job: Job) -> str | None:
+    """The model that a job reads or makes: `teacher`, VARIANT/RECIPE or public/NAME; None where there is none."""
+    for path in (job.arguments.get("model"), job.out, job.arguments.get("teacher")):
+        if path and "/models/" in path:
+            return path.partition("/models/")[2].removesuffix("/model.safetensors")
+    return None
+
+
+def shards(job: Job) -> int:
+    """Into how many jobs its work is divided, of which this is one."""
+    return int(job.arguments["shard"].partition("/")[2]) if "shard" in job.arguments else 1
+
+
 def trainings(params: Params, reads: tuple[str, ...]) -> list[str]:
     """The blocks of parameters that a stage trains by."""
     return [name for name, block in params if name in reads and isinstance(block, Optimizer)]
 
 
 class StageCosts:
-    """The costs of an experiment's jobs.
-
-    Args:
-        tokens, vocab_size: of the packed corpus.
-        reads: what each stage reads of the parameters.
-    """
+    """The costs of an experiment's jobs; `tokens` and `vocab_size` are those of the packed corpus."""
 
     def __init__(self, params: Params, tokens: float, vocab_size: int, reads: Reads):
         self.params, self.tokens, self.vocab_size, self.reads = params, tokens, vocab_size, reads

@@ -50,11 +50,7 @@ class Dataset:
 
     @classmethod
     def open(cls, path: str | Path) -> Dataset:
-        """Read a dataset.json.
-
-        Raises:
-            UserError: it is missing or isn't one.
-        """
+        """Read a dataset.json. Raises UserError: it is missing or isn't one."""
         path = Path(path)
         try:
             tree = json.loads(path.read_text(encoding="utf-8"))
@@ -81,18 +77,14 @@ class Dataset:
         shape = (expected["blocks"], self.seq_len)
         size = file.stat().st_size if file.exists() else None
         if size != 2 * shape[0] * shape[1]:
-            found = "is missing" if size is None else f"has {size} bytes instead of {2 * shape[0] * shape[1]}"
-            raise UserError(f"{file} {found}; delete {self.path.parent} and run tokenize_pack again.")
+            fault = "is missing" if size is None else f"has {size} bytes instead of {2 * shape[0] * shape[1]}"
+            raise UserError(f"{file} {fault}; delete {self.path.parent} and run tokenize_pack again.")
         if sha256(file) != expected["sha256"]:
             raise UserError(f"{file} was edited or is damaged (its sha256 is not the one in {self.path.name}); run tokenize_pack again.")
         return np.memmap(file, "<u2", mode="r", shape=shape)
 
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer of this corpus.
-
-        Raises:
-            UserError: tokenizer.json is missing, damaged or of another corpus.
-        """
+        """The tokenizer of this corpus. Raises UserError: tokenizer.json is missing, damaged or of another corpus."""
         from imdm.data.tokenizer import read_tokenizer
 
         file = self.path.with_name("tokenizer.json")
@@ -117,17 +109,13 @@ class Dataset:
                 raise UserError(f"{differ}; use a network that was made for this corpus.")
 
 
+@functools.lru_cache(maxsize=4)
 def block_order(n_blocks: int, seed: int, epoch: int) -> np.ndarray:
     """Which block is at each position of an epoch: a uniformly random permutation, int64 [n_blocks].
 
     Blocks are sorted by 64-bit hashes of (seed, epoch, block), so the order needs no generator and is the same
-    with every version of numpy. A pure function; the last few results are kept.
+    with every version of numpy.
     """
-    return _order(n_blocks, seed, epoch)
-
-
-@functools.lru_cache(maxsize=4)
-def _order(n_blocks: int, seed: int, epoch: int) -> np.ndarray:
     root = hashlib.sha256(f"order:{seed}:{epoch}".encode()).digest()
     x = np.arange(1, n_blocks + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.frombuffer(root[:8], "<u8")
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)  # SplitMix64 (Steele, Lea and Flood 2014)

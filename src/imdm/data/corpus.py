@@ -12,7 +12,7 @@ from imdm.errors import UserError
 from imdm.params import Corpus
 
 
-class Source:
+class Documents:
     """All documents from the start in the same order each time, as (text, whether it is held out); counts them.
 
     Args:
@@ -20,11 +20,11 @@ class Source:
         origin: where the text comes from, for dataset.json.
 
     Attributes:
-        documents: how many there are; None before they have been read once.
+        count: how many there are; None before they have been read once.
     """
 
-    def __init__(self, read: Callable[[], Iterable[tuple[str, bool]]], origin: str, documents: int | None = None):
-        self.read, self.origin, self.documents = read, origin, documents
+    def __init__(self, read: Callable[[], Iterable[tuple[str, bool]]], origin: str, count: int | None = None):
+        self.read, self.origin, self.count = read, origin, count
         self._summary: dict[str, Any] = {}
 
     def __iter__(self) -> Iterator[tuple[str, bool]]:
@@ -38,7 +38,7 @@ class Source:
             digest.update(data + b"\0")
             count, characters, size = count + 1, characters + len(text), size + len(data)
             yield text, held_out
-        self.documents = count
+        self.count = count
         self._summary = {"documents": count, "characters": characters, "bytes": size, "sha256": digest.hexdigest()}
 
     def summary(self) -> dict[str, Any]:
@@ -46,19 +46,19 @@ class Source:
         return {**self._summary, "source": self.origin}
 
 
-def open_corpus(corpus: Corpus) -> Source:
+def open_corpus(corpus: Corpus) -> Documents:
     """The documents of a corpus. The embedded one (2 MB) is held in memory, the others are read anew each time.
 
     Raises:
         UserError: as the `documents` of `pydocs`, `text_files`, `lm1b` and `openwebtext` do; but for pydocs only when they are read.
     """
     if corpus.name == "pydocs":
-        held = [(text, False) for text in pydocs.documents()]
-        return Source(lambda: held, f"{platform.python_implementation()} {platform.python_version()}", len(held))
+        texts = [(text, False) for text in pydocs.documents()]
+        return Documents(lambda: texts, f"{platform.python_implementation()} {platform.python_version()}", len(texts))
     if corpus.name == "files":
         count = len(text_files.find_files(corpus.path or "", text_files.SUFFIXES))
-        return Source(lambda: ((text, False) for text in text_files.documents(corpus)), f"{count} files of {corpus.path}")
+        return Documents(lambda: ((text, False) for text in text_files.documents(corpus)), f"{count} files of {corpus.path}")
     module = {"lm1b": lm1b, "openwebtext": openwebtext}[corpus.name]
     if corpus.path is None:
-        return Source(lambda: module.documents(corpus), module.HUB.name, sum(module.HUB.sizes.values()))
-    return Source(lambda: module.documents(corpus), corpus.path)
+        return Documents(lambda: module.documents(corpus), module.HUB.name, sum(module.HUB.sizes.values()))
+    return Documents(lambda: module.documents(corpus), corpus.path)

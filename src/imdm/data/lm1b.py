@@ -10,8 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from imdm.data import archives
-from imdm.data.hub import HubCorpus
+from imdm.data.published import HubCorpus, open_tar, tar_members
 from imdm.data.text_files import decoded_lines
 from imdm.errors import UserError
 from imdm.params import Corpus
@@ -67,17 +66,17 @@ def documents(corpus: Corpus) -> Iterator[tuple[str, bool]]:
 
 def _folder(path: Path) -> Iterator[tuple[str, bool]]:
     shards = {held_out: sorted(path.rglob(f"{prefix}*")) for prefix, held_out in ((_TRAINING, False), (_HELD_OUT, True))}
-    _check(path, {held_out for held_out, found in shards.items() if found})
-    for held_out, found in shards.items():
-        for shard in found:
+    _check(path, {held_out for held_out, files in shards.items() if files})
+    for held_out, files in shards.items():
+        for shard in files:
             with shard.open("rb") as file:
                 yield from ((line, held_out) for _, line in decoded_lines(file, str(shard)))
 
 
 def _archive(path: Path) -> Iterator[tuple[str, bool]]:
     kinds = set()
-    with archives.opened(path) as tar:
-        for name, file in archives.members(tar):
+    with open_tar(path) as tar:
+        for name, file in tar_members(tar):
             shard = Path(name).name
             if shard.startswith((_TRAINING, _HELD_OUT)):
                 held_out = shard.startswith(_HELD_OUT)

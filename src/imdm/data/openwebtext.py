@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from imdm.data import archives, text_files
-from imdm.data.hub import HubCorpus
+from imdm.data import text_files
+from imdm.data.published import TAR_SUFFIXES, HubCorpus, open_tar, tar_members
 from imdm.errors import UserError
 from imdm.params import Corpus
 
 HUB = HubCorpus("Skylion007/openwebtext", {"train": 8_013_769})
-_SUFFIXES = (*archives.SUFFIXES, ".parquet", ".jsonl", ".jsonl.gz")
+_SUFFIXES = (*TAR_SUFFIXES, ".parquet", ".jsonl", ".jsonl.gz")
 _BLANK_LINES = re.compile("\n\n\n+")
 
 
@@ -45,18 +45,18 @@ def hold_out_last(texts: Iterable[str], count: int) -> Iterator[tuple[str, bool]
 def _local(pattern: str, field: str) -> Iterator[str]:
     for path in text_files.find_files(pattern, _SUFFIXES):
         if path.suffix == ".parquet":
-            yield from _rows(path, field)
+            yield from _column(path, field)
         elif ".jsonl" in path.suffixes:
             yield from text_files.records(path, field)
         else:
-            with archives.opened(path) as file:
+            with open_tar(path) as file:
                 yield from _pages(file, str(path))
 
 
 def _pages(file: BinaryIO, name: str) -> Iterator[str]:
     """Pages of a tar of .txt files or of tars of such, cleaned as in the hub's copy: ends stripped, one blank line at most."""
-    for inner, content in archives.members(file):
-        if inner.endswith(archives.SUFFIXES):
+    for inner, content in tar_members(file):
+        if inner.endswith(TAR_SUFFIXES):
             yield from _pages(content, f"{name}: {inner}")
         elif inner.endswith(".txt"):
             try:
@@ -66,7 +66,7 @@ def _pages(file: BinaryIO, name: str) -> Iterator[str]:
             yield _BLANK_LINES.sub("\n\n", text).strip()
 
 
-def _rows(path: Path, field: str) -> Iterator[str]:
+def _column(path: Path, field: str) -> Iterator[str]:
     """The text column of a parquet file, a batch of rows in memory at a time."""
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imdm.data.bpe import as_text
 from imdm.data.memo import Memo
-from imdm.data.tokenizer import limit_threads
+from imdm.data.tokenizer import as_text, limit_threads
 from imdm.stage.processes import worker_processes
 
 if TYPE_CHECKING:
@@ -121,9 +120,9 @@ def _encoded(groups: Iterable[Group], tokenizer: Tokenizer, workers: int) -> Ite
         yield from ((splits, memo.encode(texts)) for texts, splits in pairs)
         return
     running: deque[tuple[tuple[str, ...], Future[list[bytes]]]] = deque()
-    with worker_processes(workers, _remember, tokenizer.to_str()) as pool:
+    with worker_processes(workers, _remember, tokenizer.to_str()) as executor:
         for texts, splits in pairs:
-            running.append((splits, pool.submit(_encode, texts)))
+            running.append((splits, executor.submit(_encode, texts)))
             if len(running) == 2 * workers:
                 splits, future = running.popleft()
                 yield splits, future.result()

@@ -149,9 +149,9 @@ def _readable(paragraph: str, introduces: bool) -> str:
     paragraph = re.sub(r"\s+", " ", paragraph).strip()
     if _NOT_PROSE.match(paragraph):
         return ""
-    found = _sentences(paragraph)
-    kept = [sentence for sentence in found if is_sentence(sentence)]
-    if not kept and not introduces and len(found) == 1 and len(paragraph.split()) <= _SUMMARY_WORDS and is_sentence(paragraph + "."):
+    sentences = _sentences(paragraph)
+    kept = [sentence for sentence in sentences if is_sentence(sentence)]
+    if not kept and not introduces and len(sentences) == 1 and len(paragraph.split()) <= _SUMMARY_WORDS and is_sentence(paragraph + "."):
         kept = [paragraph + "."]  # a summary line without its full stop
     enough = 2 * sum(map(len, kept)) >= len(paragraph)
     return " ".join(kept) if enough else ""

@@ -38,7 +38,7 @@ def documents() -> Iterator[str]:
     """
     seen: set[bytes] = set()
     count = 0
-    for text in _sources():
+    for text in _raw_texts():
         fresh = []
         for paragraph in prose(text):
             key = hashlib.blake2b(paragraph.lower().encode(), digest_size=16).digest()
@@ -56,7 +56,7 @@ def documents() -> Iterator[str]:
         )
 
 
-def _sources() -> Iterator[str]:
+def _raw_texts() -> Iterator[str]:
     """Raw texts: sections of the language reference, then docstrings."""
     try:
         from pydoc_data.topics import topics
@@ -66,20 +66,20 @@ def _sources() -> Iterator[str]:
         yield from _sections(topics[name])
     for path in _source_files(Path(sysconfig.get_path("stdlib"))):
         try:
-            source = path.read_bytes()
+            code = path.read_bytes()
         except OSError:
             continue
-        yield from _docstrings(source)
-        yield from _comments(source)
+        yield from _docstrings(code)
+        yield from _comments(code)
 
 
 def _source_files(library: Path) -> list[Path]:
     """Python files of the standard library, in an order that no file system changes."""
-    found: list[Path] = []
+    files: list[Path] = []
     for folder, below, names in os.walk(library):
         below[:] = [name for name in below if name not in _SKIPPED and not name.startswith("config-")]
-        found += [Path(folder, name) for name in names if name.endswith(".py")]
-    return sorted(found, key=lambda path: path.relative_to(library).parts)
+        files += [Path(folder, name) for name in names if name.endswith(".py")]
+    return sorted(files, key=lambda path: path.relative_to(library).parts)
 
 
 def _sections(topic: str) -> Iterator[str]:
@@ -90,11 +90,11 @@ def _sections(topic: str) -> Iterator[str]:
         yield topic[start:end]
 
 
-def _docstrings(source: bytes) -> Iterator[str]:
+def _docstrings(code: bytes) -> Iterator[str]:
     """Docstrings of a source file, in the order of their lines; none of a file that isn't valid Python."""
     try:
         with warnings.catch_warnings(action="ignore"):  # old escapes in the file are not the user's business
-            tree = ast.parse(source)
+            tree = ast.parse(code)
     except (SyntaxError, ValueError):
         return
     yield from _holders(tree)
@@ -110,10 +110,10 @@ def _holders(node: ast.AST) -> Iterator[str]:
             yield from _holders(child)
 
 
-def _comments(source: bytes) -> Iterator[str]:
+def _comments(code: bytes) -> Iterator[str]:
     """Blocks of at least two successive comment lines, without their marks."""
     block: list[str] = []
-    for line in [*source.decode("utf-8", errors="replace").splitlines(), ""]:
+    for line in [*code.decode("utf-8", errors="replace").splitlines(), ""]:
         comment = line.strip()
         if comment.startswith("#"):
             block.append(comment.lstrip("#"))

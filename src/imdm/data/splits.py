@@ -60,17 +60,13 @@ class Splitter:
 
 
 def too_small(corpus: Corpus, name: str, tokens: int) -> UserError:
-    """The error for a split that fills no block.
-
-    Args:
-        tokens: how many it has.
-    """
-    source = f"{corpus.name} {corpus.path!r}" if corpus.path else corpus.name
+    """The error for a split that has so many tokens, which fill no block."""
+    name_and_path = f"{corpus.name} {corpus.path!r}" if corpus.path else corpus.name
     remedies = {"train": "add text", "valid": "add held-out text"} if corpus.name in HAVE_HELD_OUT else {"train": "add text"}
     if corpus.name == "openwebtext":
         remedies = {"train": "add text, lower corpus.valid_documents", "valid": "raise corpus.valid_documents"}
     remedy = remedies.get(name, f"add text, raise corpus.{name}_fraction")
     return UserError(
-        f"the {name} split of corpus {source} has {tokens} tokens, too few for one block of corpus.seq_len = {corpus.seq_len}; "
+        f"the {name} split of corpus {name_and_path} has {tokens} tokens, too few for one block of corpus.seq_len = {corpus.seq_len}; "
         f"{remedy} or lower corpus.seq_len."
     )

@@ -57,11 +57,7 @@ def find_files(pattern: str, suffixes: tuple[str, ...]) -> list[Path]:
 
 
 def decoded_lines(file: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
-    """Numbered lines (from 1) without their ends, decoded strictly; a byte-order mark is dropped.
-
-    Raises:
-        UserError: a line isn't UTF-8; it says where in the file `name`.
-    """
+    """Numbered lines (from 1) without ends or byte-order mark. Raises UserError: a line isn't UTF-8, and where in the file `name`."""
     offset, number = 0, 0
     try:
         for number, raw in enumerate(file, start=1):
@@ -99,11 +95,7 @@ def _blocks(path: Path) -> Iterator[str]:
 
 
 def records(path: Path, field: str) -> Iterator[str]:
-    """The text field of each JSON record, one a line, as it is.
-
-    Raises:
-        UserError: a record isn't what it should be; it says in which line.
-    """
+    """The text field of each JSON record, one a line. Raises UserError: a record isn't what it should be, in which line."""
     for number, line in _lines(path):
         if not line.strip():
             continue

@@ -14,13 +14,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imdm.data.bpe import END, MASK, MAX_VOCABULARY, add_special, as_text, train_bpe
 from imdm.errors import UserError
 from imdm.params import Corpus
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+END, MASK = "<|endoftext|>", "<|mask|>"
+MIN_VOCABULARY = 1 + 256 + 1  # END, the bytes, MASK
+MAX_VOCABULARY = 2**16  # ids are stored as uint16
 _BERT_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _END_AND_MASK = ((END, MASK), ("[CLS]", "[MASK]"))
 
@@ -45,32 +47,70 @@ def make_tokenizer(corpus: Corpus, documents: Iterable[str]) -> Tokenizer:
     return load_tokenizer(corpus.tokenizer)
 
 
-def load_tokenizer(source: str) -> Tokenizer:
+def train_bpe(documents: Iterable[str], vocab_size: int) -> Tokenizer:
+    """A byte-level BPE: any text goes in and comes back unchanged. END (BOS and EOS at once) has id 0, MASK the last id.
+
+    Args:
+        documents: training text, read once.
+        vocab_size: both special tokens included. Fewer come out where the text has too few pairs to merge.
+
+    Raises:
+        UserError: vocab_size is out of range.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    if not MIN_VOCABULARY <= vocab_size <= MAX_VOCABULARY:
+        reason = "hold all bytes and two special tokens" if vocab_size < MIN_VOCABULARY else "fit in 16 bits"
+        raise UserError(f"corpus.vocab_size = {vocab_size} must {reason}; choose one from {MIN_VOCABULARY} to {MAX_VOCABULARY}.")
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size - 1,
+        special_tokens=[END],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(documents, trainer)
+    add_special(tokenizer, MASK)
+    return as_text(tokenizer)
+
+
+def add_special(tokenizer: Tokenizer, *tokens: str) -> None:
+    """Make tokens special; those that the vocabulary lacks get the next ids."""
+    from tokenizers import AddedToken
+
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in tokens])
+
+
+def as_text(tokenizer: Tokenizer) -> Tokenizer:
+    """Makes a document that spells a special token be read as those characters, so that no document holds a mask."""
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+def load_tokenizer(name: str) -> Tokenizer:
     """BERT's or GPT-2's tokenizer, or another of these two kinds.
 
     Args:
-        source: a folder with tokenizer.json, with vocab.txt (lower-cased as bert-base-uncased), or with vocab.json and merges.txt;
+        name: a folder with tokenizer.json, with vocab.txt (lower-cased as bert-base-uncased), or with vocab.json and merges.txt;
             else an id on the hub.
 
     Raises:
         UserError: it can't be had, or has neither kind of special tokens.
     """
-    folder = Path(source).expanduser()
-    tokenizer = _from_folder(folder) if folder.is_dir() else _from_hub(source)
+    folder = Path(name).expanduser()
+    tokenizer = _from_folder(folder) if folder.is_dir() else _from_hub(name)
     tokenizer.no_padding()
     tokenizer.no_truncation()
     tokenizer.post_processor = None  # BERT's would put [CLS] and [SEP] around every text
     if tokenizer.token_to_id(END) is not None and tokenizer.token_to_id(MASK) is None:
         add_special(tokenizer, MASK)
-    return _checked(tokenizer, f"corpus.tokenizer = {source!r}")
+    return _checked(tokenizer, f"corpus.tokenizer = {name!r}")
 
 
 def read_tokenizer(path: Path) -> Tokenizer:
-    """Read the tokenizer.json that tokenize_pack wrote.
-
-    Raises:
-        UserError: the file is missing, or no such tokenizer.
-    """
+    """Read the tokenizer.json that tokenize_pack wrote. Raises UserError: the file is missing, or no such tokenizer."""
     if not path.is_file():
         raise UserError(f"{path} does not exist; run tokenize_pack.")
     return _checked(_from_file(path), str(path))
@@ -139,8 +179,8 @@ def _checked(tokenizer: Tokenizer, origin: str) -> Tokenizer:
     Raises:
         UserError: it lacks special tokens, has too many tokens or gaps, or doesn't read them so.
     """
-    found = end_and_mask(tokenizer)
-    if found is None:
+    special = end_and_mask(tokenizer)
+    if special is None:
         kinds = f"neither {END} (as GPT-2) nor [CLS] and [MASK] (as BERT)"
         raise UserError(f"{origin} has {kinds} in its vocabulary; give a tokenizer of one of these kinds.")
     vocabulary = tokenizer.get_vocab()
@@ -150,6 +190,6 @@ def _checked(tokenizer: Tokenizer, origin: str) -> Tokenizer:
         raise UserError(f"{origin} {fault}; give another tokenizer.")
     as_text(tokenizer)
     spelt = " ".join(token for names in _END_AND_MASK for token in names)
-    if not {*found}.isdisjoint(tokenizer.encode(spelt, add_special_tokens=False).ids):
+    if not {*special}.isdisjoint(tokenizer.encode(spelt, add_special_tokens=False).ids):
         raise UserError(f"{origin} has special tokens that aren't marked as special, so that a document could hold a mask; mark them.")
     return tokenizer

@@ -52,11 +52,7 @@ def table_of(dist: str, device: torch.device) -> Tensor | None:
 
 
 def coordinates(keys: Tensor, dim: int, dist: str, scale: float, table: Tensor | None) -> Tensor:
-    """`noise`, as a function of tensors alone that can be compiled.
-
-    Args:
-        table: of `table_of`.
-    """
+    """`noise`, as a function of tensors alone that can be compiled; `table` is that of `table_of`."""
     each = 64 if dist == "rademacher" else 4  # coordinates of a word
     words = bits(keys[..., None], Stream.NOISE, torch.arange(-(-dim // each), device=keys.device))
     if dist == "rademacher":

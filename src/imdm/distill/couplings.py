@@ -6,15 +6,12 @@ a pair takes about two bytes a position and its noise can be drawn again exactly
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from imdm.data.blocks import batch_indices
@@ -26,9 +23,9 @@ from imdm.network.config import NetworkConfig
 from imdm.network.network import Network
 from imdm.params import Couplings
 from imdm.sampling.sampler import sample
-from imdm.stage.shards import refuse_shard
+from imdm.stage.shards import load_rows, save_rows
 
-_KEY = "imdm"
+_OF_NETWORK = ("vocab_size", "seq_len", "tokenizer_sha256")
 
 
 @dataclass
@@ -87,33 +84,17 @@ def save_couplings(
 
     The batch size isn't among them, since it changes nothing.
     """
-    about = {"vocab_size": config.vocab_size, "seq_len": config.seq_len, "tokenizer_sha256": config.tokenizer_sha256}
-    save_file(
-        tensors,
-        path,
-        metadata={_KEY: json.dumps(about | settings.model_dump(mode="json", exclude={"batch_size"}) | (shard or {}), sort_keys=True)},
-    )
+    about = {key: getattr(config, key) for key in _OF_NETWORK} | settings.model_dump(mode="json", exclude={"batch_size"})
+    save_rows(path, {name: tensor.numpy() for name, tensor in tensors.items()}, about | (shard or {}))
 
 
 def load_couplings(path: str | Path, config: NetworkConfig) -> CouplingSet:
-    """Read couplings for a network.
-
-    Raises:
-        UserError: the file is truncated or foreign, or was made for another vocabulary or length.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {})[_KEY])
-            couplings = CouplingSet(*(file.get_tensor(name) for name in ("x", "masked", "t", "seed")), about)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is truncated or no couplings ({error}); run stage couple again.") from None
-    except KeyError:
-        raise UserError(f"{path} holds no couplings; give the couplings.safetensors of stage couple.") from None
-    refuse_shard(about, path)
-    for key in ("vocab_size", "seq_len", "tokenizer_sha256"):
+    """Read couplings for a network. Raises UserError: truncated, foreign, a shard, or made for another vocabulary or length."""
+    tensors, about = load_rows(path, "couplings", "pairs")
+    for key in _OF_NETWORK:
         if about[key] != getattr(config, key):
             raise UserError(
                 f"{path} was made for {key} {about[key]}, the network has {getattr(config, key)}; "
                 "make couplings with a teacher of the same corpus."
             )
-    return couplings
+    return CouplingSet(*(torch.from_numpy(tensors[name]) for name in ("x", "masked", "t", "seed")), about)

@@ -13,11 +13,7 @@ from imdm.training.pretrain import BlockTraining
 
 
 class DistillTraining(BlockTraining):
-    """A student that learns from a teacher on packed blocks.
-
-    Args:
-        draws: name of the training and its round; its draws are those of no other.
-    """
+    """A student that learns from a teacher on packed blocks; `draws` names the training and its round, whose draws no other has."""
 
     def __init__(
         self, student: Network, teacher: Network, settings: Optimizer, draws: str, seed: int, blocks: np.ndarray, round_number: int = 1

@@ -15,7 +15,7 @@ from imdm.network.head_loss import nelbo
 from imdm.network.network import Network
 from imdm.params import Redi
 from imdm.stage.device import send
-from imdm.training.loop import Training
+from imdm.training.training import Training
 
 
 class RediTraining(Training):

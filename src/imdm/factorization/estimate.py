@@ -30,6 +30,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -38,28 +40,22 @@ from imdm.diffusion.states import mask_where
 from imdm.errors import UserError
 from imdm.network.config import NetworkConfig
 from imdm.network.network import Network
+from imdm.params import Factorization
 from imdm.sampling.categorical import draw
 from imdm.sampling.sampler import unmasking_steps
+from imdm.scoring.bootstrap import mean_interval
 
 PARTS = ("correlation", "marginals", "dependence")
 
 
 def check_teacher(config: NetworkConfig, origin: str) -> None:
-    """Refuse a teacher whose conditionals depend on noise.
-
-    Raises:
-        UserError: it has noise or a latent.
-    """
+    """Refuse a teacher whose conditionals depend on noise. Raises UserError: it has noise or a latent."""
     if noisy(config):
         raise UserError(f"{origin} has noise or a latent, so its joint is no chain of its outputs; give a --teacher with a single mask.")
 
 
 def check_density(config: NetworkConfig, origin: str) -> None:
-    """Refuse a student of keyed distillation: its noise decides the text, which has no density given it.
-
-    Raises:
-        UserError: it is one.
-    """
+    """Refuse a student of keyed distillation: its noise decides the text, which has no density given it. Raises UserError: it is one."""
     if config.draws != "independent":
         raise UserError(f"{origin} is sampled from its noise, so its step has no factorization error; give a --model of another recipe.")
 
@@ -165,3 +161,36 @@ def path_errors(teacher: Network, student: Network, x: Tensor, seeds: Tensor, st
         for name, value in nats.items():
             sums[name][rows] += value
     return sums
+
+
+def sequence_frame(errors: dict[str, np.ndarray], settings: Factorization) -> pd.DataFrame:
+    """One line a step count and sequence: nats of a sequence by error_mM for each number M of noise draws, and the parts.
+
+    Args:
+        errors: `path_errors` of each step count N, named N.NAME, as numpy arrays.
+    """
+    frames = []
+    for n in settings.steps:
+        columns = {f"error_m{m}": errors[f"{n}.errors"][:, place] for place, m in enumerate(settings.noise_draws)}
+        columns |= {name: errors[f"{n}.{name}"] for name in (*PARTS, "joint")}
+        frames.append(pd.DataFrame({"steps": n, "sequence": range(settings.sequences)} | columns))
+    return pd.concat(frames, ignore_index=True)
+
+
+def error_records(frame: pd.DataFrame, length: int, settings: Factorization, seed: int) -> list[dict]:
+    """Means of every column in nats per written token, and of the error per sequence, with 95% bootstrap intervals over sequences.
+
+    Args:
+        frame: of `sequence_frame`.
+        length: L; along a path each position is written once.
+    """
+    final = f"error_m{settings.noise_draws[-1]}"
+    records = []
+    for steps, group in frame.groupby("steps", sort=False):
+        for column in frame.columns.drop(["steps", "sequence", "joint"]):
+            values = group[column].to_numpy()
+            low, high = mean_interval(values, settings.bootstrap, seed)
+            for unit, scale in (("token", length), ("sequence", 1))[: 2 if column == final else 1]:
+                figure = {"value": values.mean() / scale, "low": low / scale, "high": high / scale}
+                records.append({"steps": int(steps), "metric": f"{column}_nats_per_{unit}"} | {key: float(v) for key, v in figure.items()})
+    return records

@@ -12,11 +12,7 @@ import numpy as np
 
 
 class SubsetEntropies:
-    """Entropies of every subset of the positions of words, all equally likely.
-
-    Args:
-        words: int [K, L]; the work grows as 3^L.
-    """
+    """Entropies of every subset of the positions of words int [K, L], all equally likely; the work grows as 3^L."""
 
     def __init__(self, words: np.ndarray):
         self.length = words.shape[1]

@@ -1,4 +1,4 @@
-"""The data of the Markov chain task: a stationary chain whose every probability is exact."""
+"""A stationary Markov chain whose every probability is exact: the data, the best MDM of it, and how near samples come to it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from imdm.diffusion.counter import Stream, bits, root_seed, row_seeds, uniform
+from imdm.languages.measure import Figures, mean_interval
+from imdm.network.config import NetworkConfig
 from imdm.network.network import NEVER
 
 FLOOR = 1e-3  # least probability of a transition: no sequence is impossible, and no token costs more than 6.9 nats
@@ -114,3 +116,47 @@ def draw_chain(states: int, length: int, entropy_rate: float, seed: int) -> Mark
         middle = (low + high) / 2
         low, high = (middle, high) if _entropy_rate(transition(middle)) > entropy_rate else (low, middle)
     return MarkovChain(transition(high), length)
+
+
+class BestMdm:
+    """The best masked diffusion model of a chain: exact conditional marginals in the place of a network that `sample` reads.
+
+    Its error is the factorization of the tokens of one step alone, none where each step unmasks one. It is best by the KL from
+    the data to the model; by metrics of what a model writes, one with sharper marginals can be ahead of it.
+    """
+
+    def __init__(self, chain: MarkovChain):
+        self.chain = chain
+        sizes = {"hidden_size": 1, "blocks": 1, "heads": 1, "cond_dim": 1, "dropout": 0.0}  # of no network
+        self.config = NetworkConfig(vocab_size=chain.vocab_size, mask_id=chain.letters, seq_len=chain.length, mask="single", **sizes)
+
+    def rows(self, z: Tensor, positions: Tensor, latent: Tensor | None = None, masked: Tensor | None = None) -> Tensor:
+        """ln P(token | visible tokens) at flat indices `positions` [n] into B*L: float64 [n, V + 1]."""
+        return self.chain.log_marginals(z).flatten(0, 1)[positions]
+
+    def subs(self, rows: Tensor) -> Tensor:
+        """The rows themselves: the mask token has no probability in them."""
+        return rows
+
+
+def chain_figures(x: Tensor, chain: MarkovChain) -> Figures:
+    """Metrics of samples int64 [n, L] in nats, each with its 95% interval over sequences.
+
+    nll_nats: exact -ln P a token under the chain; lower than `chain.entropy` where samples are more typical than the data.
+    bigram_entropy_nats: entropy of a token given the one before it, of the samples' own bigrams; the data's is
+        `chain.entropy_rate`.
+    bigram_kl_nats: sum of p(a, b) ln(p(b | a) / P(b | a)) with the samples' bigrams p and the chain P: what wrong and what
+        missing transitions cost, in one number. It leaves out the first token, and dependence further than one token apart, and
+        weighs states as the samples have them: states that never occur cost nothing.
+
+    Both bigram metrics are plug-in estimates over all positions: of n independent bigrams of the chain itself the entropy is
+    too low and the KL too high by about V (V - 1) / (2 n), so that the data's own samples are their floor. All three are means
+    over sequences of terms that are, to first order, their influence functions, hence the intervals.
+    """
+    before, after = x[:, :-1], x[:, 1:]
+    counts = torch.bincount((before * chain.letters + after).flatten(), minlength=chain.letters**2).view(chain.letters, -1).double()
+    own = (counts / counts.sum(1, keepdim=True)).log()  # no transition that never occurs is looked up
+    surprise = -own[before, after].mean(1)
+    excess = (own - chain.transition.log())[before, after].mean(1)
+    terms = {"nll_nats": chain.nll(x), "bigram_entropy_nats": surprise, "bigram_kl_nats": excess}
+    return {name: mean_interval(term) for name, term in terms.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from scipy.stats import binomtest
@@ -14,15 +15,22 @@ from imdm.languages.words import Words
 from imdm.network.network import Network
 
 Triple = tuple[float, float, float]  # value, low, high of the 95% interval
+Figures = dict[str, Triple]  # by metric
+
+
+def exactly(value: float) -> Triple:
+    """A number without an interval."""
+    return value, value, value
+
+
+def records(figures: Figures, **about: Any) -> list[dict[str, Any]]:
+    """One record a figure, for a tidy table: what it is `about`, metric, value, low and high."""
+    return [about | {"metric": name, "value": value, "low": low, "high": high} for name, (value, low, high) in figures.items()]
 
 
 @torch.inference_mode()
 def output_probabilities(network: Network, words: Words, draws: int, seed: int) -> Tensor:
-    """P(letter | noise) of every position at full masking, for `draws` fresh noise realizations.
-
-    Returns:
-        float64 [draws, L positions, letters].
-    """
+    """P(letter | noise) of every position at full masking, for so many fresh noise realizations: float64 [draws, L, letters]."""
     z = initial_masks(row_seeds(root_seed(seed, "noise"), 0, draws), words.length, words.vocab_size)
     logits = network(z, torch.arange(draws * words.length))
     return torch.softmax(logits.double(), dim=-1)[:, : words.letters].view(draws, words.length, words.letters)
@@ -33,7 +41,7 @@ def word_probabilities(p: Tensor, words: Words) -> Tensor:
     return p[:, torch.arange(words.length), words.table].prod(-1)
 
 
-def factorization_errors(valid: Tensor) -> dict[str, Triple]:
+def factorization_errors(valid: Tensor) -> Figures:
     """Both readings of the error of Table 1, in nats, with intervals over the noise draws.
 
     error_kl_nats: KL(p_data || mean over noise of the product of the positions' probabilities); Eq. 6 at full masking. The

@@ -45,17 +45,19 @@ def write_checkpoint(path: str | Path, config: NetworkConfig, online: dict[str, 
 
 
 def is_checkpoint(path: str | Path) -> bool:
-    """Whether a safetensors file is one of ours.
-
-    Raises:
-        UserError: it is truncated or no safetensors file.
-    """
+    """Whether a safetensors file is one of ours. Raises UserError: it is truncated or no safetensors file."""
     with _opened(path) as file:
         return _KEY in (file.metadata() or {})
 
 
-def read_config(path: str | Path) -> NetworkConfig:
-    """The config of a checkpoint.
+def read_tensors(path: str | Path) -> dict[str, Tensor]:
+    """Every tensor of a safetensors file, in its order; raises as `is_checkpoint`."""
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+
+
+def read_checkpoint(path: str | Path) -> tuple[NetworkConfig, dict[str, Tensor], dict[str, Tensor]]:
+    """Config, online weights and moving average of a checkpoint, by the network's names; the last may be empty.
 
     Raises:
         UserError: the file is truncated or isn't one of ours.
@@ -63,30 +65,12 @@ def read_config(path: str | Path) -> NetworkConfig:
     with _opened(path) as file:
         metadata = file.metadata() or {}
     try:
-        return NetworkConfig.model_validate_json(metadata[_KEY])
+        config = NetworkConfig.model_validate_json(metadata[_KEY])
     except (KeyError, ValidationError):
         raise UserError(f"{path} is not a checkpoint of this project; load a public one with load_mdlm.") from None
-
-
-def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Every tensor of a safetensors file, in its order.
-
-    Raises:
-        UserError: it is truncated or no safetensors file.
-    """
-    with _opened(path) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-
-
-def read_sets(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Online weights and moving average of a checkpoint, by the network's names; the second may be empty.
-
-    Raises:
-        UserError: as `read_tensors`.
-    """
     tensors = read_tensors(path)
     sets = [{name.removeprefix(kind): t for name, t in tensors.items() if name.startswith(kind)} for kind in ("online.", "ema.")]
-    return sets[0], sets[1]
+    return config, sets[0], sets[1]
 
 
 @contextlib.contextmanager
@@ -105,38 +89,23 @@ def load_network(path: str | Path, weights: str = "ema", body_dtype: torch.dtype
         weights: "ema" or "online".
 
     Raises:
-        UserError: as `read_config`, or a tensor is missing or has another shape.
+        UserError: as `read_checkpoint`.
     """
-    network = Network(read_config(path), body_dtype)
-    network.load_state_dict(_weights(path, weights))
+    config, online, ema = read_checkpoint(path)
+    network = Network(config, body_dtype)
+    network.load_state_dict(online | (ema if weights == "ema" else {}))
     return network
 
 
-def fill_from_file(network: Network, path: str | Path, weights: str = "ema") -> None:
-    """Load a checkpoint into a network of another mask kind; what the checkpoint lacks keeps its initial value.
+def share_weights(network: Network, other: Network) -> None:
+    """Copy the weights of a network that may be of another mask kind; what the other lacks keeps its initial value.
 
     Raises:
-        UserError: a size differs, or the checkpoint holds weights that the network has no place for.
+        UserError: a size differs, or the other has weights that the network has no place for.
     """
-    _fill(network, _weights(path, weights), str(path))
-
-
-def share_weights(network: Network, other: Network) -> None:
-    """As `fill_from_file`, from a network in memory."""
-    _fill(network, other.state_dict(), "the other network")
-
-
-def _fill(network: Network, tensors: dict[str, Tensor], origin: str) -> None:
-    own = network.state_dict()
+    own, tensors = network.state_dict(), other.state_dict()
     missing = [name for name in own if name not in tensors and not name.startswith(_ADDED)]
     wrong = [name for name in tensors if name not in own or own[name].shape != tensors[name].shape]
     if missing or wrong:
-        raise UserError(
-            f"{origin} does not fit the network (first difference: {(missing + wrong)[0]}); give a checkpoint of the same sizes."
-        )
+        raise UserError(f"the two networks differ in {(missing + wrong)[0]}; give a checkpoint of the same sizes.")
     network.load_state_dict(tensors, strict=False)
-
-
-def _weights(path: str | Path, weights: str) -> dict[str, Tensor]:
-    online, ema = read_sets(path)
-    return online | (ema if weights == "ema" else {})

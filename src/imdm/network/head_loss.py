@@ -94,11 +94,7 @@ class _HeadLoss(torch.autograd.Function):
 
 
 def head_loss(network: Network, rows: Tensor, term: Term) -> Tensor:
-    """Sum of a loss over positions, in nats, differentiable with respect to the rows and the head.
-
-    Args:
-        rows: the body's output at these positions, [n, d].
-    """
+    """Sum of a loss over positions, in nats, differentiable in `rows` (the body's output there, [n, d]) and the head."""
     head = network.output_layer.linear
     x, dtype = network.before_head(rows), network.body_dtype or head.weight.dtype
     return _HeadLoss.apply(x, head.weight, head.bias, term, network.config.mask_id, dtype)
@@ -140,10 +136,6 @@ def cross_entropy(network: Network, targets: Tensor, weights: Tensor) -> Term:
 
 
 def nelbo(network: Network, batch: Noised, latent: Tensor | None = None) -> Tensor:
-    """NELBO of a batch in nats a token (Eq. 14): `weighted_nll` of the network's logits.
-
-    Args:
-        latent: in (0, 1) [B], of a network with a latent (then the bound with this latent).
-    """
+    """NELBO of a batch in nats a token (Eq. 14): `weighted_nll` of the network's logits, with this latent in (0, 1) [B] if it has one."""
     rows = network.rows(batch.z, batch.masked, latent, batch.masked)
     return head_loss(network, rows, cross_entropy(network, batch.targets, position_weights(batch)))

@@ -84,11 +84,7 @@ class Rotary(nn.Module):
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate [B, L, 2, heads, head_dim] by position; the halves of the head pair up (GPT-NeoX layout).
-
-    Args:
-        cos, sin: of `Rotary`.
-    """
+    """Rotate [B, L, 2, heads, head_dim] by position with `Rotary`'s tables; the halves of the head pair up (GPT-NeoX layout)."""
     cos, sin = (table[:, None, None].to(x.dtype) for table in (cos, sin))
     return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, -1), sin)
 

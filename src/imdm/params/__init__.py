@@ -7,62 +7,8 @@ the nearest known one. Steps, sizes and counts are positive integers; times are 
 from imdm.params.base import Block, MaskSettings, Name, NonNegative, Positive, Runtime, Seeds, Shards, VariantOverride
 from imdm.params.experiment import Compare, Paper, Params
 from imdm.params.inputs import Corpus, Network, PublicCheckpoint, Teacher
-from imdm.params.languages import Chain, Dictionary, DictionaryCell, KeyedWords, Rectify, SmallNetwork, Synthetic
+from imdm.params.languages import Chain, Dictionary, DictionaryCell, KeyedWords, Rectify, Synthetic, Task
 from imdm.params.load import load_params, resolved_yaml
 from imdm.params.names import PUBLIC, RECIPES, REPLICATE, TEACHER, Recipe, couplings_of, parent, parse_recipe, parse_variant, trained
 from imdm.params.scoring import Audit, Conditional, Factorization, Frontier, Matching, Sampling, Scoring
 from imdm.params.training import Couplings, Di4c, Finetune, Judge, Keyed, Optimizer, Pretrain, Redi, Sdtt
-
-__all__ = [
-    "PUBLIC",
-    "RECIPES",
-    "REPLICATE",
-    "TEACHER",
-    "Audit",
-    "Block",
-    "Compare",
-    "Conditional",
-    "Corpus",
-    "Couplings",
-    "Di4c",
-    "Chain",
-    "Dictionary",
-    "DictionaryCell",
-    "Factorization",
-    "Finetune",
-    "Frontier",
-    "Judge",
-    "Keyed",
-    "KeyedWords",
-    "MaskSettings",
-    "Matching",
-    "Name",
-    "Network",
-    "NonNegative",
-    "Optimizer",
-    "Paper",
-    "Params",
-    "Positive",
-    "Pretrain",
-    "PublicCheckpoint",
-    "Recipe",
-    "Rectify",
-    "Redi",
-    "Runtime",
-    "Sampling",
-    "Scoring",
-    "Sdtt",
-    "Seeds",
-    "Shards",
-    "SmallNetwork",
-    "Synthetic",
-    "Teacher",
-    "VariantOverride",
-    "couplings_of",
-    "load_params",
-    "parent",
-    "parse_recipe",
-    "parse_variant",
-    "resolved_yaml",
-    "trained",
-]

@@ -62,11 +62,11 @@ class Params(MaskSettings):
     teacher: Teacher = Teacher()
     public: dict[Name, PublicCheckpoint] = Field({}, description="public checkpoints by name, to sample and score as public/NAME")
     pretrain: Pretrain
-    finetune: Finetune = Finetune()
-    judge: Judge = Judge()
+    finetune: Finetune
+    judge: Judge
     sdtt: Sdtt
-    di4c: Di4c = Di4c()
-    keyed: Keyed = Keyed()
+    di4c: Di4c
+    keyed: Keyed
     couplings: Couplings
     redi: Redi
     sampling: Sampling
@@ -77,8 +77,8 @@ class Params(MaskSettings):
     factorization: Factorization = Factorization()
     audit: Audit = Audit()
     synthetic: Synthetic
-    dictionary: Dictionary = Dictionary()
-    chain: Chain = Chain()
+    dictionary: Dictionary
+    chain: Chain
     shards: Shards = Shards()
     runtime: Runtime = Runtime()
 
@@ -126,11 +126,7 @@ class Params(MaskSettings):
         return named
 
     def check_model(self, model: str) -> None:
-        """Refuse a name that these parameters make no model of.
-
-        Raises:
-            UserError: it is none; the sentence names the nearest that is one.
-        """
+        """Refuse, with a UserError that names the nearest, a name that these parameters make no model of."""
         variant, _, name = model.partition("/")
         if model == TEACHER:
             return

@@ -10,28 +10,17 @@ from pydantic import Field, model_validator
 from imdm.params.base import Block, NonNegative, Positive, PositiveFloat
 
 Student = Literal["mdm", "imdm", "imdm-driven", "imdm-driven-any-order", "keyed"]
-_RANDOM = {"pairs": 400, "steps": 600, "batch_size": 64, "lr": 1e-3, "noise_dim": 128, "levels": "all"}
-_DRIVEN = {"pairs": 5000, "steps": 600, "batch_size": 128, "lr": 3e-3, "noise_dim": 8, "levels": "all"}
-
-
-class SmallNetwork(Block):
-    """Sizes of a synthetic task's networks, and how long its teacher learns."""
-
-    hidden_size: Positive = Field(description="width")
-    blocks: Positive = Field(description="transformer blocks")
-    learned_positions: bool = Field(False, description="as network.learned_positions; {00, 11} looks the same at both positions")
-    teacher_steps: Positive = Field(description="optimizer steps of the teacher")
+_STUDENTS = "students: mdm and imdm on random pairs, imdm-driven on noise-driven ones (left to right, or in any order), keyed"
 
 
 class Rectify(Block):
     """How a student of a synthetic task is rectified."""
 
-    pairs: Positive = Field(description="couplings, equally many of each outcome")
+    pairs: Positive = Field(description="couplings; of words equally many of each")
     steps: Positive = Field(description="optimizer steps")
     batch_size: Positive = Field(description="couplings a step")
     lr: PositiveFloat = Field(description="peak learning rate, cosine to 0")
     noise_dim: Positive = Field(description="d_noise")
-    noise_scale: PositiveFloat = Field(1.0, description="factor on the noise")
     levels: Literal["full", "all"] = Field(
         "full", description="full: trained all masked, for one step; all: masked at every noise level with the pair's keys, for several"
     )
@@ -40,19 +29,30 @@ class Rectify(Block):
 class KeyedWords(Block):
     """How a keyed student of a synthetic task is distilled; as `keyed`, with half of a batch all masked."""
 
-    steps: Positive = Field(800, description="optimizer steps")
-    batch_size: Positive = Field(128, description="sequences a step")
-    lr: PositiveFloat = Field(3e-3, description="peak learning rate, cosine to 0")
-    teacher_steps: Annotated[int, Field(ge=2)] = Field(8, description="steps of the teacher that the student learns in one")
+    steps: Positive = Field(description="optimizer steps")
+    batch_size: Positive = Field(description="sequences a step")
+    lr: PositiveFloat = Field(description="peak learning rate, cosine to 0")
+    teacher_steps: Annotated[int, Field(ge=2)] = Field(description="steps of the teacher that the student learns in one")
 
 
-class Synthetic(SmallNetwork):
-    seeds: list[NonNegative] = Field(min_length=1, description="one model of each kind a seed")
+class Task(Block):
+    """What the synthetic tasks have in common."""
+
+    seeds: list[NonNegative] = Field(min_length=1, description="one language and one model of each kind a seed")
+    hidden_size: Positive = Field(description="width of the networks")
+    blocks: Positive = Field(description="transformer blocks")
+    learned_positions: bool = Field(description="as network.learned_positions; {00, 11} looks the same at both positions")
+    teacher_steps: Positive = Field(description="optimizer steps of the teacher")
     random: Rectify = Field(description="rectification on randomly paired noise: few pairs, since they can only be memorised")
     driven: Rectify = Field(description="rectification on noise-driven couplings: many pairs, since the map can be learnt")
-    samples: Positive = Field(description="one-step samples")
+    samples: Positive = Field(description="samples of each model, at each step count")
+    workers: Positive = Field(1, description="processes, one seed (and cell) each; the result does not depend on it")
+
+
+class Synthetic(Task):
+    """{00, 11}, in one step."""
+
     noise_draws: Positive = Field(description="noise realizations of the factorization error")
-    workers: Positive = Field(1, description="processes, one seed each; the result does not depend on it")
 
 
 class DictionaryCell(Block):
@@ -60,10 +60,7 @@ class DictionaryCell(Block):
 
     words: Annotated[int, Field(ge=2, description="K, number of words")]
     length: Annotated[int, Field(ge=2, le=10, description="L, letters of a word")]
-    models: list[Student] = Field(
-        ["mdm", "imdm", "imdm-driven", "keyed"],
-        description="students: mdm and imdm on random pairs, imdm-driven on noise-driven ones (left to right, or in any order), keyed",
-    )
+    models: list[Student] = Field(["mdm", "imdm", "imdm-driven", "keyed"], description=_STUDENTS)
     pairs: Positive | None = Field(None, description="replaces random.pairs")
     noise_dim: Positive | None = Field(None, description="replaces random.noise_dim")
     hidden_size: Positive | None = Field(None, description="replaces hidden_size")
@@ -80,23 +77,14 @@ class DictionaryCell(Block):
         return self
 
 
-class Dictionary(SmallNetwork):
+class Dictionary(Task):
     """K words of L letters, drawn once a seed: between {00, 11} and text."""
 
-    seeds: list[NonNegative] = Field([0], min_length=1, description="one dictionary and one model of each kind a seed")
-    letters: Annotated[int, Field(ge=2)] = Field(26, description="size of the alphabet")
-    hidden_size: Positive = Field(64, description="width")
-    blocks: Positive = Field(2, description="transformer blocks")
-    learned_positions: bool = Field(True, description="as network.learned_positions")
-    teacher_steps: Positive = Field(400, description="optimizer steps of the teacher")
-    random: Rectify = Field(Rectify(**_RANDOM), description="rectification on randomly paired noise")
-    driven: Rectify = Field(Rectify(**_DRIVEN), description="rectification on noise-driven couplings")
-    keyed: KeyedWords = Field(KeyedWords(), description="keyed distillation")
-    cells: list[DictionaryCell] = Field([DictionaryCell(words=2, length=2)], min_length=1, description="the grid and its ablations")
-    steps: list[Positive] = Field([1, 4], min_length=1, description="sampling steps")
-    samples: Positive = Field(2000, description="samples at each step count")
-    noise_draws: Positive = Field(4000, description="noise realizations of the factorization errors")
-    workers: Positive = Field(1, description="processes, one cell and seed each; the result does not depend on it")
+    letters: Annotated[int, Field(ge=2)] = Field(description="size of the alphabet")
+    keyed: KeyedWords = Field(description="keyed distillation")
+    cells: list[DictionaryCell] = Field(min_length=1, description="the grid and its ablations")
+    steps: list[Positive] = Field(min_length=1, description="sampling steps")
+    noise_draws: Positive = Field(description="noise realizations of the factorization errors")
 
     @model_validator(mode="after")
     def _fits(self) -> Dictionary:
@@ -114,30 +102,15 @@ class Dictionary(SmallNetwork):
         return self.model_copy(update={"random": random} | cell.model_dump(include={"hidden_size"}, exclude_none=True))
 
 
-_STUDENT = {"steps": 300, "batch_size": 128, "lr": 3e-3}  # as much for each
-
-
-class Chain(SmallNetwork):
+class Chain(Task):
     """Sequences of L states of a Markov chain, drawn once a seed; training sequences are fresh in every step."""
 
-    seeds: list[NonNegative] = Field([0], min_length=1, description="one chain and one model of each kind a seed")
-    states: Annotated[int, Field(ge=2, le=64)] = Field(16, description="V, number of states")
-    length: Annotated[int, Field(ge=2)] = Field(12, description="L, tokens of a sequence")
-    entropy_rate: PositiveFloat = Field(1.1, description="entropy of a token given the one before it, in nats")
-    hidden_size: Positive = Field(64, description="width")
-    blocks: Positive = Field(2, description="transformer blocks")
-    learned_positions: bool = Field(True, description="as network.learned_positions")
-    teacher_steps: Positive = Field(800, description="optimizer steps of the teacher")
-    models: list[Student] = Field(
-        ["mdm", "imdm", "imdm-driven-any-order", "keyed"],
-        description="students: mdm and imdm on random pairs, imdm-driven on noise-driven ones (left to right, or in any order), keyed",
-    )
-    random: Rectify = Field(Rectify(**_RANDOM | _STUDENT), description="rectification on randomly paired noise")
-    driven: Rectify = Field(Rectify(**_DRIVEN | _STUDENT | {"pairs": 10000}), description="rectification on noise-driven couplings")
-    keyed: KeyedWords = Field(KeyedWords(**_STUDENT, teacher_steps=4), description="keyed distillation")
-    steps: list[Positive] = Field([1, 2, 4, 12], min_length=1, description="sampling steps")
-    samples: Positive = Field(2000, description="samples at each step count")
-    workers: Positive = Field(1, description="processes, one seed each; the result does not depend on it")
+    states: Annotated[int, Field(ge=2, le=64)] = Field(description="V, number of states")
+    length: Annotated[int, Field(ge=2)] = Field(description="L, tokens of a sequence")
+    entropy_rate: PositiveFloat = Field(description="entropy of a token given the one before it, in nats")
+    models: list[Student] = Field(description=_STUDENTS)
+    keyed: KeyedWords = Field(description="keyed distillation")
+    steps: list[Positive] = Field(min_length=1, description="sampling steps")
 
     @model_validator(mode="after")
     def _peaked(self) -> Chain:

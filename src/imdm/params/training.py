@@ -55,15 +55,12 @@ class Pretrain(Optimizer):
 class Finetune(Optimizer):
     """Training the teacher further (Tab. 13); the same objective as pretraining."""
 
-    steps: Positive = Field(10_000, description="optimizer steps")
-    batch_size: Positive = Field(512, description="sequences a step, over all devices")
-
 
 class Judge(Optimizer):
+    """The judge; all but stage and model is for train_judge."""
+
     stage: Literal["train_judge", "load_judge"] = Field("train_judge", description="a small GPT-2 trained here, or another causal LM")
     model: str | None = Field(None, description="hub id or folder of a causal LM of transformers for load_judge, such as gpt2-large")
-    steps: Positive = Field(1000, description="optimizer steps (train_judge, as all below)")
-    batch_size: Positive = Field(32, description="sequences a step, over all devices")
     hidden_size: Positive = Field(128, description="width of the judge")
     blocks: Positive = Field(4, description="transformer blocks of the judge")
     heads: Positive = Field(4, description="attention heads of the judge")
@@ -88,8 +85,6 @@ class Sdtt(Optimizer):
 class Keyed(Optimizer):
     """Keyed distillation, this project's own: the teacher's order and draws are read from the mask keys, which the student sees."""
 
-    steps: Positive = Field(10_000, description="optimizer steps")
-    batch_size: Positive = Field(128, description="sequences a step, over all devices")
     target: Literal["consistency", "trajectory"] = Field(
         "consistency",
         description="consistency: one step of the teacher, behind it the student's moving average; trajectory: all steps by the teacher",
@@ -109,8 +104,6 @@ class Keyed(Optimizer):
 class Di4c(Optimizer):
     """Distillation to a mixture over a latent (Hayakawa et al.), the paper's baseline; defaults as its public code."""
 
-    steps: Positive = Field(10_000, description="optimizer steps of each round")
-    batch_size: Positive = Field(2, description="sequences a step, over all devices")
     lr: PositiveFloat = Field(3e-5, description="peak learning rate")
     rounds: Positive = Field(2, description="rounds; the student of one teaches the next")
     latents: Positive = Field(16, description="M, latents in each Monte Carlo mean over the mixture")

@@ -16,7 +16,6 @@ from imdm.publish.public import FINITE, TABLE, PublicModel, load_public
 from imdm.publish.settings import OURS
 from imdm.stage.artifact import read_meta, write_json
 
-PREFIXES = {"backbone": "backbone.", "bare": ""}
 CODE = Path(__file__).with_name("modeling_imdm.py")  # never imported here
 _SHOWN = ("gen_ppl", "entropy", "mauve")  # of the scores, in the card
 
@@ -26,7 +25,6 @@ def export_model(
     data: Dataset,
     folder: Path,
     weights: str = "ema",
-    layout: str = "backbone",
     scores: str | Path | None = None,
     licence: str | None = None,
 ) -> PublicModel:
@@ -36,7 +34,6 @@ def export_model(
         model: model.safetensors of any stage.
         data: the corpus that it was trained on.
         weights: "ema" or "online"; the folder holds one set.
-        layout: "backbone" as in kuleshov-group/mdlm-owt, or "bare" names.
         scores: its scores.json, for the card.
         licence: identifier for the card; None leaves the line to be filled in.
 
@@ -48,7 +45,7 @@ def export_model(
     tensors = network.state_dict()
     if TABLE in tensors:
         tensors[FINITE] = tensors.pop(TABLE)
-    named = {f"{PREFIXES[layout]}{name}": tensor.contiguous() for name, tensor in tensors.items()}
+    named = {f"backbone.{name}": tensor.contiguous() for name, tensor in tensors.items()}
     save_file(named, folder / "model.safetensors", metadata={"format": "pt"})
     write_json(folder / "config.json", _config(public))
     write_json(folder / "tokenizer_config.json", _tokenizer_config(data))

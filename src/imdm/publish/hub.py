@@ -15,23 +15,23 @@ _HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?(/(?P<file
 
 
 @dataclass(frozen=True)
-class Source:
-    """A checkpoint's file.
+class CheckpointFile:
+    """A checkpoint, found.
 
     Attributes:
         where: what the user named.
-        file: the file with the weights.
+        path: the file with the weights.
         settings: content of the config.json beside it; empty where there is none.
         revision: commit of the hub, None for a local file.
     """
 
     where: str
-    file: Path
+    path: Path
     settings: dict[str, Any]
     revision: str | None
 
 
-def locate(where: str) -> Source:
+def locate(where: str) -> CheckpointFile:
     """Find the weights that `where` names, downloading them once.
 
     Args:
@@ -50,7 +50,7 @@ def locate(where: str) -> Source:
         settings = json.loads(beside.read_text(encoding="utf-8")) if beside.exists() else {}
     except ValueError:
         raise UserError(f"{where} has a config.json that is not valid JSON; download it again, or delete it.") from None
-    return Source(where, file, settings if isinstance(settings, dict) else {}, revision)
+    return CheckpointFile(where, file, settings if isinstance(settings, dict) else {}, revision)
 
 
 def _weights_of(folder: Path, where: str) -> Path:

@@ -18,11 +18,11 @@ from torch import Tensor
 
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
-from imdm.network.checkpoint import is_checkpoint, read_config, read_sets, read_tensors
+from imdm.network.checkpoint import is_checkpoint, read_checkpoint, read_tensors
 from imdm.network.config import NetworkConfig
 from imdm.network.network import Network, Rotary
-from imdm.publish.hub import Source, locate
-from imdm.publish.settings import Stated, read_ours, read_stated
+from imdm.publish.hub import CheckpointFile, locate
+from imdm.publish.settings import ForeignSettings, read_foreign, read_ours
 from imdm.publish.torch_file import plain, read_torch_file
 
 TABLE, FINITE = "vocab_embed.mask_table", "vocab_embed.imdm_mlp.weight"  # of finite masks: our name, and the IMDM authors'
@@ -42,7 +42,7 @@ class PublicModel:
         ema: the parameters' moving average; empty where the file has none, or online weights were wanted.
         used: which weights `network` has: "ema", "online", or "the only ones" of a file with one set.
         layout: how the file was laid out, in words.
-        source: where it came from.
+        file: where it came from.
     """
 
     config: NetworkConfig
@@ -50,7 +50,7 @@ class PublicModel:
     ema: dict[str, Tensor]
     used: str
     layout: str
-    source: Source
+    file: CheckpointFile
 
     @property
     def kind(self) -> str:
@@ -75,47 +75,46 @@ def load_public(where: str, weights: str = "ema", data: Dataset | None = None) -
     Raises:
         UserError: the file is missing, damaged, foreign or of another corpus, or lacks a tensor or a size.
     """
-    source = locate(where)
-    if not zipfile.is_zipfile(source.file) and is_checkpoint(source.file):
-        config, (online, ema), layout = read_config(source.file), read_sets(source.file), "checkpoint of this project"
+    file = locate(where)
+    if not zipfile.is_zipfile(file.path) and is_checkpoint(file.path):
+        config, online, ema = read_checkpoint(file.path)
         used = weights if ema else "the only ones"
-        ema = ema if used == "ema" else {}
+        public = PublicModel(config, online, ema if used == "ema" else {}, used, "checkpoint of this project", file)
     else:
-        config, online, ema, used, layout = _foreign(source, weights, data)
-    for weights_of in (online, online | ema):
-        _check_tensors(config, weights_of, where)
+        public = _foreign(file, weights, data)
+    for tensors in (public.online, public.online | public.ema):
+        _check_tensors(public.config, tensors, where)
     if data is not None:
-        data.check_vocabulary(config, where)
-        if config.mask_id != data.mask_id:
-            differ = f"{where} has mask id {config.mask_id}, but {data.path} has {data.mask_id}"
+        data.check_vocabulary(public.config, where)
+        if public.config.mask_id != data.mask_id:
+            differ = f"{where} has mask id {public.config.mask_id}, but {data.path} has {data.mask_id}"
             raise UserError(f"{differ}; use the corpus that it was trained on.")
-    return PublicModel(config, online, ema, used, layout, source)
+    return public
 
 
-def _foreign(source: Source, weights: str, data: Dataset | None) -> tuple[NetworkConfig, dict[str, Tensor], dict[str, Tensor], str, str]:
-    """All but the source of a `PublicModel`, from a file that another project, or `export`, wrote."""
-    tensors, shadow, settings, container = _contents(source)
+def _foreign(file: CheckpointFile, weights: str, data: Dataset | None) -> PublicModel:
+    """A file that another project, or `export`, wrote."""
+    tensors, shadow, settings, container = _contents(file)
     online, prefix = _strip(tensors)
     if "vocab_embed.embedding" not in online:
         first = next(iter(tensors), "none")
-        raise UserError(
-            f"{source.where} holds no network of MDLM's kind (its first tensor: {first}); give one of MDLM, SDTT, Di4C or IMDM."
-        )
+        raise UserError(f"{file.where} holds no network of MDLM's kind (its first tensor: {first}); give one of MDLM, SDTT, Di4C or IMDM.")
     used = weights if shadow else "the only ones"
-    ema = _by_order(shadow, online, source.where) if used == "ema" else {}
-    online, ema = (_adapt(tensors, source.where) for tensors in (online, ema))
-    config = read_ours(settings, source.where) or _config(online, read_stated(settings, source.where), source.where, data)
+    ema = _by_order(shadow, online, file.where) if used == "ema" else {}
+    online, ema = (_adapt(tensors, file.where) for tensors in (online, ema))
+    config = read_ours(settings, file.where) or _config(online, read_foreign(settings, file.where), file.where, data)
     online.setdefault(_BUFFER, Rotary(config.hidden_size // config.heads).inv_freq)
-    return config, online, ema, used, f"{container}, {f'prefix {prefix}' if prefix else 'no prefix'}"
+    layout = f"{container}, {f'prefix {prefix}' if prefix else 'no prefix'}"
+    return PublicModel(config, online, ema, used, layout, file)
 
 
-def _contents(source: Source) -> tuple[dict[str, Tensor], list[Tensor], dict[str, Any], str]:
+def _contents(file: CheckpointFile) -> tuple[dict[str, Tensor], list[Tensor], dict[str, Any], str]:
     """Tensors of the state dict, moving average as a list, settings, and what kind of file it is."""
-    if not zipfile.is_zipfile(source.file):
-        return read_tensors(source.file), [], source.settings, "safetensors"
-    tree = read_torch_file(source.file, source.where)
+    if not zipfile.is_zipfile(file.path):
+        return read_tensors(file.path), [], file.settings, "safetensors"
+    tree = read_torch_file(file.path, file.where)
     tree = tree if isinstance(tree, dict) else {}
-    settings, average, container = source.settings, None, "PyTorch state dict"
+    settings, average, container = file.settings, None, "PyTorch state dict"
     if isinstance(tree.get("state_dict"), dict):
         settings = (plain(tree.get("hyper_parameters")) or {}) | settings
         average, tree, container = tree.get("ema"), tree["state_dict"], "Lightning checkpoint"
@@ -157,7 +156,7 @@ def _adapt(tensors: dict[str, Tensor], where: str) -> dict[str, Tensor]:
     return tensors
 
 
-def _config(tensors: dict[str, Tensor], stated: Stated, where: str, data: Dataset | None) -> NetworkConfig:
+def _config(tensors: dict[str, Tensor], settings: ForeignSettings, where: str, data: Dataset | None) -> NetworkConfig:
     """Sizes from the tensors; from the file's settings, or else the corpus, what tensors don't tell."""
 
     def size(name: str, dim: int) -> int:
@@ -173,32 +172,32 @@ def _config(tensors: dict[str, Tensor], stated: Stated, where: str, data: Datase
     vocab_size, width = size("vocab_embed.embedding", 0), size("vocab_embed.embedding", 1)
     mask: dict[str, Any] = {"mask": "single"}
     if "vocab_embed.imdm_mlp.0.weight" in tensors:
-        mask = {"mask": "infinite", "noise_dim": size("vocab_embed.imdm_mlp.0.weight", 1), "noise_scale": stated.noise_scale}
-        mask["noise_dist"] = "gaussian" if stated.noise_type == "randn" else "uniform"
+        mask = {"mask": "infinite", "noise_dim": size("vocab_embed.imdm_mlp.0.weight", 1), "noise_scale": settings.noise_scale}
+        mask["noise_dist"] = "gaussian" if settings.noise_type == "randn" else "uniform"
     elif TABLE in tensors:
         mask = {"mask": "finite", "finite_masks": size(TABLE, 0)}
-    stated_mask = _MASK_IDS.get(vocab_size) if stated.mask_index is None else stated.mask_index
+    mask_id = _MASK_IDS.get(vocab_size) if settings.mask_index is None else settings.mask_index
     return NetworkConfig(
         hidden_size=width,
         blocks=1 + max((int(match[1]) for name in tensors if (match := re.match(r"blocks\.(\d+)\.", name))), default=0),
-        heads=_heads(width, tensors.get(_BUFFER), stated.n_heads, where),
+        heads=_heads(width, tensors.get(_BUFFER), settings.n_heads, where),
         cond_dim=size("sigma_map.mlp.2.weight", 0),
-        dropout=stated.dropout,
-        softcap=stated.softcap if stated.softcap > 0 else None,
+        dropout=settings.dropout,
+        softcap=settings.softcap if settings.softcap > 0 else None,
         latent_hidden=size("latent_projection.0.weight", 0) if "latent_projection.0.weight" in tensors else None,
         vocab_size=vocab_size,
-        mask_id=known("mask id (mask_index of a config.json)", stated_mask, data and data.mask_id),
-        seq_len=known("length (model_length of a config.json)", stated.length, data and data.seq_len),
+        mask_id=known("mask id (mask_index of a config.json)", mask_id, data and data.mask_id),
+        seq_len=known("length (model_length of a config.json)", settings.length, data and data.seq_len),
         tokenizer_sha256=data.tokenizer_sha256 if data else "",
         **mask,
     )
 
 
-def _heads(width: int, inv_freq: Tensor | None, stated: int | None, where: str) -> int:
+def _heads(width: int, inv_freq: Tensor | None, heads: int | None, where: str) -> int:
     """From the rotary embedding, half a head long, else the file's settings, else heads of 64 as in the public networks."""
-    head = 2 * len(inv_freq) if inv_freq is not None else width // stated if stated else 64
-    if not head or width % head or stated not in (None, width // head):
-        raise UserError(f"{where}: n_heads {stated} does not fit width {width} and heads of {head}; correct n_heads in its config.json.")
+    head = 2 * len(inv_freq) if inv_freq is not None else width // heads if heads else 64
+    if not head or width % head or heads not in (None, width // head):
+        raise UserError(f"{where}: n_heads {heads} does not fit width {width} and heads of {head}; correct n_heads in its config.json.")
     return width // head
 
 

@@ -14,7 +14,7 @@ from imdm.params.base import Fraction, PositiveFloat
 OURS = "imdm"  # key of a config.json under which `export` puts a whole NetworkConfig
 
 
-class Stated(BaseModel):
+class ForeignSettings(BaseModel):
     """What tensors don't tell, under the names of MDLM, SDTT, Duo and IMDM; None where it isn't stated.
 
     Sizes are not among them: the class behind MDLM's own config.json has a wrong cond_dim as its default.
@@ -29,10 +29,10 @@ class Stated(BaseModel):
     noise_scale: PositiveFloat = 1.0
 
 
-def read_stated(settings: dict[str, Any], where: str) -> Stated:
+def read_foreign(settings: dict[str, Any], where: str) -> ForeignSettings:
     """Raises UserError: a value is wrong."""
     try:
-        return Stated.model_validate(_flatten(settings))
+        return ForeignSettings.model_validate(_flatten(settings))
     except ValidationError as error:
         raise _wrong(error, where) from None
 

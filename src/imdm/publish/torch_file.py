@@ -29,11 +29,7 @@ class Inert:
 
 
 def read_torch_file(path: Path, origin: str) -> Any:
-    """What torch.save wrote, tensors mapped from the file.
-
-    Raises:
-        UserError: it is damaged, or holds what a checkpoint has no use for.
-    """
+    """What torch.save wrote, tensors mapped from the file. Raises UserError: it is damaged, or holds what a checkpoint has no use for."""
     try:
         foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
         with torch.serialization.safe_globals([(Inert, name) for name in foreign]):

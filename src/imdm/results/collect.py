@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from imdm.errors import UserError
-from imdm.params import Params, parse_recipe
+from imdm.params import Params
 from imdm.results import plan
 from imdm.results.equal_entropy import frontier
 from imdm.results.frame import DIFFERENCE, RATIO, frame_of
 from imdm.results.names import REAL, TEACHER, baseline_of
-from imdm.results.paper import paper_value
+from imdm.results.paper import paper_of, paper_value
 from imdm.scoring.bootstrap import mean_interval, resamples
 from imdm.scoring.reference_file import read_tensor
 from imdm.stage.artifact import verify
@@ -25,8 +25,6 @@ Record = dict[str, Any]  # some columns of the frame
 _RESAMPLES = 1000
 
 # The paper's names of what it ran. Its "Error" is only possible as the valid mass, so error_kl_nats has none.
-_VARIANTS = {"mdlm": "MDLM", "imdm": "IMDM"}
-_METHODS = {(True, False): "SDTT", (False, True): "ReDi", (True, True): "SDTT+ReDi"}  # by SDTT, ReDi
 _SYNTHETIC = {"mdm": "MDM", "imdm": "IMDM", "random": "Random sequence"}
 _NOISE = {"noise A": "noise=eps_A", "noise B": "noise=eps_B"}
 
@@ -44,8 +42,8 @@ def main(results: Path, params: Params) -> pd.DataFrame:
     trees = {model: read_result(results / plan.scores(model), "judge", "precision", "rows") for model in models}
     frontiers = {model: read_result(results / f"frontier/{model}/frontier.json", "judge", "sampled_at", "rows") for model in models}
     judge = trees[TEACHER]["judge"]
-    for folder, found in (("scores", trees), ("frontier", frontiers)):
-        require_same(results / folder, {model: tree["judge"] for model, tree in found.items()}, "judge", judge)
+    for folder, by_model in (("scores", trees), ("frontier", frontiers)):
+        require_same(results / folder, {model: tree["judge"] for model, tree in by_model.items()}, "judge", judge)
     columns = ["steps", "temperature", "sample", "nll", "tokens", "entropy"]
     drawn = {model: read_parquet(results / f"frontier/{model}/per_sample.parquet", columns) for model in models}
     entropies = read_tensor(results / "reference/reference.json", "unconditional.entropy")
@@ -101,24 +99,13 @@ def scored(kind: str, model: str, tree: dict[str, Any], paper: Mapping[str, str]
     Args:
         paper: variant and method of the model in the paper's Tables 4 and 5.
     """
-    about = {"kind": kind, "model": model, "setting": tree["precision"]}
-    tables = {"gen_ppl": 4, "entropy": 5} if paper else {}
-    records = []
-    for row in tree["rows"]:
-        if row["value"] is not None:
-            table, temperature = tables.get(row["metric"]), tree["temperature"].get(str(row["steps"]))
-            number = paper_value(table, row["metric"], row["steps"], **paper) if table else None
-            records.append(about | row | {"temperature": temperature, "paper": number})
+    about, records = {"kind": kind, "model": model, "setting": tree["precision"]}, []
+    for measured in tree["rows"]:
+        if measured["value"] is not None:
+            table = {"gen_ppl": 4, "entropy": 5}.get(measured["metric"]) if paper else None
+            number = paper_value(table, measured["metric"], measured["steps"], **paper) if table else None
+            records.append(about | measured | {"temperature": tree["temperature"].get(str(measured["steps"])), "paper": number})
     return records
-
-
-def paper_of(model: str) -> dict[str, str] | None:
-    """method and variant of a model in Tables 4 and 5, None where the paper has none like it; it ran 7 rounds of SDTT."""
-    variant, _, name = model.partition("/")
-    recipe = parse_recipe(name)
-    if variant not in _VARIANTS or recipe is None or recipe.di4c or recipe.keyed or not (recipe.rounds or recipe.redi):
-        return None
-    return {"variant": _VARIANTS[variant], "method": _METHODS[recipe.rounds > 0, recipe.redi]}
 
 
 def ratios(results: Path, pairs: Iterable[tuple[str, str, str, str]], records: Iterable[Record], group: int = 1) -> list[Record]:
@@ -131,7 +118,7 @@ def ratios(results: Path, pairs: Iterable[tuple[str, str, str, str]], records: I
     """
     values = {(r["kind"], r["model"], r["steps"]): r for r in records if r["metric"] == "gen_ppl" and r.get("value")}
     samples: dict[tuple[str, str], pd.DataFrame] = {}
-    found = []
+    compared = []
     for pair in pairs:
         ours, base = pair[:2], pair[2:]
         for kind, model in (ours, base):
@@ -144,8 +131,8 @@ def ratios(results: Path, pairs: Iterable[tuple[str, str, str, str]], records: I
             low, high = paired_interval(*(samples[one].xs(steps, level="steps") for one in (ours, base)), group)
             paper = top["paper"] / bottom["paper"] if top.get("paper") and bottom.get("paper") else None
             record = {"kind": ours[0], "model": ours[1], "against": base[1], "steps": steps, "metric": RATIO, "paper": paper}
-            found.append(record | {"value": top["value"] / bottom["value"], "low": low, "high": high})
-    return found
+            compared.append(record | {"value": top["value"] / bottom["value"], "low": low, "high": high})
+    return compared
 
 
 def paired_interval(ours: pd.DataFrame, base: pd.DataFrame, group: int = 1) -> tuple[float | None, float | None]:
@@ -163,8 +150,8 @@ def paired_interval(ours: pd.DataFrame, base: pd.DataFrame, group: int = 1) -> t
         return None, None
     picks = resamples(len(both), _RESAMPLES, 0)
     sums = {name: both[name].to_numpy(float)[picks].sum(1) for name in both}
-    found = np.exp(sums["nll"] / sums["tokens"] - sums["nll_base"] / sums["tokens_base"])
-    low, high = np.quantile(found, (0.025, 0.975))
+    ratios = np.exp(sums["nll"] / sums["tokens"] - sums["nll_base"] / sums["tokens_base"])
+    low, high = np.quantile(ratios, (0.025, 0.975))
     return float(low), float(high)
 
 
@@ -179,15 +166,11 @@ def held_out(kind: str, model: str, path: Path, setting: str = "") -> list[Recor
 def synthetic(path: Path) -> list[Record]:
     """The numbers of Tables 1 and 2 in synthetic.json, and their means over seeds."""
     records = []
-    for row in read_result(path, "rows")["rows"]:
-        noise = row["setting"] if row["table"] == 2 else ""
-        record = {
-            "kind": "synthetic",
-            "steps": 1,
-            "setting": noise,
-            "paper": _synthetic_paper(row["table"], row["model"], noise, row["metric"]),
-        }
-        records.append(record | {name: row[name] for name in ("model", "seed", "metric", "value", "low", "high")})
+    for measured in read_result(path, "rows")["rows"]:
+        noise = measured["setting"] if measured["table"] == 2 else ""
+        record = {"setting": noise, "paper": _synthetic_paper(measured["table"], measured["model"], noise, measured["metric"])}
+        record |= {name: measured[name] for name in ("model", "seed", "metric", "value", "low", "high")}
+        records.append({"kind": "synthetic", "steps": 1} | record)
     return with_means(records)
 
 
@@ -227,12 +210,13 @@ def small_task(path: Path) -> pd.DataFrame:
     if not set(columns) <= set(table):
         raise UserError(f"{path} is not what stage {kind} writes; run `snakemake --force {path}`.")
     records = []
-    for row in table[list(columns)].astype(object).where(table.notna(), None).to_dict("records"):
-        if row.get("varied") in ("pairs", "noise_dim") and row["model"] in ("data", TEACHER):
+    for measured in table[list(columns)].astype(object).where(table.notna(), None).to_dict("records"):
+        varied = measured.get("varied")
+        if varied in ("pairs", "noise_dim") and measured["model"] in ("data", TEACHER):
             continue  # those of the main grid
-        size = f"V={row['states']}" if kind == "chain" else f"K={row['words']}"
-        varied = f", {words[row['varied']]} {int(row[row['varied']])}" if row.get("varied") else ""
-        records.append({"kind": kind, "setting": f"{size}, L={row['length']}{varied}"} | row)
+        size = f"V={measured['states']}" if kind == "chain" else f"K={measured['words']}"
+        more = f", {words[varied]} {int(measured[varied])}" if varied else ""
+        records.append({"kind": kind, "setting": f"{size}, L={measured['length']}{more}"} | measured)
     return frame_of(with_means(records))
 
 
@@ -242,19 +226,18 @@ def audits(results: Path, params: Params) -> pd.DataFrame:
     What depends on couplings names the model that made them, also where it is of the teacher or of real text; a number
     that several audits hold comes once.
     """
-    found: dict[tuple[Any, ...], Record] = {}
+    records: dict[tuple[Any, ...], Record] = {}
     for audited in plan.models(params):
         tree = read_result(results / f"audit/{audited}/audit.json", "teacher", "split", "rows")
-        for row in tree["rows"]:
-            model, metric = row["model"], row["metric"]
+        for measured in tree["rows"]:
+            model, metric = measured["model"], measured["metric"]
             kind = "pairs" if metric.startswith(("nll", "equal", "noise_gap", "pair_gap")) else "copies"
             couplings = tree["teacher"] if kind == "pairs" or "coupling" in metric else ""
-            if not couplings and audited not in (model, TEACHER):
-                continue
-            setting = f"{tree['split']} split" if model == REAL else ""
-            key = (kind, model, couplings, row["steps"], metric)
-            found.setdefault(key, {"kind": kind, "couplings": couplings, "setting": setting} | row)
-    return frame_of(found.values())
+            if couplings or audited in (model, TEACHER):
+                setting = f"{tree['split']} split" if model == REAL else ""
+                key = (kind, model, couplings, measured["steps"], metric)
+                records.setdefault(key, {"kind": kind, "couplings": couplings, "setting": setting} | measured)
+    return frame_of(records.values())
 
 
 def factorization(results: Path, params: Params) -> pd.DataFrame:
@@ -276,16 +259,15 @@ def factorization(results: Path, params: Params) -> pd.DataFrame:
         if base in trees:
             about = {"kind": "factorization", "model": model, "against": base, "metric": DIFFERENCE}
             column = f"error_m{tree['noise_draws'][-1]}"
-            records += [about | row for row in differences(tables[model], tables[base], column, tree["seq_len"])]
+            records += [about | record for record in differences(tables[model], tables[base], column, tree["seq_len"])]
     return frame_of(records)
 
 
 def differences(ours: pd.DataFrame, base: pd.DataFrame, column: str, length: int) -> list[Record]:
     """Mean difference in nats a token at each step count, with a bootstrap interval over sequences, which both models have in common."""
-    both = ours.merge(base, on=["steps", "sequence"], suffixes=("", "_base"))
-    found = []
+    both, records = ours.merge(base, on=["steps", "sequence"], suffixes=("", "_base")), []
     for steps, group in both.groupby("steps", sort=False):
         values = ((group[column] - group[f"{column}_base"]) / length).to_numpy()
         low, high = mean_interval(values, _RESAMPLES, 0)
-        found.append({"steps": int(steps), "value": float(values.mean()), "low": low, "high": high})
-    return found
+        records.append({"steps": int(steps), "value": float(values.mean()), "low": low, "high": high})
+    return records

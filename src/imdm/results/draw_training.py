@@ -10,7 +10,7 @@ import pandas as pd
 from imdm.errors import UserError
 from imdm.params import parse_recipe
 from imdm.results.names import BASELINE, TEACHER, name_of
-from imdm.results.style import GREY, INK, colour, finish, log_values, others
+from imdm.results.panels import GREY, INK, colour, finish, log_values, others
 
 _PANELS = ("Pretraining", "SDTT", "Di4C", "ReDi", "Keyed")
 _DASHES = {"finetune": "-.", "scratch": "--"}  # ReDi after SDTT is dashed too
@@ -37,7 +37,7 @@ def draw_training(logs: dict[str, Path], stem: Path) -> None:
     from matplotlib import pyplot
 
     curves = {name: log for name in sorted(logs, key=_order) if len(log := read_log(logs[name]))}
-    panels: dict[str, dict[str, list[pd.DataFrame]]] = {title: {} for title in _PANELS if any(_panel(name) == title for name in curves)}
+    panels: dict[str, dict[str, list[pd.DataFrame]]] = {title: {} for title in _PANELS if title in map(_panel, curves)}
     for name, log in curves.items():
         rounds = panels[_panel(name)].setdefault(re.sub(r"\d+$", "", name), [])
         rounds.append(log.assign(step=log["step"] + (rounds[-1]["step"].iloc[-1] if rounds else 0)))
@@ -71,6 +71,5 @@ def _order(name: str) -> tuple[bool, str, int]:
 
 def _panel(name: str) -> str:
     recipe = parse_recipe(name.partition("/")[2])
-    if recipe is None:
-        return _PANELS[0]
-    return "Keyed" if recipe.keyed else "ReDi" if recipe.redi else "Di4C" if recipe.di4c else "SDTT" if recipe.rounds else _PANELS[0]
+    names = recipe and {"Keyed": recipe.keyed, "ReDi": recipe.redi, "Di4C": recipe.di4c, "SDTT": recipe.rounds}
+    return next((title for title, has in (names or {}).items() if has), _PANELS[0])

@@ -37,7 +37,7 @@ def frontier(
     Raises:
         UserError: models were sampled at other steps or temperatures, or other numbers of samples, than the teacher.
     """
-    records = [{"kind": "frontier", "model": model} | row for model, tree in trees.items() for row in tree["rows"]]
+    records = [{"kind": "frontier", "model": model} | point for model, tree in trees.items() for point in tree["rows"]]
     curves = {model: _frontiers(model, samples) for model in trees}
     sampled_at = trees[TEACHER]["sampled_at"]
     picks = with_resamples(len(real), resamples(len(real), _RESAMPLES, 1))
@@ -65,11 +65,11 @@ def _frontiers(model: str, samples: Mapping[str, pd.DataFrame]) -> dict[int, Fro
         raise UserError(f"the frontier of {model} has other steps, temperatures or samples than the teacher's; run stage frontier again.")
     count = table["sample"].max() + 1
     picks = with_resamples(count, resamples(count, _RESAMPLES, 0))
-    found = {}
+    curves = {}
     for steps, part in table.groupby("steps"):
         values = (part[name].to_numpy(float).reshape(-1, count) for name in ("nll", "tokens", "entropy"))
-        found[int(steps)] = Frontier.of(part["temperature"].unique(), *values, picks)
-    return found
+        curves[int(steps)] = Frontier.of(part["temperature"].unique(), *values, picks)
+    return curves
 
 
 def _record(model: str, target: str, steps: int | None, metric: str, values: np.ndarray, curve: Frontier | None = None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,7 @@ from imdm.params import parse_variant
 
 RATIO = "gen_ppl_ratio"
 DIFFERENCE = "error_difference_nats_per_token"
+_SEED_KEY = ["kind", "variant", "recipe", "target", "steps", "metric"]
 
 
 class Number(NamedTuple):
@@ -27,12 +28,11 @@ class Number(NamedTuple):
         against: the model that a ratio or a difference is taken over.
         target: whose entropy a number of kind equal_entropy is at: teacher or data.
         couplings: the model that made the couplings which a number is about.
-        setting: words that tell a number's circumstances: a small task's language or noise, the judge's name, the split of real text,
-            the sampler's precision, the head of a column in the paper's tables. Only shown, never taken apart.
-        words, length, states, varied, pairs, noise_dim, hidden_size: of a small task.
-        seed: of a small task; None for a mean over seeds, whose low and high are the least and the largest.
-        steps: sampling steps.
-        temperature: of sampling.
+        setting: a small task's language or noise, the judge's name, the split of real text, the sampler's precision, the head of a column
+            in the paper's tables. Only shown, never taken apart.
+        words, length, states, varied, pairs, noise_dim, hidden_size, seed: of a small task; without a seed it is the mean over seeds,
+            whose low and high are the least and the largest.
+        steps, temperature: of sampling.
         value: None where the paper alone has the number, or an entropy is out of reach.
         low, high: 95% interval. Without a value one of them is what the model has at the nearest entropy that it reaches.
         paper: the paper's number.
@@ -68,6 +68,7 @@ COLUMNS = Number._fields
 FLOATS = ["temperature", "value", "low", "high", "paper"]
 TEXTS = ["kind", "model", "variant", "recipe", "against", "target", "couplings", "setting", "varied", "metric"]
 INTEGERS = [name for name in COLUMNS if name not in FLOATS + TEXTS]
+Find = Callable[..., Number | None]
 
 
 def frame_of(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
@@ -144,17 +145,47 @@ def one(frame: pd.DataFrame, **wanted: Any) -> Number | None:
     return next(lines(select(frame, **wanted).head(1)), None)
 
 
+def finder(frame: pd.DataFrame) -> Find:
+    """`one` for the many cells of a table: the frame is read once. Each value must be as `Number` has it."""
+    numbers, indices = list(lines(frame)), {}
+
+    def find(**wanted: Any) -> Number | None:
+        names = tuple(wanted)
+        if names not in indices:
+            indices[names] = {tuple(getattr(number, name) for name in names): number for number in reversed(numbers)}
+        return indices[names].get(tuple(wanted.values()))
+
+    return find
+
+
 def first_seed(frame: pd.DataFrame) -> pd.DataFrame:
     """The lines without those of replicates, and of what other models share with replicates' couplings."""
     of_replicates = frame["couplings"].map(lambda model: parse_variant(model.partition("/")[0])[1] > 0).astype(bool)
     return frame[(frame["replicate"].fillna(0) == 0) & ~of_replicates]
 
 
-def decided(row: Number | None) -> str:
+def with_seed_means(frame: pd.DataFrame) -> pd.DataFrame:
+    """The lines of the first seed, then means over training seeds: replicate None, low and high one standard deviation away.
+
+    Means are of what has several seeds: Gen-PPL, entropy and ratio of samples, and at equal entropy where every seed reaches it.
+    No file stores them.
+    """
+    part = select(frame, kind=["samples", "equal_entropy"], metric=["gen_ppl", "entropy", RATIO])
+    records = []
+    for key, values in part[part["variant"] != ""].groupby(_SEED_KEY, sort=False, dropna=False)["value"]:
+        if len(values) > 1 and values.notna().all():
+            record, mean, sd = dict(zip(_SEED_KEY, key, strict=True)), float(values.mean()), float(values.std(ddof=1))
+            record |= {"model": f"{record['variant']}/{record['recipe']}", "replicate": None}
+            records.append(record | {"value": mean, "low": mean - sd, "high": mean + sd})
+    first = first_seed(frame)
+    return pd.concat([first, frame_of(records)], ignore_index=True) if records else first
+
+
+def decided(ratio: Number | None) -> str:
     """Whose value is lower by the paired interval of a ratio (or difference): `ours` or `base`, else `tie`; empty without one."""
-    if row is None or row.value is None:
+    if ratio is None or ratio.value is None:
         return ""
-    return side(row.low, row.high, even=0 if row.metric == DIFFERENCE else 1)
+    return side(ratio.low, ratio.high, even=0 if ratio.metric == DIFFERENCE else 1)
 
 
 def side(low: float | None, high: float | None, even: float = 1) -> str:

@@ -4,45 +4,46 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from imdm.data.blocks import Dataset
+from imdm.data.speller import BREAK
 from imdm.errors import UserError
 from imdm.params import Params
+from imdm.results.comparison import verdict
 from imdm.results.draw import CAPTIONS
 from imdm.results.frame import read_frame
-from imdm.results.plan import MAIN_FIGURES, MAIN_TABLES, exhibits, models, title
-from imdm.results.provenance import Run, Settings, duration, machines, parameters, timings
-from imdm.results.samples import BREAK, first_samples
-from imdm.results.style import COLOURS, GREY, GRID, INK
-from imdm.results.verdict import verdict
+from imdm.results.panels import COLOURS, GREY, GRID, INK
+from imdm.results.plan import MAIN_FIGURES, MAIN_TABLES, exhibits, heading, models, title
+from imdm.results.provenance import Run, Settings, duration, timings
+from imdm.results.samples import first_samples
 from imdm.results.view import View, read_view
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 _INLINE = {INK: "var(--ink)", GRID: "var(--rule)", GREY: "var(--muted)"} | {code: f"var(--{name})" for name, code in COLOURS.items()}
-_SHOWN = {".csv": ".json", ".png": ".svg", ".html": ".html"}  # what a page shows of an output
+_SHOWN = {".csv": ".json", ".png": ".svg"}  # what a page shows of an output
 
 
-@dataclass
-class Section:
-    """A part of the page.
-
-    Attributes:
-        names: the tables, figures and pages of samples in it, in their order.
-        target: what Snakemake makes them by: extras or paper.
-        absent: (name, output, why, command) of what is not there, or not of this run.
-    """
+class Section(NamedTuple):
+    """A part of the page: the tables, figures and pages of samples in it, in their order, and the target that makes them."""
 
     id: str
     heading: str
     text: str
     names: tuple[str, ...]
     target: str = "all"
-    absent: list[tuple[str, str, str, str]] = field(default_factory=list)
+
+
+class Absent(NamedTuple):
+    """An output that is not there, or not of this run: why, and what makes it."""
+
+    label: str
+    output: str
+    why: str
+    command: str
 
 
 def sections(params: Params, claim: str) -> list[Section]:
@@ -55,7 +56,7 @@ def sections(params: Params, claim: str) -> list[Section]:
     own = "Each with this run's models in the place of the paper's. Tables 1, 2, 4 and 5 and Figure 2 stand above."
     paper = tuple(Path(output).stem for output in exhibits(params, "paper"))
     return [
-        Section("results", "Few-step generation", claim, ("ratios", "figure02", "table04", "table05", "frontier", "quality")),
+        Section("results", "Few-step generation", claim, ("figure02", "table04", "table05", "frontier", "quality")),
         Section("synthetic", "Synthetic task", synthetic, ("table01", "table02")),
         Section("memorization", "Memorization", copies, ("pairs", "copies"), "extras"),
         Section("dictionary-section", "Dictionary task", words, ("dictionary",), "extras"),
@@ -65,67 +66,72 @@ def sections(params: Params, claim: str) -> list[Section]:
     ]
 
 
-@dataclass
-class Shown:
-    """What a page shows of a run, by name, and the files that it was read from."""
-
-    tables: dict[str, View] = field(default_factory=dict)
-    figures: dict[str, dict[str, str]] = field(default_factory=dict)  # svg and caption
-    pages: dict[str, dict[str, str]] = field(default_factory=dict)  # title and main
-    files: list[Path] = field(default_factory=list)
-
-    def add(self, file: Path) -> None:
-        """Read the JSON of a table, the SVG of a figure, or a page of samples."""
-        name, text = file.stem, file.read_text(encoding="utf-8")
-        self.files.append(file)
-        if file.suffix == ".json":
-            self.tables[name] = read_view(file)
-        elif file.suffix == ".svg":
-            self.figures[name] = {"svg": inline_svg(text, name, title(name)), "caption": CAPTIONS[name]}
-        else:
-            self.pages[name] = {tag: text.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0] for tag in ("title", "main")}
-
-
 def main_inputs(params: Params) -> list[str]:
     """What every page is made from, below results/RUN: the main tables, the main figures, the samples of every model compared."""
-    figures = [f"figures/{name}.svg" for name in MAIN_FIGURES]
-    return ["tables/tables.csv", *figures, *(f"samples/{model}/samples.safetensors" for model in models(params))]
+    tables, figures = [f"tables/{name}.json" for name in MAIN_TABLES], [f"figures/{name}.svg" for name in MAIN_FIGURES]
+    return ["tables/tables.csv", *tables, *figures, *(f"samples/{model}/samples.safetensors" for model in models(params))]
 
 
-def read_run(run: Run, params: Params, parts: list[Section], settings: Settings) -> Shown:
-    """Check every file of a run that the page may show, and read those that are of this run.
+def render(params: Params, results: Path, data: Path, settings: Settings) -> str:
+    """The whole page, of files that are checked to be of this run.
 
     Args:
-        parts: get what is absent.
+        results: the folder results/RUN.
+        data: dataset.json.
+        settings: of the commands that make what is missing.
 
     Raises:
         UserError: a main table, a main figure or the samples of a model of the comparison are not of this run.
     """
-    shown = Shown()
-    made = (run.meta(run.results / "tables/tables.csv") or {"outputs": []})["outputs"]
-    tables = dict.fromkeys([*(f"{name}.json" for name in MAIN_TABLES), *(name for name in made if name.endswith(".json"))])
-    required = [run.results / name for name in (*main_inputs(params), *(f"tables/{name}" for name in tables))]
-    for file in required:
-        fault = run.fault(file)
-        if fault:
+    run, dataset = Run(results, data, params.run), Dataset.open(data)
+    files = [results / name for name in main_inputs(params)]
+    for file in files:
+        if fault := run.fault(file):
             output = file.with_suffix({".json": ".csv", ".svg": ".png"}.get(file.suffix, file.suffix))
-            raise UserError(f"{file} {fault}; run `{settings.remake(output)}`.")
-    for file in required:
-        if file.suffix in (".json", ".svg"):
-            shown.add(file)
+            raise UserError(f"{file} {fault}; run `{settings.command(output, output.exists())}`.")
+    parts = sections(params, verdict(read_frame(results / "tables/tables.csv")))
+    absent: dict[str, list[Absent]] = {part.id: [] for part in parts}
     for part in parts:
-        for output in exhibits(params, part.target) if part.target != "all" else ():
-            file = run.results / output
+        for output in exhibits(params, part.target):
+            file = (results / output).with_suffix(_SHOWN.get(Path(output).suffix, ".html"))
             if file.stem not in part.names:
                 continue
-            page = file.with_suffix(_SHOWN[file.suffix])
-            fault = run.fault(page)
-            if fault:
-                label = f"{file.stem[:-2].capitalize()} {int(file.stem[-2:])}" if file.stem[-2:].isdigit() else title(file.stem)
-                part.absent.append((label, output, fault, settings.remake(file)))
+            if fault := run.fault(file):
+                command = settings.command(results / output, (results / output).exists())
+                absent[part.id].append(Absent(heading(file.stem).partition(". ")[0], output, fault, command))
             else:
-                shown.add(page)
-    return shown
+                files.append(file)
+    shown = {suffix: {file.stem: _read(file) for file in files if file.suffix == suffix} for suffix in (".json", ".svg", ".html")}
+    metas = run.history(files)
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            run=params.run,
+            dataset=dataset,
+            sections=parts,
+            absent=absent,
+            make={target: settings.command(target) for target in ("all", "extras", "paper")},
+            tables=shown[".json"],
+            figures=shown[".svg"],
+            pages=shown[".html"],
+            captions=CAPTIONS,
+            samples=embedded_json(first_samples([file for file in files if file.suffix == ".safetensors"], dataset)),
+            mark=BREAK,
+            timings=timings(metas, results),
+            total=duration(sum(meta["seconds"] for meta in metas.values())),
+        )
+    )
+
+
+def _read(file: Path) -> View | str | dict[str, str]:
+    """A table, a figure's SVG, or title and content of a page of samples."""
+    if file.suffix == ".json":
+        return read_view(file)
+    text = file.read_text(encoding="utf-8")
+    if file.suffix == ".svg":
+        return inline_svg(text, file.stem, title(file.stem))
+    return {tag: text.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0] for tag in ("title", "main")}
 
 
 def inline_svg(text: str, name: str, label: str) -> str:
@@ -154,39 +160,3 @@ def environment() -> Environment:
 
     loader = PackageLoader("imdm.results", ".")
     return Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-
-
-def render(params: Params, results: Path, data: Path, settings: Settings) -> str:
-    """The whole page.
-
-    Args:
-        results: the folder results/RUN.
-        data: dataset.json.
-        settings: of the commands that make it again.
-
-    Raises:
-        UserError: a main table, a main figure or samples are missing or of another run.
-    """
-    run, dataset = Run(results, data, params.run), Dataset.open(data)
-    parts = sections(params, verdict(read_frame(results / "tables/tables.csv")))
-    shown = read_run(run, params, parts, settings)
-    samples = [results / name for name in main_inputs(params) if name.startswith("samples/")]
-    metas = run.history([*shown.files, *samples])
-    return (
-        environment()
-        .get_template("report.html.j2")
-        .render(
-            run=params.run,
-            dataset=dataset,
-            sections=parts,
-            make={target: settings.snakemake(target) for target in ("extras", "paper")},
-            shown=shown,
-            samples=embedded_json(first_samples(samples, dataset)),
-            mark=BREAK,
-            timings=timings(metas, results),
-            total=duration(sum(meta["seconds"] for meta in metas.values())),
-            parameters=parameters(metas, results),
-            machines=machines(metas),
-            reruns=settings.commands(),
-        )
-    )

@@ -10,11 +10,9 @@ from imdm.data.blocks import Dataset
 from imdm.params import Params
 from imdm.results import collect, plan
 from imdm.results.exhibits import extras, main
-from imdm.results.exhibits.compare import exhibit_table, numbers
+from imdm.results.exhibits.compare import exhibit_table
 from imdm.results.frame import RATIO, first_seed, read_frame, select, write_frame
-from imdm.results.layout import make_view
-from imdm.results.seeds import with_seed_means
-from imdm.results.write import write_table
+from imdm.results.view import View, write_view
 
 _KINDS = {"table01": ["synthetic"], "table02": ["synthetic"], "frontier": ["frontier", "equal_entropy"]}
 _SAMPLES = ["samples", "reference", "equal_entropy", "judge"]
@@ -32,9 +30,9 @@ def write_main(results: Path, params: Params, folder: Path) -> pd.DataFrame:
     """
     frame = collect.main(results, params)
     write_frame(folder / "tables.csv", frame)
-    shown = with_seed_means(frame)
-    for table in main.tables(frame):
-        write_table(folder, select(frame, kind=_KINDS.get(table.name, _SAMPLES)), make_view(table, shown))
+    for table in main.TABLES:
+        view = table(frame)
+        _write(folder, view, select(frame, kind=_KINDS.get(view.name, _SAMPLES)))
     return frame
 
 
@@ -47,28 +45,31 @@ def write_exhibit(output: str, results: Path, params: Params, data: Dataset, fol
     """
     name = Path(output).stem
     if name in plan.PAGES:
-        from imdm.results.pages import make_page
+        from imdm.results.pages import sample_page
 
-        make_page(name, params, results, data).write(folder / name)
+        (folder / f"{name}.html").write_text(sample_page(name, params, results, data), encoding="utf-8")
     elif output.startswith("figures/"):
         from imdm.results.draw import draw
 
-        tables = {"figure03": ("table06", "table07"), "figure05": ("table09", "table10")}.get(name, ())
-        frames = [numbers(params, table, results) for table in tables] or [extra_frame(name, results, params)]
-        draw(name, pd.concat(frames, ignore_index=True), folder / name, params)
+        tables = [read_frame(results / file) for file in plan.files(params, output)]
+        draw(name, pd.concat(tables, ignore_index=True), folder / name)
     elif name in extras.TABLES:
-        frame = extra_frame(name, results, params)
-        write_table(folder, frame, make_view(extras.TABLES[name](first_seed(frame)), first_seed(frame)))
+        frame = _extra_frame(name, results, params)
+        _write(folder, extras.TABLES[name](first_seed(frame)), frame)
     else:
-        table, frame = exhibit_table(params, name, results, data)
-        write_table(folder, frame, make_view(table, frame))
+        _write(folder, *exhibit_table(params, name, results))
 
 
-def extra_frame(name: str, results: Path, params: Params) -> pd.DataFrame:
-    """The frame of one of plan.EXTRA_TABLES."""
+def _extra_frame(name: str, results: Path, params: Params) -> pd.DataFrame:
     if name in ("copies", "pairs"):
         return select(collect.audits(results, params), kind=name)
     if name == "factorization":
         ratios = select(read_frame(results / "tables/tables.csv"), kind="samples", metric=RATIO)
         return pd.concat([collect.factorization(results, params), ratios], ignore_index=True)
     return collect.small_task(results / plan.files(params, f"tables/{name}.csv")[0])
+
+
+def _write(folder: Path, view: View, frame: pd.DataFrame) -> None:
+    """Write NAME.csv, NAME.json, NAME.md and NAME.tex of a table."""
+    write_frame(folder / f"{view.name}.csv", frame)
+    write_view(folder, view)

@@ -36,7 +36,6 @@ METRICS = {
     "mauve": "MAUVE",
     "val_ppl": "Val PPL",
     "temperature": "Temperature",
-    "held_out_perplexity": "Held-out perplexity",
     "unigram_perplexity": "Unigram perplexity",
     "parameters": "Parameters",
     "correlation_nats_per_token": "Teacher's total correlation",
@@ -107,3 +106,8 @@ def setting_of(model: str) -> str:
     """How a model was made, in words."""
     variant, _, recipe = model.partition("/")
     return f"public checkpoint {recipe}" if variant == PUBLIC else recipe_label(recipe) if recipe else "not distilled"
+
+
+def step_words(steps: int) -> str:
+    """`1 step`, `2 steps`."""
+    return f"{steps} step{'s' if steps > 1 else ''}"

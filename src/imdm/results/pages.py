@@ -1,19 +1,19 @@
-"""Figures 4 and 6 to 13: samples to read, as a page and as plain text."""
+"""Figures 4 and 6 to 13: samples to read, each a page of its own."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from imdm.data.blocks import Dataset
+from imdm.data.speller import BREAK, Pieces, Speller
 from imdm.params import Params
 from imdm.results.html import environment
-from imdm.results.names import setting_of
+from imdm.results.names import setting_of, step_words
 from imdm.results.plan import PAGES, files
-from imdm.results.samples import BREAK, Pieces, Speller, open_samples, spell
+from imdm.results.samples import open_samples, spell
 
 _TOKENS = 2048  # shown on a page of unconditional samples
 _PROMPTS, _COMPLETIONS = 4, 3
@@ -21,44 +21,8 @@ _METHODS = ("MDLM", "SDTT", "Di4C", "IMDM")  # two pages each, from Figure 6 on
 _STEPS = (4, 8)  # of the two pages in the paper; Figure 4 is at 8
 
 
-@dataclass(frozen=True)
-class Page:
-    """Samples of one model at one step count.
-
-    Attributes:
-        groups: heading and samples; a heading for each prompt, one without text for unconditional samples.
-        prompted: whether what was given is a prompt.
-    """
-
-    title: str
-    lead: str
-    steps: int
-    groups: list[tuple[str, list[Pieces]]]
-    prompted: bool
-
-    def write(self, stem: Path) -> None:
-        """Write STEM.html, which needs no other file, and STEM.txt."""
-        html = environment().get_template("page.html.j2").render(page=self, mark=BREAK)
-        stem.with_suffix(".html").write_text(html, encoding="utf-8")
-        stem.with_suffix(".txt").write_text(self.text(), encoding="utf-8")
-
-    def place(self, step: int) -> str:
-        """Where a step lies between the first, 0, and the last, 100."""
-        return f"{100 * step / max(self.steps - 1, 1):g}"
-
-    def text(self) -> str:
-        """Plain text; a prompt stands in brackets."""
-        lines = [self.title, self.lead, ""]
-        for heading, samples in self.groups:
-            lines += [heading, ""] if heading else []
-            for number, pieces in enumerate(samples, 1):
-                given, rest = ("".join(text for text, step in pieces if (step < 0) == wanted) for wanted in (True, False))
-                lines += [f"{number}.", f"[{given}]{rest}" if self.prompted else "".join(text for text, _ in pieces), ""]
-        return "\n".join(lines)
-
-
-def make_page(name: str, params: Params, results: Path, data: Dataset) -> Page:
-    """Read the samples of figure04 or one of figure06 to figure13; where its step count was not sampled, of the nearest.
+def sample_page(name: str, params: Params, results: Path, data: Dataset) -> str:
+    """The page of figure04 or one of figure06 to figure13; where its step count was not sampled, of the nearest.
 
     Args:
         results: the folder results/RUN.
@@ -68,7 +32,7 @@ def make_page(name: str, params: Params, results: Path, data: Dataset) -> Page:
     """
     place = PAGES.index(name) - 1
     wanted = _STEPS[place % 2]
-    path = next(file for file in files(params, f"figures/{name}.html") if file.endswith("samples.safetensors"))
+    (path,) = files(params, f"figures/{name}.html")
     speller = Speller.of(data)
     with open_samples(results / path, data) as (file, about):
         steps = min(about["steps"], key=lambda n: (abs(math.log(n / wanted)), n))
@@ -81,9 +45,18 @@ def make_page(name: str, params: Params, results: Path, data: Dataset) -> Page:
             count = len(file.get_slice(f"{steps}.calls")[:])
             groups = [("", spell(file, steps, range(min(count, 12, max(2, _TOKENS // data.seq_len))), speller))]
     kind = "Completions of IMDM" if task else f"Samples of {_METHODS[place // 2]}"
-    title = f"Figure {int(name.removeprefix('figure'))}. {kind} at {steps} step{'s' if steps > 1 else ''}"
-    joined = [(heading, [_joined(pieces) for pieces in samples]) for heading, samples in groups]
-    return Page(title, _lead(about, steps, wanted, data), steps, joined, bool(task))
+    return (
+        environment()
+        .get_template("page.html.j2")
+        .render(
+            title=f"Figure {int(name.removeprefix('figure'))}. {kind} at {step_words(steps)}",
+            lead=_lead(about, steps, wanted, data),
+            places=[f"{100 * step / max(steps - 1, 1):g}" for step in range(steps)],
+            groups=[(heading, [_joined(pieces) for pieces in samples]) for heading, samples in groups],
+            prompted=bool(task),
+            mark=BREAK,
+        )
+    )
 
 
 def _joined(pieces: Pieces) -> Pieces:

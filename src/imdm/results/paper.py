@@ -8,11 +8,16 @@ GPT-2 Large: the levels of a smaller run can't be compared with them, ratios bet
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 
 import pandas as pd
 
+from imdm.params import parse_recipe
+
 _ABOUT = ["table", "dataset", "model_size", "method", "variant", "setting", "metric"]
+_VARIANTS = {"mdlm": "MDLM", "imdm": "IMDM"}
+_METHODS = {(True, False): "SDTT", (False, True): "ReDi", (True, True): "SDTT+ReDi"}  # by SDTT, ReDi
 
 
 @functools.cache
@@ -37,11 +42,30 @@ def paper_value(table: int, metric: str, steps: int | None = None, **where: str)
         fits &= numbers[column] == value
     if steps is not None:
         fits &= numbers["steps"].eq(steps).fillna(False).astype(bool)
-    found = numbers.loc[fits, "value"]
-    return float(found.iloc[0]) if len(found) == 1 else None
+    values = numbers.loc[fits, "value"]
+    return float(values.iloc[0]) if len(values) == 1 else None
 
 
 def paper_steps(table: int) -> list[int]:
     """The step counts of a table, ascending; none where it does not tell them."""
     numbers = paper_numbers()
     return sorted(map(int, numbers.loc[numbers["table"] == table, "steps"].dropna().unique()))
+
+
+def paper_of(model: str) -> dict[str, str] | None:
+    """method and variant of a model in Tables 4 and 5, None where the paper has none like it; it ran 7 rounds of SDTT."""
+    variant, _, name = model.partition("/")
+    recipe = parse_recipe(name)
+    if variant not in _VARIANTS or recipe is None or recipe.di4c or recipe.keyed or not (recipe.rounds or recipe.redi):
+        return None
+    return {"variant": _VARIANTS[variant], "method": _METHODS[recipe.rounds > 0, recipe.redi]}
+
+
+def paper_note(table: int) -> str:
+    """What the numbers of a table of the paper are of, and what they can be compared with."""
+    first = paper_numbers()[paper_numbers()["table"] == table].iloc[0]
+    size = re.search(r"\d+M|$", first["model_size"])[0] or "170M"  # what it calls small
+    return (
+        f"The paper's numbers (arXiv 2605.10518) are for {first['dataset']} at {size} parameters, judged by GPT-2 Large: levels are "
+        "comparable only with a run of the same corpus, size and judge, ratios between models always."
+    )

@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from imdm.errors import UserError
 from imdm.params import TEACHER, Params, trained
 
-MAIN_TABLES = ("table01", "table02", "table04", "table05", "frontier", "quality", "models", "ratios")  # of stage tabulate
+MAIN_TABLES = ("table01", "table02", "table04", "table05", "frontier", "quality", "models")  # of stage tabulate
 MAIN_FIGURES = ("figure02", "frontier", "training")  # of stage plot
 EXTRA_TABLES = ("copies", "pairs", "factorization", "dictionary", "chain")
 EXTRA_FIGURES = ("factorization", "dictionary", "chain")
@@ -40,7 +40,6 @@ _TITLES = {
     "frontier": "Gen-PPL at equal entropy",
     "quality": "Further metrics",
     "models": "Judge and teacher",
-    "ratios": "IMDM / MDLM by sampling steps",
     "training": "Training losses",
     "copies": "What samples share with couplings and training text",
     "pairs": "What models know of seen and unseen pairs",
@@ -53,6 +52,12 @@ _TITLES = {
 def title(name: str) -> str:
     """What a table or figure shows, in a few words."""
     return _TITLES.get(name, "Samples, to be read")
+
+
+def heading(name: str) -> str:
+    """The title, after the paper's number where it has one: `Table 4. Gen-PPL`."""
+    word, number = name[:-2].capitalize(), name[-2:]
+    return f"{word} {int(number)}. {title(name)}" if number.isdigit() else title(name)
 
 
 def models(params: Params) -> list[str]:
@@ -93,28 +98,25 @@ def baselines(params: Params, di4c: bool = True) -> list[str]:
 
 
 def files(params: Params, output: str) -> list[str]:
-    """What stage exhibit reads for one of its outputs.
+    """What stage exhibit reads for one of its outputs: a figure the tables that have its numbers.
 
     Raises:
         UserError: there is no such output, or the parameter that names its models is empty.
     """
     name = PurePosixPath(output).stem
-    makers = {**dict.fromkeys(TABLES, _table), **dict.fromkeys(FIGURES, _table), **dict.fromkeys(PAGES, _page)}
-    if name not in makers:
-        known = ", ".join(sorted(makers))
-        raise UserError(f"--out {output} is no table or figure that stands alone; known are {known}.")
-    needed = list(dict.fromkeys(makers[name](params, name)))
+    if output.startswith("figures/") and name in FIGURES:
+        return [f"tables/{table}.csv" for table in _DRAWN_FROM.get(name, (name,))]
+    if name not in (*TABLES, *PAGES):
+        raise UserError(f"--out {output} is no table or figure that stands alone; known are {', '.join((*TABLES, *FIGURES, *PAGES))}.")
+    needed = list(dict.fromkeys(_table(params, name) if name in TABLES else _page(params, name)))
     if not needed:
         raise UserError(f"{name} needs models that paper does not name; give paper.{_KEYS.get(name, 'di4c')}.")
     return needed
 
 
-_KEYS = {
-    "table03": "distribution, dimension and scale",
-    "table08": "distribution, dimension and scale",
-    "table11": "finite",
-    "table14": "width",
-}
+_DRAWN_FROM = {"figure03": ("table06", "table07"), "figure05": ("table09", "table10")}
+_KEYS = {"table03": "distribution, dimension and scale", "table11": "finite", "table14": "width"}
+_KEYS["table08"] = _KEYS["table03"]
 
 
 def _table(params: Params, name: str) -> list[str]:
@@ -141,8 +143,6 @@ def _table(params: Params, name: str) -> list[str]:
         "table12": [*scored((TEACHER, scratch)), *validated(TEACHER, scratch)],
         "table13": validated(TEACHER, "mdlm/finetune", f"{variant}/finetune"),
         "table14": scored(ablation(params, paper.width)),
-        "figure03": scored(small) + scored(small, "conditional"),
-        "figure05": scored(large) + scored(large, "conditional"),
         "copies": audits,
         "pairs": audits,
         "factorization": [*errors, "tables/tables.csv"],  # whose Gen-PPL is lower stands beside the errors

@@ -1,7 +1,8 @@
-"""What a run's meta.json files tell: whether a file is of this run, and the time, memory, parameters and commands behind it."""
+"""What a run's meta.json files tell: whether a file is of this run, and the time and memory behind it."""
 
 from __future__ import annotations
 
+import functools
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,16 +27,13 @@ class Run:
 
     def __init__(self, results: Path, data: Path, name: str):
         self.results, self.data, self.name = results, data, name
-        self._metas: dict[Path, dict[str, Any] | None] = {}
-        self._faults: dict[tuple[Path, bool], str] = {}
-        self._damaged: dict[Path, bool] = {}
+        # Files share what they were made from: each is read once.
+        self.meta, self.damaged, self._fault = map(functools.cache, (self.meta, self.damaged, self._fault))
 
     def meta(self, file: Path) -> dict[str, Any] | None:
         """The meta.json of the artifact that a file belongs to, None where none names it."""
-        if file not in self._metas:
-            meta = read_meta(file)
-            self._metas[file] = meta if meta and file.name in meta["outputs"] else None
-        return self._metas[file]
+        meta = read_meta(file)
+        return meta if meta and file.name in meta["outputs"] else None
 
     def fault(self, file: Path) -> str:
         """Why a file is not of this run as the run now is, in words that follow the file's name; empty where it is.
@@ -53,23 +51,22 @@ class Run:
 
     def damaged(self, file: Path) -> bool:
         """Whether a file has not the bytes that its stage wrote."""
-        if file not in self._damaged:
-            try:
-                verify(file)
-                self._damaged[file] = False
-            except UserError:
-                self._damaged[file] = True
-        return self._damaged[file]
+        try:
+            verify(file)
+        except UserError:
+            return True
+        return False
 
     def _fault(self, file: Path, direct: bool = True) -> str:
         """What the recorded digests tell; the inputs of what is shown must still be there, `direct`, those behind them need not."""
         meta = self.meta(file)
-        if meta is not None and (file, direct) not in self._faults:
-            name = meta["parameters"].get("run", self.name)
-            faults = [] if name == self.name else [f"was made for run {name!r} and not for {self.name!r}"]
-            faults += [self._fault_of_input(*item, direct and meta["stage"] != "merge") for item in meta["inputs"].items()]
-            self._faults[file, direct] = next(filter(None, faults), "")
-        return self._faults.get((file, direct), "")
+        if meta is None:
+            return ""
+        name = meta["parameters"].get("run", self.name)
+        if name != self.name:
+            return f"was made for run {name!r} and not for {self.name!r}"
+        needed = direct and meta["stage"] != "merge"
+        return next(filter(None, (self._fault_of_input(*item, needed) for item in meta["inputs"].items())), "")
 
     def _fault_of_input(self, recorded: str, digest: str, needed: bool) -> str:
         path = self._place(recorded)
@@ -122,48 +119,17 @@ def duration(seconds: float) -> str:
 
 
 def timings(metas: Metas, results: Path) -> View:
-    """Time, peak memory and throughput of every artifact, with the sum of the times and the largest memory."""
+    """Time, peak memory and throughput of every artifact."""
     gpu = any("gpu" in meta["peak_memory_mib"] for meta in metas.values())
     body = []
     for path, meta in metas.items():
         memory, rate = meta["peak_memory_mib"], meta["metrics"].get("tokens_per_second")
         spent = Cell(duration(meta["seconds"]) + ("*" if meta["resumed"] else ""), meta["seconds"])
-        numbers = [memory["host"], *([memory.get("gpu")] if gpu else []), rate]
-        body.append(
-            [Cell(meta["stage"]), Cell(shorten(path, results)), spent, *(Cell(f"{n:,.0f}", n) if n else Cell(NONE) for n in numbers)]
-        )
-    peak = max((meta["peak_memory_mib"]["host"] for meta in metas.values()), default=0.0)
-    caption = f"Together {duration(sum(meta['seconds'] for meta in metas.values()))} of work; the largest process used {peak:,.0f} MiB."
-    if any(meta["resumed"] for meta in metas.values()):
-        caption += " * went on after an interruption; the time is of the last part."
+        numbers = [Cell(f"{n:,.0f}", n) if n else Cell(NONE) for n in (memory["host"], *([memory.get("gpu")] if gpu else []), rate)]
+        body.append([Cell(meta["stage"]), Cell(shorten(path, results)), spent, *numbers])
+    caption = "* went on after an interruption; the time is of the last part." if any(meta["resumed"] for meta in metas.values()) else ""
     columns = ["Stage", "Artifact", "Time", "Peak memory (MiB)", *(["GPU memory (MiB)"] if gpu else []), "Tokens / s"]
     return View("timings", "Time and memory of every stage", caption, columns, body)
-
-
-def parameters(metas: Metas, results: Path) -> list[tuple[str, list[str], str]]:
-    """(stage, artifacts, what it read of the parameters as YAML) for every set of parameters that a stage ran with."""
-    import yaml
-
-    sets: dict[tuple[str, str], list[str]] = {}
-    for path, meta in metas.items():
-        if meta["parameters"]:
-            text = yaml.safe_dump(meta["parameters"], default_flow_style=None, allow_unicode=True, width=140)
-            sets.setdefault((meta["stage"], text), []).append(shorten(path, results))
-    return [(stage, paths, text) for (stage, text), paths in sets.items()]
-
-
-def machines(metas: Metas) -> list[tuple[str, str]]:
-    """(what, value) of the machines, libraries and commits that made the artifacts; several where they differ."""
-    facts: dict[str, dict[str, None]] = {}
-    for meta in metas.values():
-        machine = meta["machine"]
-        here = {"Platform": machine["platform"], "CPUs": machine["cpus"], "GPU": machine["gpu"] or "none", "Python": machine["python"]}
-        for key, value in (here | meta["libraries"] | {"Commit": meta["git"] or "not in git"}).items():
-            if value is not None:
-                facts.setdefault(key, {})[str(value)] = None
-    if len(facts.get("GPU", {})) > 1:
-        facts["GPU"].pop("none", None)  # stages that need none
-    return [(key, ", ".join(values)) for key, values in facts.items()]
 
 
 @dataclass(frozen=True)
@@ -173,19 +139,8 @@ class Settings:
     files: list[str]
     sets: list[str]
 
-    def snakemake(self, target: str | Path, *options: str) -> str:
-        """The command that makes a target of the Snakefile; by default with two cores."""
+    def command(self, target: str | Path, again: bool = False) -> str:
+        """What makes a target of the Snakefile; `again` a file that is there, since Snakemake goes by its time and not by its content."""
         files = [] if self.files == ["params.yaml"] else ["--configfile", *self.files]
-        words = ["snakemake", *(options or ("--cores", "2")), str(target), *files, *(["--config", *self.sets] if self.sets else [])]
-        return shlex.join(words)
-
-    def remake(self, file: Path) -> str:
-        """The command that makes a file; again where it is there, since Snakemake goes by its time and not by what is in it."""
-        return self.snakemake(file, "--cores", "2", *(["--force"] if file.exists() else []))
-
-    def commands(self) -> list[tuple[str, str]]:
-        """(what, command) of the ways to make the run again."""
-        dvc = ["dvc", "exp", "run", *(word for item in self.sets for word in ("-S", item))] if self.sets else ["dvc", "repro"]
-        with_dvc = [("One experiment, on this machine", shlex.join(dvc))] if self.files == ["params.yaml"] else []
-        everything = [("Everything, in parallel", ()), ("Everything, on a SLURM cluster", ("--profile", "slurm"))]
-        return with_dvc + [(what, self.snakemake("all", *options)) for what, options in everything]
+        words = ["snakemake", "--cores", "2", *(["--force"] if again else []), str(target), *files]
+        return shlex.join([*words, *(["--config", *self.sets] if self.sets else [])])

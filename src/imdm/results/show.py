@@ -8,21 +8,21 @@ Examples: python -m imdm.results.show results/tiny
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from scipy import stats
 
 from imdm.errors import UserError
+from imdm.results.cells import MARKS, digits
 from imdm.results.collect import synthetic
+from imdm.results.comparison import WHERE, comparisons, verdict
 from imdm.results.exhibits.main import SYNTHETIC, table04
-from imdm.results.frame import frame_of, one, read_frame
-from imdm.results.layout import make_view
-from imdm.results.runs import runs_view
-from imdm.results.seeds import with_seed_means
-from imdm.results.verdict import verdict
-from imdm.results.view import View
-from imdm.results.write import plain
+from imdm.results.frame import RATIO, first_seed, frame_of, lines, one, read_frame, select, side
+from imdm.results.view import NONE, Cell, View, plain
 
 _SHOWN = {head: head for head in ("Recipe", "Steps", "MDLM", "IMDM", "IMDM / MDLM", "Better", "ratio, seeds")}
 _SHOWN |= {"ratio, equal entropy": "equal entropy", "paper ratio": "paper"}
@@ -51,7 +51,7 @@ def text_of(paths: list[Path]) -> str:
     """
     if len(paths) == 1 and paths[0].suffix == ".json":
         frame = frame_of(synthetic(paths[0]))
-        return "\n".join(_whole(make_view(table(frame), frame)) for table in SYNTHETIC)
+        return "\n".join(_whole(table(frame)) for table in SYNTHETIC)
     tables = [path if path.suffix == ".csv" else path / "tables/tables.csv" for path in paths]
     names = [path.resolve().parent.parent.name for path in tables]
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -67,15 +67,51 @@ def text_of(paths: list[Path]) -> str:
 
 def main_text(frame: pd.DataFrame) -> str:
     """Table 4 without its small print, and what the run shows, for a terminal of 80 to 120 columns."""
-    view = make_view(table04(frame), with_seed_means(frame))
     judge = one(frame, kind="judge", metric="val_ppl")
     head = "Gen-PPL (lower is better) with 95% intervals; Better: the ratio's paired interval leaves out 1; at equal entropy: the ratio"
-    parts = [head, "", plain(view, _SHOWN), "", verdict(frame)]
+    parts = [head, "", plain(table04(frame), _SHOWN), "", verdict(frame)]
     return "\n".join(parts + ([f"Judge {judge.setting!r}: own held-out perplexity {judge.value:.2f}."] if judge else []))
 
 
 def _whole(view: View) -> str:
     return "\n".join([view.title, "", plain(view), "", view.caption, ""])
+
+
+def mean_ratio(ratios: list[float]) -> tuple[float, float, float]:
+    """Geometric mean of ratios that independent runs gave, with its 95% interval by Student's t; no interval of one run (NaN)."""
+    logs = np.log(ratios)
+    center, spread = logs.mean(), math.nan
+    if len(logs) > 1:
+        spread = stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / math.sqrt(len(logs))
+    return tuple(map(float, np.exp([center, center - spread, center + spread])))
+
+
+def runs_view(runs: dict[str, pd.DataFrame]) -> View:
+    """Gen-PPL over MDLM's (of a keyed student over its teacher's), as sampled and at the teacher's entropy, in each run and over all.
+
+    Args:
+        runs: frames of tables.csv by name; the lines are those of the first. Where a run has no ratio there is no mean.
+    """
+    firsts, body = [select(first_seed(frame), metric=RATIO) for frame in runs.values()], []
+    for line in comparisons(next(iter(runs.values()))):
+        for added, where in zip(("", ", equal entropy"), WHERE.values(), strict=True):
+            ratios = [{ratio.steps: ratio.value for ratio in lines(select(first, model=line["ours"] or [], **where))} for first in firsts]
+            body += [_runs_line(f"{line['label']}{added}", steps, [of_run.get(steps) for of_run in ratios]) for steps in ratios[0]]
+    caption = (
+        "Ratio of Gen-PPL: IMDM over MDLM with the same recipe, a keyed student over its teacher. Equal entropy: both at their teacher's. "
+        "Mean: geometric. The 95% interval is Student's t over runs: it covers all that differs between them, training too, which a run's "
+        f"own intervals don't. {NONE}: an entropy out of reach, or no such model in a run; then there is no mean."
+    )
+    return View("runs", "Runs side by side", caption, ["Recipe", "Steps", *runs, "mean", "95% interval"], body)
+
+
+def _runs_line(name: str, steps: int, values: list[float | None]) -> list[Cell]:
+    line = [Cell(name), Cell(str(steps), steps), *(Cell(NONE) if v is None else Cell(digits(v, RATIO), v) for v in values)]
+    if None in values:
+        return [*line, Cell(NONE), Cell(NONE)]
+    mean, low, high = mean_ratio(values)
+    interval = NONE if math.isnan(low) else f"[{digits(low, RATIO)}, {digits(high, RATIO)}]"
+    return [*line, Cell(digits(mean, RATIO), mean), Cell(interval, None, MARKS[side(low, high)])]
 
 
 if __name__ == "__main__":

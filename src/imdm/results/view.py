@@ -1,8 +1,9 @@
-"""A table as a reader sees it: the one form from which Markdown, LaTeX, HTML and the terminal's text are written."""
+"""A table as a reader sees it, and its files: JSON, of which pages are made, Markdown, LaTeX, and text for a terminal."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from imdm.errors import UserError
 
 NONE = "–"
 DAGGER = "†"
+_SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "|": r"\textbar{}"}
+_SPECIAL |= {DAGGER: r"\dag{}", "±": r"$\pm$", "<": r"\textless{}", ">": r"\textgreater{}"} | {char: "\\" + char for char in "&%$#_{}"}
 
 
 @dataclass(frozen=True)
@@ -46,16 +49,25 @@ class View:
     def words(self) -> list[int]:
         """The columns that hold words, which stand at the left, and no numbers."""
         columns = ([line[place] for line in self.body if line[place].text != NONE] for place in range(len(self.columns)))
-        return [place for place, cells in enumerate(columns) if cells and all(cell.sort is None for cell in cells)]
+        return [place for place, column in enumerate(columns) if column and all(cell.sort is None for cell in column)]
+
+    def lines(self) -> Iterator[tuple[bool, list[str]]]:
+        """Whether a line begins a group other than the first, and its texts, the group's name in its first line alone."""
+        last = None
+        for first, *rest in ([cell.text for cell in line] for line in self.body):
+            yield self.grouped and last not in (None, first), ["" if first == last else first, *rest]
+            last = first
 
 
-def write_view(path: str | Path, view: View) -> None:
-    """Write a view as JSON."""
-    Path(path).write_text(json.dumps(asdict(view), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+def write_view(folder: Path, view: View) -> None:
+    """Write NAME.json, NAME.md and NAME.tex."""
+    text = {"json": json.dumps(asdict(view), ensure_ascii=False, indent=1) + "\n", "md": markdown(view), "tex": latex(view)}
+    for suffix, content in text.items():
+        (folder / f"{view.name}.{suffix}").write_text(content, encoding="utf-8")
 
 
 def read_view(path: str | Path) -> View:
-    """Read what `write_view` wrote.
+    """Read the JSON that `write_view` wrote.
 
     Raises:
         UserError: the file is missing or no view.
@@ -67,3 +79,45 @@ def read_view(path: str | Path) -> View:
         raise UserError(f"{path} does not exist; run `snakemake {Path(path).with_suffix('.csv')}` for it.") from None
     except (ValueError, TypeError, KeyError):
         raise UserError(f"{path} is no table of this project; run `snakemake {Path(path).with_suffix('.csv')}` again.") from None
+
+
+def markdown(view: View) -> str:
+    """A GitHub-flavoured table under its title, with the caption below."""
+    body = [[cell.text for cell in line] for line in view.body]
+    grid = [view.columns, ["---"] + ["---:"] * (len(view.columns) - 1), *body]
+    table = "\n".join("| " + " | ".join(text.replace("|", "\\|") for text in line) + " |" for line in grid)
+    return f"### {view.title}\n\n{table}\n\n{view.caption}\n"
+
+
+def latex(view: View) -> str:
+    """A floating table, with some space between groups of lines; the document needs booktabs, and graphicx for a wide one."""
+    wide = len(view.columns) > 9
+    size = r"\scriptsize\setlength{\tabcolsep}{3pt}" if len(view.columns) > 6 else r"\small"
+    text = [rf"% needs \usepackage{{booktabs{',graphicx' if wide else ''}}}", r"\begin{table}", rf"\centering{size}"]
+    text += [rf"\caption{{{_escape(view.caption)}}}", rf"\label{{tab:{view.name}}}", *([r"\resizebox{\textwidth}{!}{%"] if wide else [])]
+    text += [rf"\begin{{tabular}}{{l{'r' * (len(view.columns) - 1)}}}", r"\toprule", _latex_line(view.columns), r"\midrule"]
+    for begins, line in view.lines():
+        text += [*([r"\addlinespace"] if begins else []), _latex_line(line)]
+    return "\n".join([*text, r"\bottomrule", r"\end{tabular}" + ("}" if wide else ""), r"\end{table}", ""])
+
+
+def _latex_line(texts: Sequence[str]) -> str:
+    return " & ".join(map(_escape, texts)) + r" \\"
+
+
+def _escape(text: str) -> str:
+    return "".join(_SPECIAL.get(char, char) for char in text)
+
+
+def plain(view: View, heads: Mapping[str, str] | None = None) -> str:
+    """A table for a terminal, without title and caption; `heads` has those of the columns to show, and what stands there instead."""
+    heads = heads or {head: head for head in view.columns}
+    keep = [place for place, head in enumerate(view.columns) if head in heads]
+    grid = [(False, [heads[view.columns[place]] for place in keep])]
+    grid += [(begins, [line[place] for place in keep]) for begins, line in view.lines()]
+    widths = [max(map(len, column)) for column in zip(*(line for _, line in grid), strict=True)]
+    text = []
+    for begins, (first, *rest) in grid:
+        padded = [first.ljust(widths[0]), *(word.rjust(width) for word, width in zip(rest, widths[1:], strict=True))]
+        text += [*([""] if begins else []), "  ".join(padded).rstrip()]
+    return "\n".join([text[0], "  ".join("-" * width for width in widths), *text[1:]])

@@ -47,11 +47,7 @@ def draw(logits: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
 
 
 def draw_tokens(network: Network, rows: Tensor, u: Tensor, temperature: float = 1.0) -> Tensor:
-    """`draw` from the network's predictions under SUBS, a chunk of positions at a time: the logits of all never exist.
-
-    Args:
-        rows: the body's output at n positions [n, d].
-    """
+    """`draw` from the network's predictions at rows [n, d] of the body's output, a chunk at a time: the logits of all never exist."""
     vocab = network.config.vocab_size
     each = vocab + u[:1].numel() * math.isqrt(vocab)  # numbers that one position holds: weights, and a group for each token
     size = max(1, CHUNK[rows.device.type] // each)

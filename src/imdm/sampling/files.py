@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
-from imdm.stage.shards import refuse_shard
+from imdm.stage.shards import load_rows, save_rows
 
-_KEY = "imdm"
 _NAMES = ("tokens", "unmasked_at", "calls")
 
 
@@ -39,29 +35,17 @@ class SampleFile:
 def save_samples(path: str | Path, samples: SampleFile) -> None:
     """Write samples; equal samples give equal bytes."""
     tensors = {f"{steps}.{name}": getattr(samples, name)[steps] for steps in samples.about["steps"] for name in _NAMES}
-    save_file(tensors, path, metadata={_KEY: json.dumps(samples.about, sort_keys=True)})
+    save_rows(path, tensors, samples.about)
 
 
 def load_samples(path: str | Path, data: Dataset) -> SampleFile:
-    """Read samples.
-
-    Raises:
-        UserError: the file is truncated, foreign or a shard, or was made for another vocabulary or length than `data`'s.
-    """
-    try:
-        with safe_open(path, framework="np") as file:
-            about = json.loads((file.metadata() or {})[_KEY])
-            tensors = {name: {steps: file.get_tensor(f"{steps}.{name}") for steps in about["steps"]} for name in _NAMES}
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is truncated or holds no samples ({error}); run the stage that makes it again.") from None
-    except KeyError:
-        raise UserError(f"{path} holds no samples; give the samples.safetensors of sample, complete or match_entropy.") from None
-    refuse_shard(about, path)
+    """Read samples. Raises UserError: truncated, foreign, a shard, or made for another vocabulary or length than `data`'s."""
+    tensors, about = load_rows(path, "samples", "steps")
     if about["tokenizer_sha256"] != data.tokenizer_sha256:
         raise UserError(f"{path} was made with another vocabulary than {data.path}; sample a model of this corpus.")
-    length = next(iter(tensors["tokens"].values())).shape[1]
+    length = tensors[f"{about['steps'][0]}.tokens"].shape[1]
     if length != data.seq_len:
         raise UserError(
             f"{path} holds samples of {length} tokens, {data.path} has blocks of {data.seq_len}; sample a model of this corpus."
         )
-    return SampleFile(**tensors, about=about)
+    return SampleFile(*({steps: tensors[f"{steps}.{name}"] for steps in about["steps"]} for name in _NAMES), about)

@@ -16,9 +16,8 @@ from imdm.params import Runtime
 from imdm.sampling.files import SampleFile, save_samples
 from imdm.sampling.prompts import Prompts
 from imdm.sampling.sampler import sample
-from imdm.stage.chunks import in_chunks
+from imdm.stage.chunks import Progress, in_chunks, no_progress
 from imdm.stage.device import precision_name, prepare_frozen
-from imdm.stage.progress import Progress, no_progress
 from imdm.stage.shards import about_rows, shard_rows
 
 

@@ -17,7 +17,7 @@ _HALVINGS = 16  # of the interval of temperatures; entropy moves in steps, so th
 
 
 @dataclass(frozen=True)
-class Match:
+class MatchedTemperature:
     """Where a search ended.
 
     Attributes:
@@ -32,7 +32,7 @@ class Match:
     bound: str | None
 
 
-def match_entropy(entropy_at: Callable[[float], float], target: float, low: float, high: float, tolerance: float) -> Match:
+def match_entropy(entropy_at: Callable[[float], float], target: float, low: float, high: float, tolerance: float) -> MatchedTemperature:
     """Bisect temperatures (their logarithm) between `low` and `high` until the entropy is within `tolerance` of the target.
 
     Args:
@@ -42,7 +42,7 @@ def match_entropy(entropy_at: Callable[[float], float], target: float, low: floa
     bound = "low" if tried[low] > target + tolerance else "high" if tried[high] < target - tolerance else None
     if bound:
         temperature = {"low": low, "high": high}[bound]
-        return Match(temperature, target, tried[temperature], bound)
+        return MatchedTemperature(temperature, target, tried[temperature], bound)
 
     def distance(temperature: float) -> float:
         return abs(tried[temperature] - target)
@@ -54,15 +54,11 @@ def match_entropy(entropy_at: Callable[[float], float], target: float, low: floa
         tried[middle] = entropy_at(middle)
         low, high = (middle, high) if tried[middle] < target else (low, middle)
     best = min(reversed(tried), key=distance)  # of equals the last, which is nearest to where entropy jumps
-    return Match(best, target, tried[best], None)
+    return MatchedTemperature(best, target, tried[best], None)
 
 
 def read_target(path: str | Path) -> tuple[str, dict[int, float]]:
-    """The model of a scores.json, and its mean entropy in nats by step count.
-
-    Raises:
-        UserError: it is no scores.json of unconditional samples.
-    """
+    """The model of a scores.json of unconditional samples, and its mean entropy in nats by step count; else a UserError."""
     try:
         scores = json.loads(Path(path).read_text(encoding="utf-8"))
         task, model, entropies = scores["task"], scores["model"], scores["metrics"]["entropy"]

@@ -6,11 +6,7 @@ import numpy as np
 
 
 def entropy(samples: np.ndarray) -> np.ndarray:
-    """Entropy in nats of each sample's empirical distribution of token ids, float64 [n]; at most ln L.
-
-    Args:
-        samples: token ids [n, L].
-    """
+    """Entropy in nats of the empirical distribution of token ids in each sample of [n, L], float64 [n]; at most ln L."""
     rows = np.sort(samples, axis=1)
     n, length = rows.shape
     starts = np.concatenate([np.ones((n, 1), bool), rows[:, 1:] != rows[:, :-1]], axis=1)

@@ -9,16 +9,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 
+from imdm.data.blocks import Dataset
 from imdm.errors import UserError
 from imdm.stage.artifact import verify
-
-if TYPE_CHECKING:
-    from imdm.data.blocks import Dataset
 
 TRAINED = "trained judge"
 _KEYS = {"name", "source", "revision", "precision", "held_out_perplexity"}  # what is read of judge.json
@@ -113,13 +111,13 @@ def open_trained(folder: Path, device: torch.device | str, precision: str = "flo
     return replace(open_judge(str(folder), device, precision), name=TRAINED, trained=True)
 
 
-def open_judge(source: str, device: torch.device | str, precision: str = "float32", revision: str | None = None) -> Judge:
+def open_judge(name: str, device: torch.device | str, precision: str = "float32", revision: str | None = None) -> Judge:
     """Load any causal LM of transformers.
 
     Code that lies beside the weights never runs, nor is the user asked whether it may.
 
     Args:
-        source: hub id or folder.
+        name: hub id or folder.
         precision: float32 or bfloat16.
         revision: commit of a hub's model; None takes the newest.
 
@@ -135,45 +133,45 @@ def open_judge(source: str, device: torch.device | str, precision: str = "float3
     logging.disable_progress_bar()
     try:
         model, info = AutoModelForCausalLM.from_pretrained(
-            source, revision=revision or "main", output_loading_info=True, trust_remote_code=False
+            name, revision=revision or "main", output_loading_info=True, trust_remote_code=False
         )
-        tokenizer = _tokenizer(source, revision)
-        commit = extract_commit_hash(cached_file(source, "config.json", revision=revision or "main"), None)
+        tokenizer = _tokenizer(name, revision)
+        commit = extract_commit_hash(cached_file(name, "config.json", revision=revision or "main"), None)
     except Exception as error:  # transformers and the Rust libraries raise all kinds, bare Exception too, for what they can't read
         if not isinstance(error, (OSError, ValueError, KeyError, RuntimeError, SafetensorError)) and type(error) is not Exception:
             raise
         said = " ".join(str(error).split())[:200]
-        raise UserError(f"the judge {source} can't be loaded ({said}); set judge.model to a causal LM's id or folder.") from None
+        raise UserError(f"the judge {name} can't be loaded ({said}); set judge.model to a causal LM's id or folder.") from None
     if info["missing_keys"]:  # transformers would draw them at random
         first = min(info["missing_keys"])
-        raise UserError(f"the weights of judge {source} lack {first}; give the file that belongs to the config.json beside it.")
+        raise UserError(f"the weights of judge {name} lack {first}; give the file that belongs to the config.json beside it.")
     config, vocabulary = model.config, tokenizer.get_vocab()
     end_id = config.eos_token_id[0] if isinstance(config.eos_token_id, list) else config.eos_token_id
     # transformers makes up a nearly empty tokenizer for a folder without one
     if end_id is None or not config.vocab_size / 2 < len(vocabulary) <= max(vocabulary.values()) + 1 <= config.vocab_size:
-        raise UserError(f"judge {source} has no end-of-text token, no tokenizer or another model's; give a model with its own tokenizer.")
+        raise UserError(f"judge {name} has no end-of-text token, no tokenizer or another model's; give a model with its own tokenizer.")
     if not hasattr(config, "max_position_embeddings"):
-        raise UserError(f"judge {source} does not say how long its input may be; set judge.model to one such as gpt2-large.")
+        raise UserError(f"judge {name} does not say how long its input may be; set judge.model to one such as gpt2-large.")
     return Judge(
         model=model.to(device, getattr(torch, precision)).eval(),
         tokenizer=tokenizer,
         end_id=end_id,
-        name=source,
+        name=name,
         revision=commit,
         precision=precision,
         max_length=config.max_position_embeddings,
     )
 
 
-def _tokenizer(source: str, revision: str | None) -> Tokenizer:
+def _tokenizer(name: str, revision: str | None) -> Tokenizer:
     """The tokenizer of a folder or hub id, without padding or truncation."""
-    file = Path(source) / "tokenizer.json"
+    file = Path(name) / "tokenizer.json"
     if file.is_file():
         tokenizer = Tokenizer.from_file(str(file))
     else:
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision or "main", trust_remote_code=False).backend_tokenizer
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision or "main", trust_remote_code=False).backend_tokenizer
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 
+from imdm.params import Scoring
 from imdm.scoring.bootstrap import mean_interval, ratio_interval
 from imdm.scoring.diversity import distinct, entropy, repetition
-from imdm.scoring.gen_ppl import Judged, gen_ppl, gen_ppl_mean, judge_texts
+from imdm.scoring.gen_ppl import Judged, gen_ppl, gen_ppl_mean, judge_ids, judge_texts
+from imdm.scoring.judge import Judge
 from imdm.scoring.mauve import mauve
-from imdm.scoring.texts import judge_ids
-from imdm.stage.chunks import in_chunks
-from imdm.stage.progress import Progress, no_progress
+from imdm.stage.chunks import Progress, in_chunks, no_progress
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pandas import DataFrame
-    from tokenizers import Tokenizer
-
-    from imdm.params import Scoring
-    from imdm.scoring.judge import Judge
 
 Figures = dict[str, tuple[float, float, float]]  # metric: value, low, high
 
@@ -55,11 +51,7 @@ def judge_each(
 
 
 def per_sample(tokens: np.ndarray, judged: Judged, **columns: Any) -> DataFrame:
-    """One line a sample: its number, nll (nats) and tokens of the judge, entropy (nats), and what `columns` adds, first.
-
-    Args:
-        tokens: the scored token ids [n, L].
-    """
+    """One line a sample of token ids [n, L]: what `columns` adds, number, nll (nats) and tokens of the judge, entropy (nats)."""
     import pandas as pd
 
     values = {"sample": range(len(tokens)), "nll": judged.nll, "tokens": judged.tokens, "entropy": entropy(tokens)}

@@ -1,29 +1,29 @@
-"""Real text under the judge, kept for every scoring of a run: MAUVE's features, Gen-PPL and entropy."""
+"""Real text under the judge: MAUVE's features, Gen-PPL and entropy for every scoring of a run, and the judge's own perplexity."""
 
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
 
+from imdm.data.blocks import Dataset, block_order
 from imdm.errors import UserError
+from imdm.params import Scoring
+from imdm.scoring.bootstrap import ratio_interval
 from imdm.scoring.diversity import entropy
+from imdm.scoring.gen_ppl import Judged, gen_ppl, judge_ids, judge_texts, scored
+from imdm.scoring.judge import Judge
 from imdm.scoring.metrics import judge_each, text_figures
 from imdm.scoring.reference_file import TENSORS, read_tensor
-from imdm.scoring.texts import scored
 from imdm.stage.artifact import sha256, write_json
-from imdm.stage.progress import Progress, no_progress
+from imdm.stage.chunks import Progress, no_progress
 
-if TYPE_CHECKING:
-    from imdm.data.blocks import Dataset
-    from imdm.params import Scoring
-    from imdm.scoring.gen_ppl import Judged
-    from imdm.scoring.judge import Judge
-
+_TOKENS, _RESAMPLES = 2**20, 1000  # for the perplexity of the judge itself, which needs no more
 Settings = dict[str, Any]
 
 
@@ -119,3 +119,12 @@ def load_features(path: str | Path, common: dict[str, Settings], settings: Setti
         if made_with[key] != expected:
             raise UserError(f"{path} was made with {key} {json.dumps(made_with[key])}, not {json.dumps(expected)}; run reference again.")
     return read_tensor(path, f"{name}.features")
+
+
+def held_out_perplexity(judge: Judge, data: Dataset, retokenize: bool, batch_size: int, seed: int) -> dict[str, float]:
+    """Perplexity of blocks of the valid split that `seed` chooses, with its 95% interval: entries of judge.json."""
+    blocks = data.split("valid")
+    chosen = blocks[block_order(len(blocks), seed, 0)[: max(1, _TOKENS // data.seq_len)]]
+    judged = judge_texts(judge, judge_ids(chosen, data.tokenizer(), judge, retokenize), batch_size)
+    low, high = ratio_interval(judged.nll, judged.tokens, _RESAMPLES, seed)
+    return {"held_out_perplexity": gen_ppl(judged.nll, judged.tokens), "low": math.exp(low), "high": math.exp(high)}

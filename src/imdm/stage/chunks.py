@@ -1,17 +1,35 @@
-"""Long generation in chunks that survive an interruption."""
+"""Long work: its progress as the caller wants to see it, and chunks and parts that survive an interruption."""
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import as_completed
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from imdm.stage.progress import Progress, no_progress
+from imdm.stage.artifact import write_json
+from imdm.stage.processes import worker_processes
+
+
+class Progress(Protocol):
+    """Opens a progress bar: a context manager with `update(n)`, `set_postfix(...)` and `close()`, as tqdm's."""
+
+    def __call__(self, total: int | None, unit: str, initial: int = 0) -> Any: ...
+
+
+def no_progress(total: int | None, unit: str, initial: int = 0) -> Any:
+    """A bar that shows nothing."""
+    from tqdm import tqdm
+
+    return tqdm(total=total, unit=unit, initial=initial, disable=True)
+
 
 _SECONDS = "seconds"  # of making a chunk, in its file
 
@@ -51,3 +69,31 @@ def in_chunks(
             bar.update(count)
     seconds = sum(part.pop(_SECONDS).item() for part in parts)
     return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}, seconds
+
+
+def side_by_side(
+    folder: Path,
+    parts: dict[str, tuple[Any, ...]],
+    compute: Callable[..., list[dict]],
+    workers: int,
+    unit: str,
+    progress: Progress = no_progress,
+) -> list[dict]:
+    """The records compute(*arguments) of all parts, in their order, each part computed by one of `workers` processes.
+
+    Args:
+        parts: arguments by name, the stem of the file below `folder/.UNITs` that keeps a finished part over an interruption.
+        compute: a function of a module, so that another process can import it.
+    """
+    place = folder / f".{unit}s"
+    place.mkdir(exist_ok=True, parents=True)
+    files = {name: place / f"{name}.json" for name in parts}
+    missing = [name for name, file in files.items() if not file.exists()]
+    with worker_processes(workers) as executor, progress(len(missing), unit) as bar:
+        running = {executor.submit(compute, *parts[name]): files[name] for name in missing}
+        for future in as_completed(running):
+            unfinished = running[future].with_suffix(".tmp")
+            write_json(unfinished, future.result())
+            os.replace(unfinished, running[future])
+            bar.update()
+    return [record for file in files.values() for record in json.loads(file.read_text(encoding="utf-8"))]

@@ -23,24 +23,21 @@ class Gpu:
     memory: float
 
 
-GPUS = {
-    "rtx-3090": Gpu("rtx-3090", 71, 36, 24),
-    "rtx-4090": Gpu("rtx-4090", 165, 83, 24),
-    "l40s": Gpu("l40s", 362, 92, 48),
-    "a100-40": Gpu("a100-40", 312, 19.5, 40),
-    "a100-80": Gpu("a100-80", 312, 19.5, 80),
-    "h100": Gpu("h100", 989, 67, 80),
-    "h200": Gpu("h200", 989, 67, 141),
-    "b200": Gpu("b200", 2250, 75, 180),
-}
+_LISTED = (
+    Gpu("rtx-3090", 71, 36, 24),
+    Gpu("rtx-4090", 165, 83, 24),
+    Gpu("l40s", 362, 92, 48),
+    Gpu("a100-40", 312, 19.5, 40),
+    Gpu("a100-80", 312, 19.5, 80),
+    Gpu("h100", 989, 67, 80),
+    Gpu("h200", 989, 67, 141),
+    Gpu("b200", 2250, 75, 180),
+)
+GPUS = {gpu.name: gpu for gpu in _LISTED}
 
 
 def find_gpu(name: str) -> Gpu:
-    """A GPU by its name here.
-
-    Raises:
-        UserError: there is none of that name.
-    """
+    """A GPU by its name here; raises UserError where there is none."""
     if name not in GPUS:
         raise UserError(f"--gpu {name} is not known; known are {', '.join(GPUS)}, and for another one give the nearest and --tflops.")
     return GPUS[name]

@@ -40,13 +40,8 @@ class StageParser(argparse.ArgumentParser):
         super().__init__(prog=f"stages/{stage}.py", description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
         self.inputs: list[str] = []
         self.computed: Callable[[Params, argparse.Namespace], list[Path]] = lambda params, args: []
-        self.add_argument(
-            "--params",
-            nargs="+",
-            default=["params.yaml"],
-            metavar="FILE",
-            help="parameter files, each over those before it (default: params.yaml)",
-        )
+        files = "parameter files, each over those before it (default: params.yaml)"
+        self.add_argument("--params", nargs="+", default=["params.yaml"], metavar="FILE", help=files)
         self.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace one parameter, for example noise_dim=64")
         self.add_argument("--out", required=True, help="directory to write; appears only when complete")
 
@@ -81,10 +76,8 @@ class Job:
         """A tqdm bar with ETA: live on a terminal, a line every 30 s in a log."""
         from tqdm import tqdm
 
-        live = sys.stderr.isatty()
-        return tqdm(
-            total=total, initial=initial, unit=unit, desc=self.stage, mininterval=0.2 if live else 30, maxinterval=0.5 if live else 60
-        )
+        least, most = (0.2, 0.5) if sys.stderr.isatty() else (30, 60)
+        return tqdm(total=total, initial=initial, unit=unit, desc=self.stage, mininterval=least, maxinterval=most)
 
 
 def run_stage(
@@ -138,7 +131,8 @@ def _run(
 ) -> None:
     start = time.perf_counter()
     params = load_params(args.params, args.set)
-    paths = [path for name in parser.inputs for path in _paths(getattr(args, name))]
+    named = [getattr(args, name) or [] for name in parser.inputs]
+    paths = [path for value in named for path in ([value] if isinstance(value, str) else value)]
     inputs = {path: verify(path) for path in [*paths, *map(str, parser.computed(params, args))]}
     resolved = resolve(params, reads, vars(args).get("variant"))
     arguments = {key: value for key, value in vars(args).items() if key not in ("params", "set", "out")}
@@ -172,10 +166,6 @@ def _rank() -> int:
     """0 for the first process of a training on several devices, as Lightning, torchrun or srun tell it."""
     names = ("RANK", "LOCAL_RANK", "NODE_RANK", *(["SLURM_PROCID"] if "SLURM_NTASKS" in os.environ else []))
     return max(int(os.environ.get(name, "0")) for name in names)
-
-
-def _paths(value: str | list[str] | None) -> list[str]:
-    return [] if value is None else [value] if isinstance(value, str) else value
 
 
 def code_digest(script: str) -> str:

@@ -13,11 +13,11 @@ from typing import Any
 
 @contextmanager
 def worker_processes(count: int, prepare: Callable[..., None] | None = None, *arguments: Any) -> Iterator[ProcessPoolExecutor]:
-    """A pool of fresh processes, each of which calls `prepare(*arguments)` first; none outlives the caller."""
-    with ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _start, (prepare, *arguments)) as pool:
+    """Fresh processes, each of which calls `prepare(*arguments)` first; none outlives the caller."""
+    with ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _start, (prepare, *arguments)) as executor:
         try:
-            yield pool
-        except BaseException:  # SIGTERM too: the pool would first finish what was submitted
+            yield executor
+        except BaseException:  # SIGTERM too: the executor would first finish what was submitted
             for worker in multiprocessing.active_children():
                 worker.kill()
             raise

@@ -30,11 +30,7 @@ def keys(reads: tuple[str, ...], variant: str | None = None) -> list[str]:
 
 
 def resolve(params: Params, reads: tuple[str, ...], variant: str | None = None) -> dict[str, Any]:
-    """The value of everything that a stage reads, by dotted key.
-
-    Raises:
-        UserError: there is no such variant.
-    """
+    """The value of everything that a stage reads, by dotted key. Raises UserError: there is no such variant."""
     tree = params.model_dump(mode="json")
     values: dict[str, Any] = {}
     for name in reads:

@@ -1,6 +1,6 @@
-"""Shards: a generation made by several jobs, each a range of its rows.
+"""Files of a generation: its tensors by row and what they are, made at once or as shards by several jobs.
 
-Every row is a function of (seed, index), so the merged file has the bytes of one that was made at once.
+Every row is a function of (seed, index), so a file that was merged of shards has the bytes of one that was made at once.
 """
 
 from __future__ import annotations
@@ -11,13 +11,46 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
+import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.numpy import save_file
 
 from imdm.errors import UserError
 
-_KEY = "imdm"  # of the metadata in sample and coupling files
+_KEY = "imdm"  # of the metadata
+
+
+def save_rows(path: str | Path, tensors: dict[str, np.ndarray], about: dict[str, Any]) -> None:
+    """Write tensors, whose first dimension is the rows, and what they are; equal ones give equal bytes."""
+    save_file(tensors, path, metadata={_KEY: json.dumps(about, sort_keys=True)})
+
+
+def load_rows(path: str | Path, content: str, key: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """What `save_rows` wrote.
+
+    Args:
+        content: what the file should hold, for messages.
+        key: of `about`, which other files lack.
+
+    Raises:
+        UserError: the file is truncated, foreign or a shard.
+    """
+    tensors, about = _read(path)
+    if key not in about:
+        raise UserError(f"{path} holds no {content}; give the file of the stage that makes them.")
+    if "rows" in about:
+        first, last, total = about["rows"]
+        raise UserError(f"{path} is a shard (rows {first} to {last - 1} of {total}); merge the shards and give the merged file.")
+    return tensors, about
+
+
+def _read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    try:
+        with safe_open(path, framework="np") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            return tensors, json.loads((file.metadata() or {}).get(_KEY, "{}"))
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} is truncated or no file of tensors ({error}); make it again.") from None
 
 
 def shard_rows(total: int, shard: str | None) -> range:
@@ -28,8 +61,8 @@ def shard_rows(total: int, shard: str | None) -> range:
     """
     if shard is None:
         return range(total)
-    match = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", shard)
-    number, count = (int(part) for part in match.groups()) if match else (1, 0)
+    numbers = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", shard)
+    number, count = map(int, numbers.groups()) if numbers else (1, 0)
     if not 1 <= number <= count <= total:
         raise UserError(f"--shard {shard} must be i/n with i from 1 to n, and n at most the {total} rows.")
     return range(total * (number - 1) // count, total * number // count)
@@ -38,17 +71,6 @@ def shard_rows(total: int, shard: str | None) -> range:
 def about_rows(rows: range, total: int) -> dict[str, Any]:
     """What a shard's file says of itself; nothing where it holds all rows."""
     return {} if len(rows) == total else {"rows": [rows.start, rows.stop, total]}
-
-
-def refuse_shard(about: dict[str, Any], path: str | Path) -> None:
-    """Refuse a shard where the whole is wanted.
-
-    Raises:
-        UserError: the file is a shard.
-    """
-    if "rows" in about:
-        first, last, total = about["rows"]
-        raise UserError(f"{path} is a shard (rows {first} to {last - 1} of {total}); merge the shards and give the merged file.")
 
 
 def merge_shards(paths: Sequence[str | Path], out: str | Path) -> int:
@@ -62,12 +84,7 @@ def merge_shards(paths: Sequence[str | Path], out: str | Path) -> int:
     """
     parts = []
     for path in map(Path, paths):
-        try:
-            with safe_open(path, framework="pt") as file:
-                about = json.loads((file.metadata() or {}).get(_KEY, "{}"))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        except (SafetensorError, OSError) as error:
-            raise UserError(f"{path} is truncated or no shard ({error}); make it again.") from None
+        tensors, about = _read(path)
         if "rows" not in about:
             raise UserError(f"{path} is no shard; give files that were made with --shard.")
         parts.append((about.pop("rows"), about, tensors, path))
@@ -82,6 +99,5 @@ def merge_shards(paths: Sequence[str | Path], out: str | Path) -> int:
         expected = last
     if expected != total:
         raise UserError(f"rows {expected} to {total - 1} are missing; give the last shard too.")
-    joined = {name: torch.cat([tensors[name] for _, _, tensors, _ in parts]) for name in parts[0][2]}
-    save_file(joined, out, metadata={_KEY: json.dumps(about, sort_keys=True)})
+    save_rows(out, {name: np.concatenate([tensors[name] for _, _, tensors, _ in parts]) for name in parts[0][2]}, about)
     return total

@@ -14,13 +14,15 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from imdm.errors import UserError
 from imdm.params import Runtime
+from imdm.stage.chunks import Progress
 from imdm.stage.device import bfloat16_peak
-from imdm.stage.progress import Progress
 from imdm.training.devices import OneDevice
 from imdm.training.loggers import Logger, open_loggers
+from imdm.training.training import Training
 
 LOG_COLUMNS = ("step", "loss", "lr", "tokens_per_second", "seconds")  # of train_log.csv
 _LOG_ROWS = 200  # rows that a training aims at
@@ -33,10 +35,6 @@ class Checkpoints:
 
     Args:
         folder: where train_log.csv goes, and the checkpoint, .resume/last.ckpt.
-        name: of the training, in messages.
-        parts: what a checkpoint holds, by name; each has a `state_dict` and `load_state_dict`.
-        steps: of the whole training.
-        tokens_per_step: tokens of the global batch, for the throughput.
 
     Attributes:
         first: the step to go on with.
@@ -44,21 +42,13 @@ class Checkpoints:
             known by name the share of its bfloat16 peak (model FLOPs utilization).
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        name: str,
-        runtime: Runtime,
-        devices: OneDevice,
-        parts: dict[str, Any],
-        steps: int,
-        tokens_per_step: int,
-        progress: Progress,
-    ):
-        self.folder, self.name, self.runtime, self.devices, self.parts = folder, name, runtime, devices, parts
-        self.steps, self.tokens_per_step, self.progress = steps, tokens_per_step, progress
+    def __init__(self, training: Training, optimizer: Optimizer, folder: Path, runtime: Runtime, devices: OneDevice, progress: Progress):
+        self.folder, self.runtime, self.devices, self.progress = folder, runtime, devices, progress
+        self.parts = {"network": training.network, "optimizer": optimizer, "ema": training.ema}
+        self.name, self.steps = training.name, training.settings.steps
+        self.tokens_per_step = training.settings.batch_size * training.length
         self.checkpoint, self.table = folder / ".resume" / "last.ckpt", folder / "train_log.csv"
-        self.every, self.stop = max(1, steps // _LOG_ROWS), False
+        self.every, self.stop = max(1, self.steps // _LOG_ROWS), False
         self.first, self.total, self.count, self.seconds_before = 0, torch.zeros((), device=devices.device), 0, 0.0
         self.metrics: dict[str, float] = {}
         self.loggers: list[Logger] = []

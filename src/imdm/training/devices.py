@@ -101,11 +101,7 @@ class SeveralDevices(OneDevice):
 
 
 def open_devices(runtime: Runtime, device: torch.device, batch_size: int) -> OneDevice:
-    """The devices that the runtime parameters ask for; starts the other processes of this node.
-
-    Raises:
-        UserError: they can't share the batch.
-    """
+    """The devices of the runtime parameters, with this node's other processes started. Raises UserError: they can't share the batch."""
     count = runtime.devices or (torch.cuda.device_count() if device.type == "cuda" else 1)
     world = count * runtime.nodes
     if batch_size % world:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-
-class Logger(Protocol):
-    def add(self, step: int, values: dict[str, float]) -> None:
-        """The row of a step."""
-
-    def close(self) -> None: ...
+Row = tuple[int, dict[str, float]]  # of train_log.csv: a step and its values
 
 
 class TensorBoard:
     """Event files; those of steps that a resumed training does again are purged."""
 
-    def __init__(self, folder: Path, rows: list[tuple[int, dict[str, float]]]):
+    def __init__(self, folder: Path, rows: list[Row]):
         from torch.utils.tensorboard import SummaryWriter
 
         self.writer = SummaryWriter(folder, purge_step=rows[-1][0] + 1 if rows else 1)
@@ -33,7 +27,7 @@ class TensorBoard:
 class DvcLive:
     """A TSV a value, which `dvc plots` and editors show; DVC's experiments are left to `dvc exp`, so none is saved here."""
 
-    def __init__(self, folder: Path, rows: list[tuple[int, dict[str, float]]]):
+    def __init__(self, folder: Path, rows: list[Row]):
         from dvclive import Live
 
         self.live: Any = Live(str(folder), save_dvc_exp=False, dvcyaml=None)
@@ -50,13 +44,10 @@ class DvcLive:
         self.live.end()
 
 
-LOGGERS: dict[str, Callable[[Path, list[tuple[int, dict[str, float]]]], Logger]] = {"tensorboard": TensorBoard, "dvclive": DvcLive}
+Logger = TensorBoard | DvcLive
+LOGGERS: dict[str, type[Logger]] = {"tensorboard": TensorBoard, "dvclive": DvcLive}
 
 
-def open_loggers(names: list[str], training: str, rows: list[tuple[int, dict[str, float]]]) -> list[Logger]:
-    """The loggers of a training, each in logs/LOGGER/TRAINING.
-
-    Args:
-        rows: (step, values) of the steps that are done.
-    """
+def open_loggers(names: list[str], training: str, rows: list[Row]) -> list[Logger]:
+    """The loggers of a training, each in logs/LOGGER/TRAINING; `rows` are those of the steps that are done."""
     return [LOGGERS[name](Path("logs") / name / training, rows) for name in names]

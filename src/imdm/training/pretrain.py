@@ -15,7 +15,7 @@ from imdm.network.head_loss import cross_entropy, head_loss, nelbo
 from imdm.network.network import Network
 from imdm.params import Finetune, Optimizer, Pretrain
 from imdm.stage.device import send
-from imdm.training.loop import Training
+from imdm.training.training import Training
 
 
 class BlockTraining(Training):

@@ -76,7 +76,7 @@ class LogHandler(LogHandlerBase):
         elif record.levelno >= logging.WARNING:
             text = self.words.format(record)
             if "CalledProcessError" not in text:  # a job's exit code, of which the job's own error tells more
-                self.say(text)
+                self.show(text)
         elif event == LogEvent.RUN_INFO:
             self.begin({rule: count for rule, count in record.stats.items() if rule != "total"})
         elif event == LogEvent.JOB_INFO:
@@ -94,7 +94,7 @@ class LogHandler(LogHandlerBase):
     def begin(self, counts: dict[str, int]) -> None:
         """Learn which jobs there are."""
         self.remaining, self.total = Remaining(counts), sum(counts.values())
-        self.say(f"{self.total} jobs: {', '.join(f'{count} {rule}' for rule, count in counts.items())}")
+        self.show(f"{self.total} jobs: {', '.join(f'{count} {rule}' for rule, count in counts.items())}")
         if self.live:
             self.live.start()
             self.shown[-1] = self.live.add_task("", total=self.total)
@@ -113,7 +113,7 @@ class LogHandler(LogHandlerBase):
         self.done += 1
         left = self.remaining.estimate()
         rest = f", about {duration(left)} left" if left and self.done < self.total else ""
-        self.say(f"[{self.done:3d} of {self.total}] {rule} {made}: {duration(seconds)}{rest}")
+        self.show(f"[{self.done:3d} of {self.total}] {rule} {made}: {duration(seconds)}{rest}")
         if self.live:
             if job in self.shown:
                 self.live.remove_task(self.shown.pop(job))
@@ -124,11 +124,11 @@ class LogHandler(LogHandlerBase):
         rule, made = self.names.get(record.jobid, (record.rule_name, ""))
         logs = [Path(name) for name in record.log if Path(name).is_file()]
         said = [line for log in logs for line in log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_LINES:]]
-        self.say("\n  ".join([f"FAILED: {rule} {made} ({', '.join(map(str, logs)) or 'no log'})", *said]))
+        self.show("\n  ".join([f"FAILED: {rule} {made} ({', '.join(map(str, logs)) or 'no log'})", *said]))
         if self.live and record.jobid in self.shown:
             self.live.remove_task(self.shown.pop(record.jobid))
 
-    def say(self, text: str) -> None:
+    def show(self, text: str) -> None:
         """Print a line, above the live view where there is one."""
         if text:
             self.console.print(text, markup=False, highlight=False, soft_wrap=True)

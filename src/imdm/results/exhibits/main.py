@@ -7,50 +7,26 @@ from typing import Any
 
 import pandas as pd
 
-from imdm.params import PUBLIC
-from imdm.results import plan
-from imdm.results.digits import better_cell, decided_cell, paper_cell, seeds_cell, short_cell, value_cell
-from imdm.results.exhibits.captions import judge_words, paper_note, precisions
-from imdm.results.frame import RATIO, one, select
-from imdm.results.layout import MODEL, STEPS, Column, Line, Side, Table, distinct, metrics_in
-from imdm.results.names import BASELINE, METRICS, REAL, TEACHER, baseline_of, metric_name, name_of, setting_of
-from imdm.results.seeds import training_seeds, with_seed_means
-from imdm.results.verdict import verdict
-from imdm.results.view import Cell
+from imdm.results.cells import better_cell, decided_cell, digits, paper_cell, seeds_cell, value_cell
+from imdm.results.comparison import comparisons
+from imdm.results.frame import RATIO, one, select, with_seed_means
+from imdm.results.layout import MODEL, STEPS, Column, Line, distinct, make_view, metric_column, metrics_in, numbers, words
+from imdm.results.names import METRICS, REAL, TEACHER, metric_name, name_of
+from imdm.results.paper import paper_note
+from imdm.results.view import View
 
-_ALONE = (BASELINE, PUBLIC)  # models that stand under MDLM
-_RECIPE = Side("Recipe", lambda line: Cell(line["label"], None, line.get("mark", "")))
+_RECIPE = words("Recipe", lambda line: line["label"])
+_ROLES = {"base": "MDLM", "ours": "IMDM", "ratio": "ratio"}
+_AT_TEACHERS = {"kind": "equal_entropy", "target": "teacher"}
 
 
-def challenges(frame: pd.DataFrame) -> list[Line]:
-    """What is compared: label, `ours` and `base` of each group of lines.
-
-    What MDLM alone has, and public checkpoints, are a `base` without `ours`; a keyed student's base is what it learns from.
-    """
-    recipes: dict[str, list[str]] = {}
-    for line in distinct(select(frame, kind="samples", metric="gen_ppl", replicate=0), "variant", "recipe"):
-        if line["recipe"]:
-            recipes.setdefault(line["recipe"], []).append(line["variant"])
-    found = []
-    for recipe, variants in recipes.items():
-        paired = set(variants) - set(_ALONE)
-        for variant in [name for name in variants if name != BASELINE or not paired]:
-            model = f"{variant}/{recipe}"
-            base = model if variant in _ALONE else baseline_of(model)
-            plain = variant in (*_ALONE, "imdm") or len(variants) == 1 and base == TEACHER
-            label = setting_of(model) if plain else f"{setting_of(model)}: {name_of(variant)}"
-            found.append({"label": label[0].upper() + label[1:], "base": base, "ours": None if model == base else model})
-    return found
-
-
-def comparisons(frame: pd.DataFrame) -> list[Line]:
-    """A line of `challenges` for every step count at which one of the two was sampled."""
-    samples = select(frame, kind="samples", metric="gen_ppl")
-    found = []
-    for line in challenges(frame):
+def _compared(frame: pd.DataFrame) -> list[Line]:
+    """The lines of what is compared, one for each step count at which one of the two was sampled."""
+    samples, body = select(frame, kind="samples", metric="gen_ppl"), []
+    for line in comparisons(frame):
         steps = select(samples, model=[line["base"], line["ours"]])["steps"].unique()
-        found += [line | {"steps": int(n)} for n in sorted(steps)]
-    return found
+        body += [line | {"steps": int(n)} for n in sorted(steps)]
+    return body
 
 
 def _references(frame: pd.DataFrame) -> list[Line]:
@@ -76,141 +52,89 @@ def _of(role: str, metric: str = "gen_ppl", kind: str = "samples", **more: Any) 
 
 
 def _at_entropy(target: str, heads: str) -> list[Column]:
-    at = {"kind": "equal_entropy", "target": target}
-    return [
-        Column(heads.format("MDLM"), _of("base", **at)),
-        Column(heads.format("IMDM"), _of("ours", **at)),
-        Column(heads.format("ratio"), _of("ratio", **at), decided_cell),
-    ]
+    shows = {"base": value_cell, "ours": value_cell, "ratio": decided_cell}
+    return [numbers(heads.format(name), _of(role, kind="equal_entropy", target=target), shows[role]) for role, name in _ROLES.items()]
 
 
-def table04(frame: pd.DataFrame) -> Table:
+def _judge(frame: pd.DataFrame) -> str:
+    """The judge and its own perplexity on held-out text."""
+    judge = one(frame, kind="judge", metric="val_ppl")
+    return f"the judge {judge.setting!r} (own held-out perplexity {digits(judge.value, judge.metric)})" if judge else "the judge"
+
+
+def table04(frame: pd.DataFrame) -> View:
     """Gen-PPL of the teacher and of each recipe with one mask and with infinitely many."""
-    seeds = training_seeds(frame)
-    columns = [
-        Column("MDLM", _of("base")),
-        Column("IMDM", _of("ours")),
-        Column("IMDM / MDLM", _of("ratio")),
-        Column("Better", _of("ratio"), better_cell),
-        *_at_entropy("teacher", "{}, equal entropy"),
-    ]
-    if seeds:
-        columns += [Column(f"{head}, seeds", _of(role, replicate=None), seeds_cell) for head, role in (("MDLM", "base"), ("IMDM", "ours"))]
-        columns.append(Column("ratio, seeds", _of("ratio", replicate=None), seeds_cell))
-        equal = _of("ratio", kind="equal_entropy", target="teacher", replicate=None)
-        columns.append(Column("ratio at equal entropy, seeds", equal, seeds_cell))
-    heads = {"base": "paper MDLM", "ours": "paper IMDM", "ratio": "paper ratio"}
-    columns += [Column(head, _of(role), paper_cell) for role, head in heads.items()]
-    spread = f"Seeds: mean ± standard deviation over {seeds} training seeds; all other columns are of the first. " if seeds else ""
+    columns = [_RECIPE, STEPS, numbers("MDLM", _of("base")), numbers("IMDM", _of("ours")), numbers("IMDM / MDLM", _of("ratio"))]
+    columns += [numbers("Better", _of("ratio"), better_cell), *_at_entropy("teacher", "{}, equal entropy")]
+    seeds = select(frame, kind="samples")["replicate"].nunique()
+    if seeds > 1:
+        columns += [numbers(f"{name}, seeds", _of(role, replicate=None), seeds_cell) for role, name in _ROLES.items()]
+        columns.append(numbers("ratio at equal entropy, seeds", _of("ratio", replicate=None, **_AT_TEACHERS), seeds_cell))
+    columns += [numbers(f"paper {name}", _of(role), paper_cell) for role, name in _ROLES.items()]
+    precision = ", ".join(sorted(set(select(frame, kind="samples", metric="gen_ppl")["setting"])))
     caption = (
-        f"Generative perplexity under {judge_words(frame)}, lower is better, with bootstrap 95% intervals. The teacher and the real text "
-        "stand under MDLM, and there stands the teacher beside its keyed distillation. Better: the model for which the interval of the "
-        "ratio leaves out 1, else tie; that interval is paired, since both models draw with the same random numbers. Equal entropy: both "
-        f"at the teacher's entropy at the same number of steps, by temperature (table frontier). {spread}{verdict(frame)} "
-        f"{precisions(frame)} {paper_note(4)}"
+        f"Under {_judge(frame)}, lower is better, with bootstrap 95% intervals. Samples were drawn in {precision}. A keyed distillation "
+        "stands beside its teacher. Better: the model for which the ratio's interval, paired by common random numbers, leaves out 1. Equal "
+        "entropy: both at the teacher's entropy at the same number of steps, by temperature (table frontier). "
+        f"{f'Seeds: mean ± standard deviation over {seeds} training seeds; else the first. ' if seeds > 1 else ''}{paper_note(4)}"
     )
-    return Table(
-        "table04", f"Table 4. {plan.title('table04')}", caption, [_RECIPE, STEPS], _references(frame) + comparisons(frame), columns
-    )
+    return make_view("table04", caption, columns, _references(frame) + _compared(frame), with_seed_means(frame))
 
 
-def table05(frame: pd.DataFrame) -> Table:
+def table05(frame: pd.DataFrame) -> View:
     """Entropy of the same samples."""
-    columns = []
-    for heads, metric, more, show in (
-        ("{}", "entropy", {}, value_cell),
-        ("{}, temperature", "temperature", {"kind": "equal_entropy", "target": "teacher"}, value_cell),
-        ("paper {}", "entropy", {}, paper_cell),
-    ):
-        columns += [Column(heads.format(name), _of(role, metric, **more), show) for name, role in (("MDLM", "base"), ("IMDM", "ours"))]
+    columns, roles = [_RECIPE, STEPS], list(_ROLES.items())[:2]
+    columns += [numbers(name, _of(role, "entropy")) for role, name in roles]
+    columns += [numbers(f"{name}, temperature", _of(role, "temperature", **_AT_TEACHERS)) for role, name in roles]
+    columns += [numbers(f"paper {name}", _of(role, "entropy"), paper_cell) for role, name in roles]
     caption = (
         "Unigram entropy of each sample's tokens in nats, averaged over samples, with bootstrap 95% intervals; a Gen-PPL bought by "
         "repetition shows as a low entropy. Temperature: that at which the model has the teacher's entropy at the same number of "
-        f"steps (table frontier). {precisions(frame)} {paper_note(4)}"
+        f"steps. {paper_note(5)}"
     )
-    return Table(
-        "table05", f"Table 5. {plan.title('table05')}", caption, [_RECIPE, STEPS], _references(frame) + comparisons(frame), columns
-    )
+    return make_view("table05", caption, columns, _references(frame) + _compared(frame), frame)
 
 
-def frontier(frame: pd.DataFrame) -> Table:
+def frontier(frame: pd.DataFrame) -> View:
     """Gen-PPL at the teacher's and at the data's entropy."""
     aimed = select(frame, kind="equal_entropy", metric="entropy")
     teacher = [{"label": name_of(TEACHER), "base": TEACHER, "ours": None, "steps": int(n)} for n in select(aimed, model=TEACHER)["steps"]]
-    entropy = Column(
-        "Teacher's entropy (nats)",
-        lambda line: {"kind": "equal_entropy", "model": TEACHER, "target": "teacher", "metric": "entropy", "steps": line["steps"]},
+    entropy = numbers(
+        "Teacher's entropy (nats)", lambda line: _AT_TEACHERS | {"model": TEACHER, "metric": "entropy", "steps": line["steps"]}
     )
-    columns = [entropy, *_at_entropy("teacher", "{} at the teacher's entropy"), *_at_entropy("data", "{} at the data's entropy")]
+    columns = [
+        _RECIPE,
+        STEPS,
+        entropy,
+        *_at_entropy("teacher", "{} at the teacher's entropy"),
+        *_at_entropy("data", "{} at the data's entropy"),
+    ]
     tried = ", ".join(f"{heat:g}" for heat in select(frame, kind="frontier", model=TEACHER)["temperature"].unique())
     caption = (
-        f"Gen-PPL under {judge_words(frame)} at equal entropy, with bootstrap 95% intervals that cover the entropy aimed at as well: "
-        f"log Gen-PPL is interpolated in entropy between the sampling temperatures {tried}. "
-        "The teacher's entropy is that of its own samples at the same number of steps, the data's "
-        f"{value_cell(one(aimed, model=REAL)).text} nats. > x: at every temperature the entropy stays below the one aimed at, and x is the "
-        "Gen-PPL at the highest; < x: it stays above, and x is the Gen-PPL at the lowest. In brackets – is an end out of reach. Ratio: "
-        "IMDM / MDLM, paired, filled where its interval leaves out 1."
+        f"Under {_judge(frame)}, with bootstrap 95% intervals that cover the entropy aimed at as well: log Gen-PPL is interpolated in "
+        f"entropy between the sampling temperatures {tried}. The teacher's entropy is that of its own samples at the same number of "
+        f"steps, the data's {value_cell(one(aimed, model=REAL)).text} nats. > x: the entropy stays below the one aimed at, and x is the "
+        "Gen-PPL at the highest temperature; < x: it stays above, and x is that at the lowest. In brackets – is an end out of reach."
     )
-    return Table("frontier", plan.title("frontier"), caption, [_RECIPE, STEPS], teacher + comparisons(frame), columns)
+    return make_view("frontier", caption, columns, teacher + _compared(frame), frame)
 
 
-def ratios(frame: pd.DataFrame) -> Table:
-    """Gen-PPL of IMDM over that of MDLM: a line a recipe, a column a step count, below each at equal entropy and the paper's."""
-    found, seeds = select(with_seed_means(frame), metric=RATIO), training_seeds(frame)
-    body = []
-    for line in challenges(frame):
-        model = line["ours"]
-        sampled = line | {"kind": "samples", "replicate": 0, "target": ""}
-        at_entropy = sampled | {"label": "at equal entropy", "kind": "equal_entropy", "target": "teacher", "mark": "below"}
-        over_seeds = sampled | {"label": f"{seeds} training seeds", "replicate": None, "mark": "below"}
-        papers = sampled | {"label": "paper", "mark": "paper", "paper": True}
-        of_model = select(found, model=model or [])
-        for one_line in (sampled, over_seeds, at_entropy):
-            there = select(of_model, **{name: one_line[name] for name in ("kind", "replicate", "target")})
-            body += [one_line] if len(there) else []
-        body += [papers] if select(of_model, kind="samples")["paper"].notna().any() else []
-
-    def column(steps: int) -> Column:
-        keys = ("kind", "replicate", "target")
-        return Column(
-            f"{steps} step{'s' if steps > 1 else ''}",
-            lambda line: {name: line[name] for name in keys} | {"model": line["ours"], "metric": RATIO, "steps": steps},
-            lambda row: seeds_cell(row) if row and row.replicate is None else short_cell(row),
-        )
-
-    caption = (
-        "Gen-PPL of IMDM divided by that of MDLM, and of a keyed distillation by that of its teacher; below 1 IMDM is better. Filled cells "
-        "are decided: the ratio's paired 95% interval leaves out 1. At equal entropy: both at the teacher's entropy at the same number of "
-        f"steps. {'Training seeds: mean ± standard deviation. ' if seeds else ''}Paper: the same ratio from its Table 4."
-    )
-    columns = [column(int(steps)) for steps in sorted(select(found, kind="samples")["steps"].unique())]
-    return Table("ratios", plan.title("ratios"), caption, [_RECIPE], body, columns)
-
-
-def quality(frame: pd.DataFrame) -> Table:
+def quality(frame: pd.DataFrame) -> View:
     """Every further metric of the samples, one column each."""
-    found = select(frame, kind="samples", replicate=0)
-    found = found[~found["metric"].isin(["gen_ppl", "entropy", RATIO])]
+    further = select(frame, kind="samples", replicate=0)
+    further = further[~further["metric"].isin(["gen_ppl", "entropy", RATIO])]
+    columns = [MODEL, STEPS, *(metric_column(metric_name(metric), metric, kind="samples") for metric in metrics_in(further))]
     caption = "Further metrics of the same samples. MAUVE is a mean over k-means seeds, with one standard deviation to either side."
-    columns = [Column(metric_name(metric), _metric("samples", metric)) for metric in metrics_in(found)]
-    return Table("quality", plan.title("quality"), caption, [MODEL, STEPS], distinct(found, "model", "steps"), columns)
+    return make_view("quality", caption, columns, distinct(further, "model", "steps"), frame)
 
 
-def _metric(kind: str, metric: str) -> Callable[[Line], dict[str, Any]]:
-    return lambda line: {"kind": kind, "metric": metric, "model": line["model"], "steps": line["steps"]}
-
-
-def models(frame: pd.DataFrame) -> Table:
+def models(frame: pd.DataFrame) -> View:
     """What the judge and the teacher are worth on held-out text."""
-    lines = [{"name": "Judge", "kind": "judge"}, {"name": "Teacher (NELBO bound)", "kind": "validation"}]
+    names = {"judge": "Judge", "validation": "Teacher (NELBO bound)"}
     heads = {"val_ppl": "Held-out perplexity"} | {name: METRICS[name] for name in ("unigram_perplexity", "parameters")}
-    columns = [Column(head, lambda line, metric=metric: {"kind": line["kind"], "metric": metric}) for metric, head in heads.items()]
+    columns = [words("Model", lambda line: names[line["kind"]]), *(metric_column(head, metric) for metric, head in heads.items())]
     caption = "Perplexity on held-out text beside that of token frequencies alone on the same split: what they have learnt."
-    return Table("models", plan.title("models"), caption, [Side("Model", lambda line: Cell(line["name"]))], lines, columns)
-
-
-def _synthetic(metric: str) -> Callable[[Line], dict[str, Any]]:
-    return lambda line: {"kind": "synthetic", "seed": None, "metric": metric} | line
+    return make_view("models", caption, columns, [{"kind": kind} for kind in names], frame)
 
 
 def _seeds(frame: pd.DataFrame) -> str:
@@ -218,43 +142,37 @@ def _seeds(frame: pd.DataFrame) -> str:
     return f"mean of {count} seeds [least, largest]" if count > 1 else "one seed [95% interval]"
 
 
-def table01(frame: pd.DataFrame) -> Table:
+def table01(frame: pd.DataFrame) -> View:
     """The synthetic task in one step, mean over seeds."""
-    found = select(frame, kind="synthetic", setting="", seed=None)
-    there = metrics_in(found)
-    columns = []
-    for metric in [name for name in METRICS if name in there]:
-        columns.append(Column(METRICS[metric], _synthetic(metric)))
-        columns += [Column("paper", _synthetic(metric), paper_cell)] if metric != "error_kl_nats" else []
+    means = select(frame, kind="synthetic", setting="", seed=None)
+    columns = [MODEL]
+    for metric in [name for name in METRICS if name in metrics_in(means)]:
+        columns.append(metric_column(METRICS[metric], metric))
+        if metric != "error_kl_nats":
+            columns.append(metric_column("paper", metric, paper_cell))
     caption = (
         f"One-step generation of {{00, 11}} with fresh noise, {_seeds(frame)}. "
         "The data's token entropy is ln 2 = 0.69; a model that draws tokens independently has error ln 2 = 0.693. "
         "Valid mass: mean over noise of -ln P(valid). KL: KL(data || mean over noise of the product of the tokens' probabilities). "
         "The paper's error is only possible as the first."
     )
-    return Table("table01", f"Table 1. {plan.title('table01')}", caption, [MODEL], distinct(found, "model", "setting"), columns)
+    return make_view("table01", caption, columns, distinct(means, "model"), means)
 
 
-def table02(frame: pd.DataFrame) -> Table:
+def table02(frame: pd.DataFrame) -> View:
     """Output probabilities under two noise realizations, mean over seeds."""
-    found = select(frame, kind="synthetic", seed=None)
-    found = found[found["setting"] != ""].sort_values("model", key=lambda models: models.map(list(models.unique()).index), kind="stable")
-    columns = []
+    means = select(frame, kind="synthetic", seed=None)
+    means = means[means["setting"] != ""].sort_values("model", key=lambda names: names.map(list(names.unique()).index), kind="stable")
+    columns = [MODEL, words("Noise", lambda line: line["setting"])]
     for place in (1, 2):
-        where = _synthetic(f"P(token{place}=0)_pct")
-        columns += [Column(f"Token {place}", where), Column("paper", where, paper_cell)]
+        metric = f"P(token{place}=0)_pct"
+        columns += [metric_column(METRICS[metric], metric), metric_column("paper", metric, paper_cell)]
     caption = (
         f"P(token = 0) in percent at full masking, {_seeds(frame)}. Noise A is the first that leads to 0, "
-        "noise B the first that leads to 1. A model with one mask sees no noise, so its two rows are equal."
+        "noise B the first that leads to 1. A model with one mask sees no noise, so its two lines are equal."
     )
-    sides = [MODEL, Side("Noise", lambda line: Cell(line["setting"]))]
-    return Table("table02", f"Table 2. {plan.title('table02')}", caption, sides, distinct(found, "model", "setting"), columns)
+    return make_view("table02", caption, columns, distinct(means, "model", "setting"), means)
 
 
 SYNTHETIC = (table01, table02)
-TABLES = (table04, table05, frontier, quality, *SYNTHETIC, models, ratios)
-
-
-def tables(frame: pd.DataFrame) -> list[Table]:
-    """Every table of tables.csv, in the order of the report."""
-    return [table(frame) for table in TABLES]
+TABLES = (table04, table05, frontier, quality, *SYNTHETIC, models)

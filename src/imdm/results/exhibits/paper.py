@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from imdm.params import TEACHER, Params
 from imdm.results import plan
@@ -33,8 +34,8 @@ class Exhibit:
 
     Attributes:
         metrics: the paper's table that holds its numbers, by metric. Entropy stands beside Gen-PPL in every table.
-        down: what runs down its side, of steps, metric and model; model and metric run across where they are not named.
-            Without steps the largest step count of the run is taken.
+        down: columns of the frame that run down its side, of steps, metric and setting (the model's head); the last two run across
+            where they are not named. Without steps the largest step count of the run is taken.
         note: what the caption says besides.
     """
 
@@ -44,14 +45,9 @@ class Exhibit:
     down: tuple[str, ...] = ("steps",)
     note: str = ""
 
-    @property
-    def name(self) -> str:
-        return f"table{self.number:02}"
 
-
-@dataclass(frozen=True)
-class Axis:
-    """A mask setting that is varied: the paper's values by position, `default` being the place of the one it adopts."""
+class Axis(NamedTuple):
+    """A mask setting that is varied: the paper's values by position, `default` being the place of the one that it keeps elsewhere."""
 
     key: str
     word: str
@@ -67,49 +63,44 @@ _AXES = (
     Axis("scale", "Scale", "noise_scale", ("0.5", "1.0", "2.0"), 1, "axis=scale; noise=uniform, d_noise=768, scale={}"),
 )
 _WIDTH = Axis("width", "Dimension", "noise_dim", ("768", "2048"), 1, "d_noise={}")
-_CHECKPOINTS = "The paper's SDTT is of 7 rounds{}; its MDLM and SDTT are its predecessors' checkpoints."
+_ROUNDS = "The paper's SDTT is of 7 rounds, its Di4C of 2 after them; its MDLM and SDTT are its predecessors' checkpoints."
 _NOISE = "Each block varies one setting of the noise and keeps the defaults of the others; paper: uniform, 768, 1.0."
 _MATCHED = "At SDTT's entropy: sampled at the temperature, searched for each step count, at which IMDM's entropy is SDTT's."
 
 
 def describe(params: Params, name: str) -> Exhibit:
     """The description of table03 or one of table06 to table14, for the models that the parameters name."""
-    student, sdtt, di4c = params.paper.student, params.paper.sdtt, params.paper.di4c
-    variant = student.partition("/")[0]
+    student, number = params.paper.student, int(name.removeprefix("table"))
+    variant, ppl = student.partition("/")[0], {"gen_ppl": number, "entropy": number}
     noise = tuple(model for axis in _AXES for model in _varied(params, axis))
-    checkpoints = _CHECKPOINTS.format(" and its Di4C of 2 after them")
-
-    def methods(kind: str, di4c: str | None = None) -> tuple[Model, ...]:
-        setting = "conditional (50-token prompt)" if kind == "conditional" else "unconditional"
-        named = {"MDLM": TEACHER, "SDTT": sdtt, "Di4C": di4c, "IMDM": student}
-        shown = [(head, model) for head, model in named.items() if model]
-        about = [{"method": head, "setting": setting} for head, _ in shown]
-        return tuple(Model(*of, paper, None if of[0] == "IMDM" else "IMDM", kind) for of, paper in zip(shown, about, strict=True))
-
+    small, large, before = _baselines(params, "samples"), _baselines(params, "samples", False), Model("MDLM", TEACHER, {"method": "MDLM"})
     where = {"method": "IMDM", "setting": "unconditional, entropy-matched (parentheses)"}
     matched = Model("IMDM at SDTT's entropy", student, where, "SDTT", "matched")
-    before, after = Model("MDLM", TEACHER, {"method": "MDLM"}), {"method": "MDLM-ft"}
     scratch = Model("IMDM", f"{variant}/scratch", {"method": "IMDM"}, "MDLM")
-    tuned = Model("MDLM-ft", "mdlm/finetune", after, "MDLM"), Model("IMDM-ft", f"{variant}/finetune", {"method": "IMDM-ft"}, "MDLM")
+    heads = {"MDLM-ft": "mdlm/finetune", "IMDM-ft": f"{variant}/finetune"}
+    tuned = tuple(Model(head, model, {"method": head}, "MDLM") for head, model in heads.items())
     further = f"Both are trained further from the teacher, here {params.finetune.steps:,} steps, in the paper 10,000."
     return {
-        "table03": Exhibit(3, noise, {"gen_ppl": 3, "entropy": 8}, ("steps", "metric"), _NOISE),
-        "table06": Exhibit(6, methods("samples", di4c), {"gen_ppl": 6, "entropy": 6}, note=checkpoints),
-        "table07": Exhibit(7, methods("conditional", di4c), {"gen_ppl": 7, "entropy": 7, "mauve": 7}, note=checkpoints),
-        "table08": Exhibit(8, noise, {"entropy": 8}, note=_NOISE),
-        "table09": Exhibit(9, (*methods("samples"), matched), {"gen_ppl": 9, "entropy": 9, "temperature": 9}, note=_MATCHED),
-        "table10": Exhibit(10, methods("conditional"), {"gen_ppl": 10, "entropy": 10, "mauve": 10}),
-        "table11": Exhibit(11, _finite(params), {"gen_ppl": 11, "entropy": 11}, ("steps", "metric")),
-        "table12": Exhibit(
-            12,
-            (before, scratch),
-            {"gen_ppl": 12, "entropy": 12, "val_ppl": 12},
-            ("model",),
-            "The paper does not tell at how many steps it sampled.",
-        ),
-        "table13": Exhibit(13, (before, *tuned), {"val_ppl": 13}, (), further),
-        "table14": Exhibit(14, tuple(_varied(params, _WIDTH)), {"gen_ppl": 14, "entropy": 14}),
-    }[name]
+        3: Exhibit(3, noise, {"gen_ppl": 3, "entropy": 8}, ("steps", "metric"), _NOISE),
+        6: Exhibit(6, small, ppl, note=_ROUNDS),
+        7: Exhibit(7, _baselines(params, "conditional"), ppl | {"mauve": 7}, note=_ROUNDS),
+        8: Exhibit(8, noise, {"entropy": 8}, note=_NOISE),
+        9: Exhibit(9, (*large, matched), ppl | {"temperature": 9}, note=_MATCHED),
+        10: Exhibit(10, _baselines(params, "conditional", False), ppl | {"mauve": 10}),
+        11: Exhibit(11, _finite(params), ppl, ("steps", "metric")),
+        12: Exhibit(12, (before, scratch), ppl | {"val_ppl": 12}, ("setting",), "The paper does not tell its sampling steps."),
+        13: Exhibit(13, (before, *tuned), {"val_ppl": 13}, (), further),
+        14: Exhibit(14, tuple(_varied(params, _WIDTH)), ppl),
+    }[number]
+
+
+def _baselines(params: Params, kind: str, di4c: bool = True) -> tuple[Model, ...]:
+    """The teacher, the baselines and the student, each beside the paper's."""
+    setting = "conditional (50-token prompt)" if kind == "conditional" else "unconditional"
+    heads = {TEACHER: "MDLM", params.paper.sdtt: "SDTT", params.paper.di4c: "Di4C", params.paper.student: "IMDM"}
+    against = {"IMDM": None}
+    models = ((heads[name], name) for name in plan.baselines(params, di4c))
+    return tuple(Model(head, name, {"method": head, "setting": setting}, against.get(head, "IMDM"), kind) for head, name in models)
 
 
 def _varied(params: Params, axis: Axis) -> list[Model]:

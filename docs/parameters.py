@@ -1,4 +1,4 @@
-"""Writes what follows from the parameters' definition: `PYTHONPATH=src python -m imdm.params.schema`.
+"""Writes what follows from the definition of the parameters: `python docs/parameters.py`, part of `make docs`.
 
 `workflow/schemas/params.schema.json` is for editors, `docs/parameters.md` for readers.
 """
@@ -6,19 +6,22 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from imdm.params import Params
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "src"))
 
-_ROOT = Path(__file__).resolve().parents[3]
+from imdm.params import Params  # noqa: E402
+
 SCHEMA = "workflow/schemas/params.schema.json"
 DOCUMENT = "docs/parameters.md"
 _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 _INTRODUCTION = """# Parameters
 
-Every key of `params.yaml` and of the files in `presets/`, written by `python -m imdm.params.schema` from `src/imdm/params/`.
+Every key of `params.yaml` and of the files in `presets/`, written by `python docs/parameters.py` from `src/imdm/params/`.
 What a file leaves out has the value of `params.yaml`, the default experiment, which gives every key and is far smaller than the paper's.
 The defaults below are the library's own: the paper's, where the paper states a value. NAME stands for a name of your choice, [] for
 each entry of a list.
@@ -51,12 +54,6 @@ def document() -> str:
     for block, rows in sections.items():
         lines += [f"## {block or 'Top level'}\n", "| key | type | default | description |", "|---|---|---|---|", *rows, ""]
     return "\n".join(lines)
-
-
-def write(root: Path = _ROOT) -> None:
-    """Write both files below `root`."""
-    (root / SCHEMA).write_text(json.dumps(schema(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    (root / DOCUMENT).write_text(document(), encoding="utf-8")
 
 
 def _resolve(tree: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
@@ -95,4 +92,5 @@ def _type(tree: dict[str, Any], node: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    write()
+    (ROOT / SCHEMA).write_text(json.dumps(schema(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    (ROOT / DOCUMENT).write_text(document(), encoding="utf-8")

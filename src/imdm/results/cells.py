@@ -19,45 +19,42 @@ def digits(value: float, metric: str) -> str:
     return f"{value:z.{places}f}"
 
 
-def value_cell(row: Number | None, mark: str = "") -> Cell:
+def value_cell(number: Number | None, mark: str = "") -> Cell:
     """`value [low, high]`, without the brackets where there is no interval or it has no width; `> low` or `< high` without a value."""
-    if row is None or row.value is row.low is row.high is None:
+    if number is None or number.value is number.low is number.high is None:
         return Cell(NONE)
-    ends = [NONE if end is None else digits(end, row.metric) for end in (row.low, row.high)]
-    if row.value is None:
-        return Cell(f"< {ends[1]}" if row.low is None else f"> {ends[0]}")
-    text = digits(row.value, row.metric)
-    return Cell(text if set(ends) in ({text}, {NONE}) else f"{text} [{ends[0]}, {ends[1]}]", row.value, mark)
+    ends = [NONE if end is None else digits(end, number.metric) for end in (number.low, number.high)]
+    if number.value is None:
+        return Cell(f"< {ends[1]}" if number.low is None else f"> {ends[0]}")
+    text = digits(number.value, number.metric)
+    return Cell(text if set(ends) in ({text}, {NONE}) else f"{text} [{ends[0]}, {ends[1]}]", number.value, mark)
 
 
-def decided_cell(row: Number | None) -> Cell:
+def decided_cell(number: Number | None) -> Cell:
     """`value_cell` of a ratio or difference, marked by whom its paired interval decides it for."""
-    return value_cell(row, MARKS[decided(row)])
+    return value_cell(number, MARKS[decided(number)])
 
 
-def short_cell(row: Number | None) -> Cell:
-    """A ratio alone, marked as `decided_cell` does."""
-    return Cell(NONE) if row is None or row.value is None else Cell(digits(row.value, row.metric), row.value, MARKS[decided(row)])
-
-
-def paper_cell(row: Number | None) -> Cell:
+def paper_cell(number: Number | None) -> Cell:
     """The paper's number for the same cell, with its digits."""
-    if row is None or row.paper is None:
+    if number is None or number.paper is None:
         return Cell(NONE, None, "paper")
-    written = len(str(row.paper).partition(".")[2])
-    places = 2 if row.metric == RATIO else max(1 if row.metric.endswith("_pct") else 2, written)
-    return Cell(f"{row.paper:.{places}f}", row.paper, "paper")
+    least = 1 if number.metric.endswith("_pct") else 2
+    places = 2 if number.metric == RATIO else max(least, len(str(number.paper).partition(".")[2]))
+    return Cell(f"{number.paper:.{places}f}", number.paper, "paper")
 
 
-def better_cell(row: Number | None) -> Cell:
+def better_cell(number: Number | None) -> Cell:
     """The name of the model that a ratio is decided for, else `tie`."""
-    side = decided(row)
+    side = decided(number)
     if not side:
         return Cell(NONE)
-    ours, base = ("student", "teacher") if row.against == TEACHER else (name_of(row.variant), name_of(BASELINE))
+    ours, base = ("student", "teacher") if number.against == TEACHER else (name_of(number.variant), name_of(BASELINE))
     return Cell({"ours": ours, "base": base, "tie": "tie"}[side], None, MARKS[side])
 
 
-def seeds_cell(row: Number | None) -> Cell:
+def seeds_cell(number: Number | None) -> Cell:
     """`mean ± standard deviation` of a line of `with_seed_means`."""
-    return Cell(NONE) if row is None else Cell(f"{digits(row.value, row.metric)} ± {digits(row.high - row.value, row.metric)}", row.value)
+    if number is None:
+        return Cell(NONE)
+    return Cell(f"{digits(number.value, number.metric)} ± {digits(number.high - number.value, number.metric)}", number.value)

@@ -1,0 +1,58 @@
+"""Who is compared with whom, and what a run shows of the paper's claim."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from imdm.params import PUBLIC
+from imdm.results.frame import RATIO, decided, first_seed, lines, select
+from imdm.results.layout import Line, distinct
+from imdm.results.names import BASELINE, TEACHER, baseline_of, name_of, setting_of
+
+_ALONE = (BASELINE, PUBLIC)  # models that stand under MDLM
+_AT_ENTROPY = {"kind": "equal_entropy", "target": "teacher"}
+WHERE = {"As sampled": {"kind": "samples"}, "At the teacher's entropy": _AT_ENTROPY}  # the ratios that a comparison has
+
+
+def comparisons(frame: pd.DataFrame) -> list[Line]:
+    """What is compared: recipe, label, `ours` and `base` of each group of lines.
+
+    What MDLM alone has, and public checkpoints, are a `base` without `ours`; a keyed student's base is what it learns from.
+    """
+    recipes: dict[str, list[str]] = {}
+    for line in distinct(select(frame, kind="samples", metric="gen_ppl", replicate=0), "variant", "recipe"):
+        if line["recipe"]:
+            recipes.setdefault(line["recipe"], []).append(line["variant"])
+    compared = []
+    for recipe, variants in recipes.items():
+        paired = set(variants) - set(_ALONE)
+        for variant in [name for name in variants if name != BASELINE or not paired]:
+            model = f"{variant}/{recipe}"
+            base = model if variant in _ALONE else baseline_of(model)
+            plain = variant in (*_ALONE, "imdm") or len(variants) == 1 and base == TEACHER
+            label = setting_of(model) if plain else f"{setting_of(model)}: {name_of(variant)}"
+            label = label[0].upper() + label[1:]
+            compared.append({"recipe": recipe, "label": label, "base": base, "ours": None if model == base else model})
+    return compared
+
+
+def outcomes(frame: pd.DataFrame, **wanted: str) -> list[str]:
+    """`decided` of every ratio of IMDM over MDLM with the same recipe and steps; of a kind, and a target at equal entropy."""
+    ratios = select(first_seed(frame), metric=RATIO, variant="imdm", **wanted)
+    return [decided(ratio) for ratio in lines(ratios) if ratio.against.startswith(f"{BASELINE}/") and ratio.value is not None]
+
+
+def verdict(frame: pd.DataFrame) -> str:
+    """How many comparisons the ratios' paired intervals decide for whom, and how many chance would."""
+    sentences = []
+    for name, wanted in WHERE.items():
+        sides = outcomes(frame, **wanted)
+        if sides:
+            ours, base, ties = (sides.count(side) for side in ("ours", "base", "tie"))
+            sentences.append(
+                f"{name}, {ours} of {len(sides)} comparisons are decided for IMDM, {base} for MDLM, {ties} are undecided "
+                f"(chance would decide about {0.05 * len(sides):.1f})."
+            )
+    if not sentences:
+        return "MDLM and IMDM were not both sampled, so nothing is compared."
+    return " ".join(["Gen-PPL of IMDM over MDLM's by recipe and step count, paired 95% intervals.", *sentences])
