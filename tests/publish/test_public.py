@@ -95,7 +95,7 @@ LAYOUTS = [bare_file, hub_folder, doubly_wrapped, state_dict_folder, lightning]
 
 @torch.no_grad()
 def agrees(network, kind: str, rename: Tensor | None = None) -> None:
-    """Logits to 1e-4 and NELBO to 1e-5 of the public network; `rename` gives each token's new id."""
+    """Logits, also under time conditioning, and SUBS to 1e-4 and NELBO to 1e-5 of the public network; `rename` gives tokens' new ids."""
     io = np.load(PARITY / kind / "io.npz")
     rename = torch.arange(67) if rename is None else rename
     x0, xt = (rename[torch.from_numpy(io[name]).long()] for name in ("x0", "xt"))
@@ -104,10 +104,14 @@ def agrees(network, kind: str, rename: Tensor | None = None) -> None:
     if kind == "imdm":  # keys count the positions, so that each gets the noise it had there
         eps = torch.from_numpy(io["noise"]).flatten(0, 1)
         network.vocab_embed.mask_vectors = lambda keys: network.vocab_embed.imdm_mlp(eps[keys])
-    logits = network.logits(network.hidden(z, latent=latent))[..., rename]
-    assert np.abs(logits.numpy() - io["logits_sigma0"]).max() < 1e-4
+    for sigma, name in ((None, "logits_sigma0"), (torch.from_numpy(io["sigma_t"]), "logits_sigma_t")):
+        logits = network.logits(network.hidden(z, sigma, latent=latent), sigma)[..., rename]
+        assert np.abs(logits.numpy() - io[name]).max() < 1e-4
     masked = (z >= 67).flatten().nonzero().squeeze(1)
     out, t = network(z, masked, latent), torch.from_numpy(io["t"]).double()
+    tokens = np.delete(np.arange(67), MASK)
+    log_p = torch.log_softmax(out[:, rename], -1).numpy()
+    assert np.abs(log_p - io["subs_logprobs"].reshape(-1, 67)[masked])[:, tokens].max() < 1e-4 and np.exp(log_p[:, MASK]).max() == 0
     assert weighted_nll(out, Noised(z, x0, masked, t)).item() == pytest.approx(io["nelbo_mean"].item(), abs=1e-5)
     nll = torch.nn.functional.cross_entropy(out, x0.flatten()[masked], reduction="none").double()
     theirs = torch.from_numpy(io["nelbo_per_token"]).flatten()[masked]
