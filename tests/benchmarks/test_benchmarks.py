@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from benchmarks import inputs, ours, tables
+from benchmarks import inputs, ours
 from benchmarks.floor import OPTIMIZER, WEIGHT, floor_seconds, phases
 from benchmarks.logits import VocabularyBytes, measure
 from benchmarks.measure import ratios
@@ -199,7 +199,7 @@ def test_ratios_are_of_rounds():
 
 
 @pytest.mark.slow
-def test_the_command_writes_results_and_the_page_keeps_its_words(tmp_path, capsys):
+def test_the_command_writes_results(tmp_path):
     from benchmarks.__main__ import main
 
     out = tmp_path / "toy.json"
@@ -210,14 +210,3 @@ def test_the_command_writes_results_and_the_page_keeps_its_words(tmp_path, capsy
     assert all(len(side["seconds"]) == 2 and min(side["seconds"]) > 0 for side in sides.values())
     assert sides["peers"]["calls"] == 16 > sides["peers, cached"]["calls"] >= 1 and sides["ours"]["calls"] <= 16
     assert sides["peers"]["peak_mib"] >= sides["peers"]["loaded_mib"] > 50
-    assert "| Perturbed couplings | peers, cached |" in capsys.readouterr().out
-    page = tmp_path / "page.md"
-    page.write_text(f"# Words\n\n{tables.START}\nold\n{tables.END}\n\nMore words.\n")
-    for _ in range(2):
-        tables.write_page(page, [result])
-        text = page.read_text()
-        assert text.startswith("# Words\n") and text.endswith("\n\nMore words.\n") and "old" not in text
-        assert text.count("## Scale `toy`") == 1
-    page.write_text("# Words\n")
-    with pytest.raises(ValueError, match="lacks the lines"):
-        tables.write_page(page, [result])
