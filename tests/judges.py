@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from corpora import write_dataset
 from imdm.data.tokenizer import train_bpe
 from imdm.params import Judge as Settings
 from imdm.scoring.judge import Judge, load_judge
-from imdm.stage.artifact import sha256, write_json
+from imdm.stage.artifact import write_json
 from imdm.training.judge import build_judge
 
 TEXT = ["the list of names is empty and the value of the expression is returned", "see also the module that reads a file line by line"]
@@ -50,31 +51,8 @@ def make_judge(folder: Path, vocabulary: Tokenizer | None = None) -> Path:
 
 def make_dataset(folder: Path, vocabulary: Tokenizer | None = None) -> Path:
     """dataset.json of packed TEXT, 40 blocks a split."""
-    vocabulary = vocabulary or tokenizer()
-    folder.mkdir(parents=True, exist_ok=True)
-    vocabulary.save(str(folder / "tokenizer.json"))
-    splits = {}
-    for seed, name in enumerate(("train", "judge", "valid", "test")):
-        blocks = packed(40, seed).astype("<u2")
-        blocks.tofile(folder / f"{name}.bin")
-        splits[name] = {"blocks": 40, "tokens": 400, "dropped": 0, "documents": 4, "sha256": sha256(folder / f"{name}.bin")}
-    size = vocabulary.get_vocab_size()
-    about = {
-        "corpus": "files",
-        "packing": "carry",
-        "seq_len": LENGTH,
-        "vocab_size": size,
-        "mask_id": size - 1,
-        "bos_id": 0,
-        "eos_id": 0,
-        "tokenizer_kind": "BPE",
-        "tokenizer_source": "trained",
-        "tokenizer_sha256": sha256(folder / "tokenizer.json"),
-        "splits": splits,
-        "statistics": {},
-    }
-    write_json(folder / "dataset.json", about)
-    return folder / "dataset.json"
+    splits = {name: packed(40, seed) for seed, name in enumerate(("train", "judge", "valid", "test"))}
+    return write_dataset(folder, vocabulary or tokenizer(), splits).path
 
 
 def small_judge(folder: Path, precision: str = "float32", vocabulary: Tokenizer | None = None) -> Judge:

@@ -14,7 +14,6 @@ from benchmarks.peers import Peers, PlainOptimizer, Trajectory, gumbel_max, nelb
 from benchmarks.scales import SCALES
 from benchmarks.startup import stage_imports
 from benchmarks.trace import Trace
-from checkout import ROOT
 from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.noise import noise
 from imdm.diffusion.states import is_masked, key_of
@@ -222,8 +221,3 @@ def test_the_command_writes_results_and_the_page_keeps_its_words(tmp_path, capsy
     page.write_text("# Words\n")
     with pytest.raises(ValueError, match="lacks the lines"):
         tables.write_page(page, [result])
-
-
-def test_the_page_has_a_place_for_the_tables():
-    text = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
-    assert text.index(tables.START) < text.index(tables.END)

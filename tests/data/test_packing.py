@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import random
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import judges
 from imdm.data.blocks import Dataset, batch_indices, block_order, unigram_perplexity
 from imdm.data.packing import Packer, pack
 from imdm.data.splits import SPLITS, Splitter
@@ -205,31 +205,14 @@ def test_unigram_perplexity_of_uniform_tokens_is_their_number():
 
 
 @pytest.fixture
-def dataset(tmp_path, tokenizer) -> Path:
-    tokenizer.save(str(tmp_path / "tokenizer.json"))
-    packers = packed(tmp_path, [f"{text} {i}" for i, text in enumerate(TEXT * 20)], tokenizer, 8, 100, Corpus(judge_fraction=0.0))
-    tree = {
-        "corpus": "files",
-        "seq_len": 8,
-        "packing": "carry",
-        "vocab_size": 290,
-        "mask_id": 289,
-        "bos_id": 0,
-        "eos_id": 0,
-        "tokenizer_kind": "BPE",
-        "tokenizer_source": "trained",
-        "tokenizer_sha256": sha256(tmp_path / "tokenizer.json"),
-        "splits": {name: packer.summary() for name, packer in packers.items()},
-        "statistics": {},
-    }
-    (tmp_path / "dataset.json").write_text(json.dumps(tree))
-    return tmp_path / "dataset.json"
+def dataset(tmp_path) -> Path:
+    return judges.make_dataset(tmp_path)
 
 
 def test_a_dataset_opens(dataset):
     data = Dataset.open(str(dataset))
     blocks = data.split("train")
-    assert blocks.dtype == np.uint16 and blocks.shape == (data.splits["train"]["blocks"], 8)
+    assert blocks.dtype == np.uint16 and blocks.shape == (40, judges.LENGTH)
     assert hashlib.sha256(blocks.tobytes()).hexdigest() == data.splits["train"]["sha256"]
     assert data.tokenizer().get_vocab_size() == data.vocab_size
     assert not blocks.flags.writeable
@@ -248,8 +231,6 @@ def test_a_damaged_dataset_is_refused(dataset):
     file.unlink()
     with pytest.raises(UserError, match="is missing"):
         data.split("valid")
-    with pytest.raises(UserError, match="no judge blocks; set corpus.judge_fraction"):
-        data.split("judge")
     with pytest.raises(UserError, match="no split 'dev'"):
         data.split("dev")
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
+from corpora import random_corpus
 from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.nelbo import Noised
 from imdm.diffusion.states import is_masked, mask_where
@@ -30,7 +31,6 @@ from imdm.languages.words import BINARY
 from imdm.network.checkpoint import load_network, save_network
 from imdm.params import Di4c, load_params
 from imdm.sampling.sampler import sample
-from imdm.stage.artifact import sha256
 from networks import small_network
 from script import MICRO, run
 
@@ -259,13 +259,8 @@ def test_a_student_of_two_outcomes_samples_them_in_one_step():
 def inputs(tmp_path_factory):
     """A packed corpus of random tokens and an MDM of its vocabulary."""
     folder = tmp_path_factory.mktemp("inputs")
-    blocks = np.random.default_rng(0).integers(0, 3, (40, LENGTH)).astype("<u2")
-    blocks.tofile(folder / "train.bin")
-    about = {"blocks": 40, "tokens": 200, "dropped": 0, "documents": 40, "sha256": sha256(folder / "train.bin")}
-    tree = {"corpus": "files", "seq_len": LENGTH, "packing": "carry", "vocab_size": VOCAB, "mask_id": 3, "bos_id": 0, "eos_id": 0}
-    tree |= {"tokenizer_kind": "BPE", "tokenizer_source": "trained", "tokenizer_sha256": "", "splits": {"train": about}, "statistics": {}}
-    (folder / "dataset.json").write_text(json.dumps(tree))
-    save_network(folder / "mdm.safetensors", small_network(mask="single", dropout=0.1))
+    data = random_corpus(folder, VOCAB, 3, LENGTH)
+    save_network(folder / "mdm.safetensors", small_network(mask="single", dropout=0.1, tokenizer_sha256=data.tokenizer_sha256))
     return folder
 
 

@@ -1,17 +1,12 @@
-"""The network against the public ones' outputs, its mask embeddings, EMA and checkpoints."""
+"""The network's mask embeddings, head, attention, EMA and checkpoints; tests/publish holds it against the public ones."""
 
-import json
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from imdm.diffusion.counter import row_seeds
-from imdm.diffusion.nelbo import Noised, weighted_nll
 from imdm.diffusion.states import initial_masks
 from imdm.errors import UserError
 from imdm.network.checkpoint import load_network, read_checkpoint, save_network, share_weights
@@ -19,62 +14,6 @@ from imdm.network.config import NetworkConfig
 from imdm.network.ema import Ema
 from imdm.network.network import Network
 from networks import SMALL, small_network
-
-PARITY = Path(__file__).parents[1] / "parity"
-
-
-@pytest.fixture(params=["mdlm", "imdm", "di4c"])
-def public(request):
-    """A small instance of a public network: (ours with its weights, its inputs and outputs, our states, latents or None)."""
-    folder = PARITY / request.param
-    sizes, io = json.loads((folder / "config.json").read_text()), np.load(folder / "io.npz")
-    config = NetworkConfig(
-        hidden_size=sizes["hidden_size"],
-        blocks=sizes["n_blocks"],
-        heads=sizes["n_heads"],
-        cond_dim=sizes["cond_dim"],
-        vocab_size=sizes["vocab_size"],
-        mask_id=sizes["mask_index"],
-        seq_len=sizes["length"],
-        mask="infinite" if "noise_dim" in sizes else "single",
-        noise_dim=sizes.get("noise_dim", 1),
-        latent_hidden=512 if sizes["kind"] == "di4c" else None,
-    )
-    network = Network(config).eval()
-    network.load_state_dict(load_file(folder / "weights.safetensors"))
-    xt = torch.from_numpy(io["xt"]).long()
-    z = torch.where(xt == config.mask_id, config.vocab_size + torch.arange(xt.numel()).view_as(xt), xt)
-    if config.mask == "infinite":  # keys count the positions, so that each gets the noise it had there
-        eps = torch.from_numpy(io["noise"]).flatten(0, 1)
-        network.vocab_embed.mask_vectors = lambda keys: network.vocab_embed.imdm_mlp(eps[keys])
-    return network, io, z, torch.from_numpy(io["latent_z"]) if "latent_z" in io else None
-
-
-@torch.no_grad()
-def test_logits_of_the_public_networks(public):
-    network, io, z, latent = public
-    assert np.abs(network.logits(network.hidden(z, latent=latent)).numpy() - io["logits_sigma0"]).max() < 1e-4
-    sigma = torch.from_numpy(io["sigma_t"])
-    assert np.abs(network.logits(network.hidden(z, sigma, latent=latent), sigma).numpy() - io["logits_sigma_t"]).max() < 1e-4
-
-
-@torch.no_grad()
-def test_nelbo_of_the_public_networks(public):
-    network, io, z, latent = public
-    masked = (z >= network.config.vocab_size).flatten().nonzero().squeeze(1)
-    batch = Noised(z, torch.from_numpy(io["x0"]).long(), masked, torch.from_numpy(io["t"]).double())
-    assert weighted_nll(network(z, masked, latent), batch).item() == pytest.approx(io["nelbo_mean"].item(), abs=1e-5)
-
-
-@torch.no_grad()
-def test_subs_of_the_public_networks(public):
-    network, io, z, latent = public
-    masked = (z >= network.config.vocab_size).flatten().nonzero().squeeze(1)
-    ours = torch.log_softmax(network(z, masked, latent), -1).numpy()
-    theirs = io["subs_logprobs"].reshape(-1, network.config.vocab_size)[masked]
-    tokens = np.delete(np.arange(network.config.vocab_size), network.config.mask_id)
-    assert np.abs(ours - theirs)[:, tokens].max() < 1e-4
-    assert np.exp(ours[:, network.config.mask_id]).max() == 0
 
 
 @torch.no_grad()

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from test_public import corpus
 from transformers import AutoModel, AutoModelForCausalLM, GPT2Config, PreTrainedTokenizerFast
 
 import imdm.network
+from corpora import random_corpus
 from imdm.data.blocks import Dataset
 from imdm.diffusion.counter import row_seeds, uniform
 from imdm.diffusion.states import initial_masks
@@ -57,7 +57,7 @@ print(json.dumps({"rows": rows.tolist(), "prompt": prompt, "text": tokenizer.bat
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Dataset:
-    return corpus(tmp_path_factory.mktemp("corpus"), VOCAB, MASK, LENGTH)
+    return random_corpus(tmp_path_factory.mktemp("corpus"), VOCAB, MASK, LENGTH)
 
 
 @pytest.fixture(autouse=True)

@@ -19,9 +19,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
+from corpora import random_corpus
 from imdm.data.blocks import Dataset
-from imdm.data.tokenizer import END, add_special
-from imdm.data.tokenizer import MASK as MASK_TOKEN
 from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.nelbo import Noised, weighted_nll
 from imdm.diffusion.states import initial_masks
@@ -32,7 +31,7 @@ from imdm.publish.export import export_model
 from imdm.publish.public import load_public
 from imdm.stage.artifact import sha256, write_json
 from networks import small_network
-from script import made, run
+from script import run
 
 PARITY = Path(__file__).parents[1] / "parity"
 BUFFER = "rotary_emb.inv_freq"
@@ -45,38 +44,9 @@ def weights_of(kind: str) -> dict[str, Tensor]:
     return {name: tensors[name] for name in json.loads((PARITY / kind / "config.json").read_text())["keys"]}
 
 
-def corpus(folder: Path, vocab_size: int = 67, mask_id: int = MASK, seq_len: int = LENGTH) -> Dataset:
-    """A corpus of random tokens, and a tokenizer of one token a word."""
-    folder.mkdir(parents=True, exist_ok=True)
-    words = [END, *(f"w{index}" for index in range(vocab_size - 2))]
-    words.insert(mask_id, MASK_TOKEN)
-    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel({word: index for index, word in enumerate(words)}, unk_token="w0"))
-    add_special(tokenizer, END, MASK_TOKEN)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    splits = {}
-    for seed, name in enumerate(("train", "valid")):
-        blocks = np.random.default_rng(seed).choice(np.delete(np.arange(vocab_size), mask_id), (30, seq_len)).astype("<u2")
-        (folder / f"{name}.bin").write_bytes(blocks.tobytes())
-        splits[name] = {"blocks": 30, "tokens": 30 * seq_len, "sha256": sha256(folder / f"{name}.bin")}
-    tree = {
-        "corpus": "files",
-        "packing": "carry",
-        "tokenizer_kind": "BPE",
-        "tokenizer_source": "trained",
-        "seq_len": seq_len,
-        "vocab_size": vocab_size,
-        "mask_id": mask_id,
-        "bos_id": 0,
-        "eos_id": 0,
-    }
-    tree |= {"splits": splits, "statistics": {}, "tokenizer_sha256": sha256(folder / "tokenizer.json")}
-    write_json(folder / "dataset.json", tree)
-    return Dataset.open(folder / "dataset.json")
-
-
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Dataset:
-    return corpus(tmp_path_factory.mktemp("corpus"))
+    return random_corpus(tmp_path_factory.mktemp("corpus"), 67, MASK, LENGTH)
 
 
 def bare_file(folder: Path, tensors: dict[str, Tensor]) -> Path:
@@ -125,7 +95,7 @@ LAYOUTS = [bare_file, hub_folder, doubly_wrapped, state_dict_folder, lightning]
 
 @torch.no_grad()
 def agrees(network, kind: str, rename: Tensor | None = None) -> None:
-    """Logits to 1e-4 and NELBO to 1e-5 of the public network; `rename` gives each token's new id."""
+    """Logits, also under time conditioning, and SUBS to 1e-4 and NELBO to 1e-5 of the public network; `rename` gives tokens' new ids."""
     io = np.load(PARITY / kind / "io.npz")
     rename = torch.arange(67) if rename is None else rename
     x0, xt = (rename[torch.from_numpy(io[name]).long()] for name in ("x0", "xt"))
@@ -134,10 +104,14 @@ def agrees(network, kind: str, rename: Tensor | None = None) -> None:
     if kind == "imdm":  # keys count the positions, so that each gets the noise it had there
         eps = torch.from_numpy(io["noise"]).flatten(0, 1)
         network.vocab_embed.mask_vectors = lambda keys: network.vocab_embed.imdm_mlp(eps[keys])
-    logits = network.logits(network.hidden(z, latent=latent))[..., rename]
-    assert np.abs(logits.numpy() - io["logits_sigma0"]).max() < 1e-4
+    for sigma, name in ((None, "logits_sigma0"), (torch.from_numpy(io["sigma_t"]), "logits_sigma_t")):
+        logits = network.logits(network.hidden(z, sigma, latent=latent), sigma)[..., rename]
+        assert np.abs(logits.numpy() - io[name]).max() < 1e-4
     masked = (z >= 67).flatten().nonzero().squeeze(1)
     out, t = network(z, masked, latent), torch.from_numpy(io["t"]).double()
+    tokens = np.delete(np.arange(67), MASK)
+    log_p = torch.log_softmax(out[:, rename], -1).numpy()
+    assert np.abs(log_p - io["subs_logprobs"].reshape(-1, 67)[masked])[:, tokens].max() < 1e-4 and np.exp(log_p[:, MASK]).max() == 0
     assert weighted_nll(out, Noised(z, x0, masked, t)).item() == pytest.approx(io["nelbo_mean"].item(), abs=1e-5)
     nll = torch.nn.functional.cross_entropy(out, x0.flatten()[masked], reduction="none").double()
     theirs = torch.from_numpy(io["nelbo_per_token"]).flatten()[masked]
@@ -168,7 +142,7 @@ def test_a_mask_in_the_middle_of_the_vocabulary(kind, tmp_path):
     tensors = weights_of(kind)
     for name in ("vocab_embed.embedding", "output_layer.linear.weight", "output_layer.linear.bias"):
         tensors[name] = tensors[name][rename.argsort()].contiguous()
-    agrees(load_public(str(lightning(tmp_path, tensors)), data=corpus(tmp_path / "data", mask_id=30)).network(), kind, rename)
+    agrees(load_public(str(lightning(tmp_path, tensors)), data=random_corpus(tmp_path / "data", 67, 30, LENGTH)).network(), kind, rename)
 
 
 def test_online_weights_and_files_without_an_average(tmp_path, data):
@@ -337,7 +311,7 @@ def test_a_checkpoint_of_the_hub(tmp_path, data, monkeypatch):
 )
 def test_export_and_load_is_the_identity(tmp_path_factory, mask, latent, positions, heads, mask_id, weights, seed):
     folder = tmp_path_factory.mktemp("export")
-    data = corpus(folder / "data", 7, mask_id, 5)
+    data = random_corpus(folder / "data", 7, mask_id, 5)
     sizes = dict(mask=mask, latent_hidden=latent, learned_positions=positions, heads=heads, mask_id=mask_id, finite_masks=9, softcap=3.5)
     network = small_network(seed, tokenizer_sha256=data.tokenizer_sha256, noise_dist="gaussian", noise_scale=0.5, **sizes)
     ema = Ema(network, 0.9)
@@ -417,8 +391,3 @@ def test_load_mdlm_says_what_it_can_not_give(tmp_path, data):
     assert json.loads((tmp_path / "teacher" / "meta.json").read_text())["metrics"]["weights"] == "the only ones"
     done = run("load_mdlm", "--data", data.path, "--public", "none", "--out", tmp_path / "no")
     assert done.returncode == 2 and "public has no 'none'" in done.stderr and not (tmp_path / "no").exists()
-
-
-def test_the_export_stage(tmp_path, data, loaded):
-    out = made("export", tmp_path / "out", "--data", data.path, "--model", loaded / "model.safetensors")
-    agrees(load_public(str(out)).network(), "imdm")

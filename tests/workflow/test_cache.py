@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import time
 from pathlib import Path
 
@@ -104,30 +103,6 @@ def test_what_makes_an_entry_of_its_own(tmp_path, monkeypatch):
     dataset.write_text("other text")
     makers.append(make("data"))
     assert len({teacher for pair in makers for teacher in pair.split()}) == 2 * len(makers)
-
-
-def test_shards_have_entries_of_their_own(tmp_path, monkeypatch):
-    project = stubs(tmp_path / "project")
-    (tmp_path / "cache").mkdir()
-    monkeypatch.setenv("SNAKEMAKE_OUTPUT_CACHE", str(tmp_path / "cache"))
-    files = [project / COUPLINGS.format("micro").replace("couplings/", f"couplings-{shard}-of-2/", 1) for shard in (1, 2)]
-    run(project, "snakemake", "--cores", "1", *(str(file.relative_to(project)) for file in files), *TWO_SHARDS, *CACHE)
-    entries = {file.resolve() for file in files}
-    assert len(entries) == 2 and all(entry.parent == tmp_path / "cache" for entry in entries)
-
-
-def test_an_edited_corpus_is_packed_again(tmp_path, monkeypatch):
-    project = stubs(tmp_path / "project", sets=texts(tmp_path))
-    (tmp_path / "cache").mkdir()
-    monkeypatch.setenv("SNAKEMAKE_OUTPUT_CACHE", str(tmp_path / "cache"))
-    makers = []
-    for text in (None, None, "another text"):
-        if text:
-            (tmp_path / "texts/two.txt").write_text(text)
-        shutil.rmtree(project / "data", ignore_errors=True)
-        run(project, "snakemake", "--cores", "1", "tokenize_pack", "--cache", "tokenize_pack")
-        makers.append(maker(project, "data/files-carry-16"))
-    assert makers[0] == makers[1] != makers[2]
 
 
 def test_a_cache_that_cannot_keep_anything_is_refused_before_the_work(tmp_path, monkeypatch):

@@ -79,11 +79,7 @@ def test_extras_add_what_lies_beside_the_comparison(project, jobs):
 
 
 @pytest.mark.parametrize(
-    ("exhibit", "variants"),
-    [
-        ("tables/table14.csv", {"imdm", "imdm-d64", "teacher"}),
-        ("figures/figure10.html", {"mdlm", "teacher"}),
-    ],
+    ("exhibit", "variants"), [("tables/table14.csv", {"imdm", "imdm-d64", "teacher"}), ("figures/figure10.html", {"mdlm", "teacher"})]
 )
 def test_an_exhibit_needs_its_own_models_alone(project, exhibit, variants):
     outputs = [path for job in graph.jobs(project, f"results/tiny/{exhibit}") for path in job.outputs]
