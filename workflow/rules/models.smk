@@ -39,6 +39,7 @@ rule initialize:
         teacher=weights(TEACHER),
     output:
         **artifact("<results>/models/{variant}/teacher", "model.safetensors"),
+    priority: 1  # the keyed student, the longest training, waits for it
     params:
         **about("initialize"),
         variant=lambda wildcards: wildcards.variant,  # of two replicates all else is equal, and the cache knows no wildcards
@@ -104,6 +105,7 @@ rule keyed:
         **trained("<results>/models/{variant}/{recipe}"),
     wildcard_constraints:
         recipe=r"(sdtt[1-9]\d*-)?keyed",
+    priority: 1
     resources:
         accelerator=1,
     params:
