@@ -13,6 +13,7 @@ import yaml
 
 from checkout import ROOT, clone, run
 from fixtures import HELD_OUT, TRAINING, fixture
+from imdm.params import load_params
 
 EXHIBITS = ["table04", "table07", "figure04", "figure12"]
 SMALL = {"hidden_size": 64, "blocks": 2, "heads": 2}
@@ -34,7 +35,7 @@ LARGER = {
 
 def parameters(run_name: str, *changes: dict[str, Any]) -> dict[str, Any]:
     """The micro parameters with the paper's packing, vocabularies, network options and scoring, and further changes."""
-    tree = yaml.safe_load((ROOT / "tests/micro.yaml").read_text())
+    tree = load_params(ROOT / "tests/micro.yaml").model_dump(mode="json")
     paper = {
         "run": run_name,
         "corpus": {"packing": "per_batch", "valid_documents": 200, "test_fraction": 0.0},
