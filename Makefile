@@ -3,6 +3,7 @@
 # make check  the others: a real Slurm, a browser, kills, whole pipelines
 # make docs   writes again what follows from the code: JSON schema, docs/parameters.md, dvc.yaml, docs/architecture.md, estimates of the presets
 # make bench  speed and memory beside the predecessors' algorithm, in a few minutes; docs/performance.md
+# make lock   writes the lock files and environment.yml again from pyproject.toml; wants uv
 # make clean  removes the environment, logs and caches; data and results stay
 #
 # Needs git, make and Python 3.11 or newer; another Python: make PYTHON=python3.12 run
@@ -11,7 +12,7 @@ BIN := .venv/bin
 RUN := $(shell sed -n 's/^run: *//p' params.yaml)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test check bench docs clean
+.PHONY: run test check bench docs lock clean
 
 run: .venv/.installed
 	@git rev-parse --git-dir > /dev/null 2>&1 || git init --quiet  # an unpacked archive: DVC wants a repository
@@ -31,14 +32,24 @@ docs: .venv/.installed
 	$(BIN)/python docs/architecture.py
 	$(BIN)/python docs/estimates.py
 
+lock:
+	$(PYTHON) workflow/lock.py
+
 bench: .venv/.installed
 	$(BIN)/python -m benchmarks --out benchmarks/out/quick.json
 
-# The stamp comes last, so that an interrupted installation is continued.
-.venv/.installed: requirements.lock
+# The package index decides which build of torch it is. CUDA's comes with its packages and hashes; one for a CPU alone is installed
+# first, without a hash, since it is another file in every index. The stamp comes last, so that an interrupted installation is continued.
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
+TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' requirements-cuda.lock)
+.venv/.installed: requirements.lock requirements-cuda.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=... run" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-compile --requirement requirements.lock
+	@if $(PIP) --dry-run --no-deps --ignore-installed --report - $(TORCH) | grep -q '"nvidia-'; then \
+	    $(PIP) --require-hashes --requirement requirements-cuda.lock; \
+	else \
+	    $(PIP) --no-deps $(TORCH) && $(PIP) --require-hashes --requirement requirements.lock; \
+	fi
 	@$(BIN)/python -m compileall -qq -j 0 .venv/lib || true  # on all cores, which pip does on one
 	@touch $@
 

@@ -31,7 +31,7 @@ PREFLIGHT = "stages/preflight.py"
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = clone(tmp_path_factory.mktemp("documents"))
-    for name in ("Makefile", "slurm", "tests", "docs", "presets", "pyproject.toml", "requirements.lock"):
+    for name in ("Makefile", "slurm", "tests", "docs", "presets", "pyproject.toml", "requirements.lock", "requirements-cuda.lock"):
         source = ROOT / name
         shutil.copytree(source, folder / name) if source.is_dir() else shutil.copy(source, folder / name)
     return folder

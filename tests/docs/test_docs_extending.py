@@ -14,7 +14,7 @@ from checkout import FILES, FOLDERS, ROOT, run
 pytestmark = pytest.mark.slow
 PAGE = documents.text_of("docs/extending.md")
 PATCHES = sorted((ROOT / "docs/extending").glob("*.diff"))
-COPIED = (*FOLDERS, *FILES, "tests", "docs", "presets", "pyproject.toml", "requirements.lock", "Makefile")
+COPIED = (*FOLDERS, *FILES, "tests", "docs", "presets", "pyproject.toml", "requirements.lock", "requirements-cuda.lock", "Makefile")
 
 
 @pytest.fixture(scope="module")

@@ -24,16 +24,16 @@ from parameters import DOCUMENT, SCHEMA, document, schema  # noqa: E402
 READS = of_stages(ROOT / "stages")
 
 
-def lock() -> dict[str, str]:
-    """Package: version, of requirements.lock."""
-    lines = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
-    return dict(line.split("==") for line in lines)
+def lock(name: str = "requirements-cuda.lock") -> dict[str, str]:
+    """Package: version, of a lock file."""
+    return dict(re.findall(r"(?m)^([\w.-]+)(?:\[.*?\])?==([^ ;]+)", (ROOT / name).read_text()))
 
 
 def direct() -> list[Requirement]:
     """What pyproject.toml asks for, for the runtime and the tests."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return [Requirement(line) for line in project["dependencies"] + project["optional-dependencies"]["test"]]
+    extras = project["optional-dependencies"]
+    return [Requirement(line) for line in project["dependencies"] + extras["mauve"] + extras["test"]]
 
 
 def test_schema_and_parameter_table_are_those_of_the_code():
@@ -85,6 +85,18 @@ def test_lock_pins_what_the_project_asks_for():
         version = pins.get(canonicalize_name(requirement.name))
         assert version and requirement.specifier.contains(version), requirement
     assert not [version for version in pins.values() if "+" in version or "/" in version or "@" in version]
+
+
+def test_every_locked_file_has_its_hash():
+    for name in ("requirements.lock", "requirements-cuda.lock"):
+        packages = re.split(r"\n(?=\w)", (ROOT / name).read_text())
+        assert len(packages) == len(lock(name)) and all("--hash=sha256:" in package for package in packages)
+
+
+def test_the_locks_differ_in_torch_alone():
+    cpu, cuda = lock("requirements.lock"), lock()
+    assert cpu.items() < cuda.items()
+    assert {name for name in cuda if name not in cpu if not name.startswith(("nvidia-", "cuda-"))} == {"torch", "triton"}
 
 
 def test_conda_environment_is_the_lock():

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
+from functools import partial
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from imdm.errors import UserError
 from imdm.params import Scoring
 from imdm.scoring.bootstrap import mean_interval, ratio_interval
 from imdm.scoring.diversity import distinct, entropy, repetition
@@ -91,3 +94,15 @@ def test_every_figure_lies_in_its_interval():
     kept = counts > 0
     assert figures["gen_ppl_mean"][0] == pytest.approx(math.exp(np.mean(judged.nll[kept] / counts[kept])))
     assert figures.items() >= text_figures(tokens, judged, 200, 0, group=5).items()
+
+
+@pytest.mark.parametrize("seeds", [0, 1])
+def test_without_mauve_text_there_is_no_mauve(monkeypatch, seeds):
+    monkeypatch.setitem(sys.modules, "mauve", None)
+    judged = Judged(nll=np.ones(4), tokens=np.full(4, 3), features=np.eye(4, dtype=np.float32))
+    score = partial(sample_figures, np.eye(4, dtype=int), np.ones(4), judged, np.eye(4, dtype=np.float32), seed=0)
+    if seeds:
+        with pytest.raises(UserError, match="scoring.mauve_seeds=0"):
+            score(settings=Scoring(mauve_seeds=seeds))
+    else:
+        assert "mauve" not in score(settings=Scoring(mauve_seeds=seeds))

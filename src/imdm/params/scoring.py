@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from imdm.params.base import Block, Positive, PositiveFloat, Precision
+from imdm.params.base import Block, NonNegative, Positive, PositiveFloat, Precision
 
 
 class Sampling(Block):
@@ -61,7 +61,7 @@ class Scoring(Block):
     )
     reference: Literal["test", "valid"] = Field("test", description="split of the real text that samples are compared with")
     bootstrap: Positive = Field(1000, description="bootstrap resamples of the 95% intervals")
-    mauve_seeds: Positive = Field(5, description="k-means seeds averaged in MAUVE")
+    mauve_seeds: NonNegative = Field(5, description="k-means seeds averaged in MAUVE; 0 leaves MAUVE out, and needs no mauve-text")
     mauve_scale: PositiveFloat = Field(5.0, description="MAUVE's scaling factor c")
 
 

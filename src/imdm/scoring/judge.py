@@ -114,7 +114,7 @@ def open_trained(folder: Path, device: torch.device | str, precision: str = "flo
 def open_judge(name: str, device: torch.device | str, precision: str = "float32", revision: str | None = None) -> Judge:
     """Load any causal LM of transformers.
 
-    Code that lies beside the weights never runs, nor is the user asked whether it may.
+    Code that lies beside the weights never runs, nor is the user asked whether it may; nor does a kernel that config.json names.
 
     Args:
         name: hub id or folder.
@@ -133,7 +133,7 @@ def open_judge(name: str, device: torch.device | str, precision: str = "float32"
     logging.disable_progress_bar()
     try:
         model, info = AutoModelForCausalLM.from_pretrained(
-            name, revision=revision or "main", output_loading_info=True, trust_remote_code=False
+            name, revision=revision or "main", output_loading_info=True, trust_remote_code=False, attn_implementation="sdpa"
         )
         tokenizer = _tokenizer(name, revision)
         commit = extract_commit_hash(cached_file(name, "config.json", revision=revision or "main"), None)

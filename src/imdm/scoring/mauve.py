@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from imdm.errors import UserError
+
 # faiss asks for 39 points a centroid; mauve-text's own bucket rule, a tenth of the smaller set, gives it about 20.
 _HARMLESS = b"WARNING clustering"
 
@@ -27,9 +29,15 @@ def mauve(reference: np.ndarray, samples: np.ndarray, seeds: int, scale: float) 
 
     Returns:
         (mean, standard deviation) over the seeds.
+
+    Raises:
+        UserError: mauve-text is not installed.
     """
-    import faiss
-    from mauve import compute_mauve
+    try:
+        import faiss
+        from mauve import compute_mauve
+    except ImportError as error:
+        raise UserError(f"MAUVE needs {error.name}; install the packages of requirements.lock, or set scoring.mauve_seeds=0.") from None
 
     faiss.omp_set_num_threads(1)
     values = []

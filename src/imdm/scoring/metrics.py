@@ -83,15 +83,15 @@ def text_figures(tokens: np.ndarray, judged: Judged, resamples: int, seed: int, 
 def sample_figures(
     tokens: np.ndarray, calls: np.ndarray, judged: Judged, reference: np.ndarray, settings: Scoring, seed: int, group: int = 1
 ) -> Figures:
-    """`text_figures`, MAUVE and the network calls of one model at one step count.
+    """`text_figures`, MAUVE where settings.mauve_seeds asks for it, and the network calls of one model at one step count.
 
     Args:
         calls: network calls of each sample [n].
         reference: MAUVE features of real text [m, d].
     """
-    mean, sd = mauve(reference, judged.features, settings.mauve_seeds, settings.mauve_scale)
+    figures = text_figures(tokens, judged, settings.bootstrap, seed, group)
+    if settings.mauve_seeds:
+        mean, sd = mauve(reference, judged.features, settings.mauve_seeds, settings.mauve_scale)
+        figures["mauve"] = (mean, mean - sd, mean + sd)
     calls = calls.astype(float)
-    return text_figures(tokens, judged, settings.bootstrap, seed, group) | {
-        "mauve": (mean, mean - sd, mean + sd),
-        "calls": (float(calls.mean()), *mean_interval(calls, settings.bootstrap, seed, group)),
-    }
+    return figures | {"calls": (float(calls.mean()), *mean_interval(calls, settings.bootstrap, seed, group))}
