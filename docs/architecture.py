@@ -29,6 +29,7 @@ LAYERS = (
     ("languages", "audit"),
     ("results",),
     ("cost",),
+    ("cli",),
 )
 
 TARGETS = {

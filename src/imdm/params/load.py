@@ -13,7 +13,9 @@ from pydantic import ValidationError
 from imdm.errors import UserError
 from imdm.params.experiment import Params
 
-BASE = Path(__file__).resolve().parents[3] / "params.yaml"  # the default experiment, which every other file changes
+_INSTALLED = Path(__file__).resolve().parents[1] / "params.yaml"
+_CHECKOUT = Path(__file__).resolve().parents[3] / "params.yaml"
+BASE = _INSTALLED if _INSTALLED.is_file() else _CHECKOUT  # the default experiment, which every other file changes
 
 
 def load_params(files: str | Path | Sequence[str | Path], overrides: Sequence[str] = ()) -> Params:
