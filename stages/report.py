@@ -23,15 +23,15 @@ def arguments(parser: StageParser) -> None:
 
 
 def inputs(params, args) -> list[Path]:
-    from imdm.results.html import main_inputs
     from imdm.results.plan import exhibits
+    from imdm.results.report import main_inputs
 
     return [Path(args.results) / file for file in (*main_inputs(params), *exhibits(params, Path(args.out).stem))]
 
 
 def run(job: Job) -> None:
-    from imdm.results.html import render
     from imdm.results.provenance import Settings
+    from imdm.results.report import render
 
     args = job.args
     page = render(job.params, Path(args.results), Path(args.data), Settings(args.params, args.set))

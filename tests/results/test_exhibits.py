@@ -14,11 +14,11 @@ import fake_run
 from imdm.errors import UserError
 from imdm.params import load_params
 from imdm.results import plan
-from imdm.results.cells import digits
 from imdm.results.collect import small_task
-from imdm.results.exhibits.compare import contrary
+from imdm.results.compare import contrary
 from imdm.results.frame import RATIO, decided, frame_of, lines, one, read_frame, select
 from imdm.results.paper import paper_numbers
+from imdm.results.table import digits
 from imdm.results.view import NONE, Cell, View, read_view
 
 TABLES = [f"table{number:02}" for number in (3, *range(6, 15))]

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import fake_run
-from imdm.results import draw_training, panels
+from imdm.results import panels
 from imdm.results.draw import draw
 from imdm.results.frame import read_frame
 
@@ -18,11 +18,16 @@ Draw = Callable[..., Any]
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> Draw:
-    """Draws a figure and gives it, in place of its files."""
-    kept: list[Any] = []
-    for module in (panels, draw_training):
-        monkeypatch.setattr(module, "finish", lambda figure, stem: kept.append(figure))
+def kept(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The figures that are drawn, in place of their files."""
+    figures: list[Any] = []
+    monkeypatch.setattr(panels, "finish", lambda figure, stem: figures.append(figure))
+    return figures
+
+
+@pytest.fixture
+def drawn(kept: list[Any]) -> Draw:
+    """Draws a figure and gives it."""
 
     def draw_one(name: str, frame: pd.DataFrame, logs: dict[str, Path] | None = None) -> Any:
         draw(name, frame, Path("unused"), logs)
@@ -112,17 +117,13 @@ def test_colours_are_seen_in_light_and_dark(code):
 
 
 @pytest.mark.parametrize("width", [5.2, 26])
-def test_a_legend_is_no_wider_than_its_figure(width):
+def test_a_legend_is_no_wider_than_its_figure(width, kept):
     """For names as they are in the figures."""
-    from matplotlib import pyplot
-
     names = ["Judge", "MDLM", "IMDM", "imdm-gaussian", "imdm-d64", "IMDM, Rademacher noise, keyed distillation", "multimask", "Teacher"]
-    with panels.styled():
-        figure, axes = pyplot.subplots(figsize=(width, 3))
+    with panels.panels(Path("unused"), 1, 1, (width, 3)) as ((axes,),):
         for name in names:
             axes.plot([0, 1], label=name)
-        panels.legend(figure)
-        figure.canvas.draw()
-        box = figure.legends[0].get_window_extent()
-        pyplot.close(figure)
+    (figure,) = kept
+    figure.canvas.draw()
+    box = figure.legends[0].get_window_extent()
     assert box.x0 >= 0 and box.x1 <= figure.bbox.width

@@ -11,10 +11,10 @@ from scipy import stats
 
 import fake_run
 from checkout import ROOT
-from imdm.results.exhibits.main import table04
 from imdm.results.frame import RATIO, first_seed, frame_of, one, read_frame, select, with_seed_means, write_frame
 from imdm.results.show import main as show
 from imdm.results.show import main_text, mean_ratio, runs_view
+from imdm.results.tables import table04
 
 SEEDS = ["mdlm", "imdm", "mdlm-seed1", "imdm-seed1", "mdlm-seed2", "imdm-seed2"]
 PIPELINES = [ROOT / "results" / "reference" / f"seed{number}" for number in range(5)]

@@ -14,13 +14,13 @@ import pytest
 
 import fake_run
 from imdm.errors import UserError
-from imdm.results.cells import better_cell, paper_cell, value_cell
 from imdm.results.collect import paired_interval, ratios, with_means
 from imdm.results.comparison import comparisons, verdict
-from imdm.results.exhibits.main import frontier, table04, table05
 from imdm.results.frame import COLUMNS, RATIO, Number, decided, frame_of, lines, one, read_frame, select, write_frame
 from imdm.results.names import recipe_label
 from imdm.results.paper import paper_of, paper_value
+from imdm.results.table import better_cell, paper_cell, value_cell
+from imdm.results.tables import frontier, table04, table05
 from imdm.results.view import Cell, View, latex, markdown, read_view, write_view
 
 
@@ -72,14 +72,14 @@ def test_a_frame_comes_back_from_its_file(frame, tmp_path):
 
 
 def test_what_is_no_frame_is_refused(tmp_path):
-    for text, words in (("x,y\n1,2\n", "must have the columns kind, model"), ("", "must have the columns"), (None, "does not exist")):
+    for text, words in (("x,y\n1,2\n", "must have the columns kind, model"), ("", "no table of numbers"), (None, "does not exist")):
         if text is not None:
             (tmp_path / "a.csv").write_text(text)
         with pytest.raises(UserError, match=words):
             read_frame(tmp_path / ("none.csv" if text is None else "a.csv"))
     write_frame(tmp_path / "a.csv", frame_of([{"kind": "samples", "model": "teacher", "metric": "gen_ppl", "value": 1.5}]))
     (tmp_path / "a.csv").write_text((tmp_path / "a.csv").read_text().replace("1.5", "much"))
-    with pytest.raises(UserError, match="not a number"):
+    with pytest.raises(UserError, match="no table of numbers"):
         read_frame(tmp_path / "a.csv")
 
 

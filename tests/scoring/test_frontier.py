@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from imdm.params import load_params
-from imdm.results.cells import digits, value_cell
 from imdm.results.equal_entropy import frontier
 from imdm.results.frame import RATIO, Number, decided, frame_of, one, select
+from imdm.results.table import digits, value_cell
 from imdm.sampling.generate import Sampler
 from imdm.scoring.bootstrap import resamples
 from imdm.scoring.diversity import entropy

@@ -17,6 +17,7 @@ from imdm.results.equal_entropy import frontier
 from imdm.results.frame import DIFFERENCE, RATIO, frame_of
 from imdm.results.names import REAL, TEACHER, baseline_of
 from imdm.results.paper import paper_of, paper_value
+from imdm.results.paper_tables import scores as scores_file
 from imdm.scoring.bootstrap import mean_interval, resamples
 from imdm.scoring.reference_file import read_tensor
 from imdm.stage.artifact import verify
@@ -39,7 +40,7 @@ def main(results: Path, params: Params) -> pd.DataFrame:
         UserError: a file is missing, edited, damaged or of another stage, or models do not fit each other.
     """
     models = plan.models(params)
-    trees = {model: read_result(results / plan.scores(model), "judge", "precision", "rows") for model in models}
+    trees = {model: read_result(results / scores_file(model), "judge", "precision", "rows") for model in models}
     frontiers = {model: read_result(results / f"frontier/{model}/frontier.json", "judge", "sampled_at", "rows") for model in models}
     judge = trees[TEACHER]["judge"]
     for folder, by_model in (("scores", trees), ("frontier", frontiers)):
@@ -122,7 +123,7 @@ def ratios(results: Path, pairs: Iterable[tuple[str, str, str, str]], records: I
     for pair in pairs:
         ours, base = pair[:2], pair[2:]
         for kind, model in (ours, base):
-            file = results / plan.scores(model, "" if kind == "samples" else kind)
+            file = results / scores_file(model, "" if kind == "samples" else kind)
             if (kind, model) not in samples:
                 table = read_parquet(file.with_name("per_sample.parquet"), ["steps", "sample", "nll", "tokens"])
                 samples[kind, model] = table.set_index(["steps", "sample"]).sort_index()

@@ -6,12 +6,12 @@ import pandas as pd
 
 from imdm.params import PUBLIC
 from imdm.results.frame import RATIO, decided, first_seed, lines, select
-from imdm.results.layout import Line, distinct
 from imdm.results.names import BASELINE, TEACHER, baseline_of, name_of, setting_of
+from imdm.results.table import Line, distinct
 
 _ALONE = (BASELINE, PUBLIC)  # models that stand under MDLM
-_AT_ENTROPY = {"kind": "equal_entropy", "target": "teacher"}
-WHERE = {"As sampled": {"kind": "samples"}, "At the teacher's entropy": _AT_ENTROPY}  # the ratios that a comparison has
+AT_TEACHERS = {"kind": "equal_entropy", "target": "teacher"}
+WHERE = {"As sampled": {"kind": "samples"}, "At the teacher's entropy": AT_TEACHERS}  # the ratios that a comparison has
 
 
 def comparisons(frame: pd.DataFrame) -> list[Line]:
@@ -36,17 +36,12 @@ def comparisons(frame: pd.DataFrame) -> list[Line]:
     return compared
 
 
-def outcomes(frame: pd.DataFrame, **wanted: str) -> list[str]:
-    """`decided` of every ratio of IMDM over MDLM with the same recipe and steps; of a kind, and a target at equal entropy."""
-    ratios = select(first_seed(frame), metric=RATIO, variant="imdm", **wanted)
-    return [decided(ratio) for ratio in lines(ratios) if ratio.against.startswith(f"{BASELINE}/") and ratio.value is not None]
-
-
 def verdict(frame: pd.DataFrame) -> str:
-    """How many comparisons the ratios' paired intervals decide for whom, and how many chance would."""
+    """How many ratios of IMDM over MDLM, same recipe and steps, the paired intervals decide for whom, and how many chance would."""
     sentences = []
     for name, wanted in WHERE.items():
-        sides = outcomes(frame, **wanted)
+        ratios = lines(select(first_seed(frame), metric=RATIO, variant="imdm", **wanted))
+        sides = [decided(ratio) for ratio in ratios if ratio.against.startswith(f"{BASELINE}/") and ratio.value is not None]
         if sides:
             ours, base, ties = (sides.count(side) for side in ("ours", "base", "tie"))
             sentences.append(

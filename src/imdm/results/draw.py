@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -14,16 +13,18 @@ from imdm.results.comparison import comparisons
 from imdm.results.draw_training import draw_training
 from imdm.results.frame import first_seed, one, select
 from imdm.results.names import METRICS, TEACHER, name_of, recipe_label, step_words
-from imdm.results.panels import COLOURS, GREY, INK, OTHERS, Line, Panel, colour, draw_panels, others, over, styled
+from imdm.results.panels import COLOURS, GREY, INK, OTHERS, Look, curve, level, log_steps, log_values, over, panels, tints, wrapped
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 CAPTIONS = {
     "figure02": "Figure 2. Gen-PPL against sampling steps, lower is better, with 95% intervals. Below: the paper's values (LM1B, 170M "
-    "parameters, GPT-2 Large), whose levels are not comparable with this run's.",
-    "frontier": "Gen-PPL against entropy of the same samples, both with 95% intervals: each line is one model over sampling temperatures, "
-    "the lowest at its lower left end. Models compare fairly at one entropy alone. Dashed: the teacher's entropy as it is sampled at these "
-    "steps; dotted: real text's entropy, and its Gen-PPL where it is near.",
-    "figure03": "Figure 3. Quality over sampling steps, with 95% intervals (MAUVE: one standard deviation over k-means seeds to either "
-    "side). Below: the paper's values (OpenWebText, 170M parameters, GPT-2 Large).",
+    "parameters, GPT-2 Large). Their levels are not comparable with this run's.",
+    "frontier": "Gen-PPL against entropy of the same samples, with 95% intervals. A line is one model over sampling temperatures, the "
+    "lowest at its lower left end. Compare models at one entropy. Dashed: the teacher's entropy at these steps; dotted: real text's.",
+    "figure03": "Figure 3. Quality over sampling steps, with 95% intervals (MAUVE: one standard deviation over k-means seeds). "
+    "Below: the paper's values (OpenWebText, 170M parameters, GPT-2 Large).",
     "figure05": "Figure 5. The same as Figure 3 against the paper's 860M models.",
     "factorization": "Factorization error of Eq. 6 on held-out blocks, with 95% intervals. Models with noise: the mean over the largest "
     "number of noise draws, an upper bound. Teacher: the total correlation of what it writes in one step.",
@@ -35,11 +36,17 @@ CAPTIONS = {
     "target. Dashed: from scratch, or ReDi after SDTT; dash-dotted: fine-tuned.",
 }
 _STEPS = "sampling steps"
-_MARKERS = {"mdlm": "o", "imdm": "s"}
-_SMALL = ("imdm-driven", "imdm-driven-any-order", "keyed")  # of the small tasks, in the order of their colours
-_LOOKS = {"best-mdm": (INK, "", "--"), TEACHER: (GREY, "", "--"), "mdm": (COLOURS["mdlm"], "o", "-"), "imdm": (COLOURS["imdm"], "s", "-")}
-_LOOKS |= {model: (OTHERS[place], "^vD"[place], "-:-"[place]) for place, model in enumerate(_SMALL)}
-_METHODS = {"MDLM": (GREY, "v"), "SDTT": (COLOURS["mdlm"], "o"), "Di4C": (OTHERS[0], "^"), "IMDM": (COLOURS["imdm"], "s")}
+_TEACHER = Look("Teacher", GREY, dashes="--")
+_SMALL = {  # of the small tasks, in the order in which they are drawn
+    "best-mdm": Look(name_of("best-mdm"), INK, dashes="--"),
+    TEACHER: _TEACHER,
+    "mdm": Look(name_of("mdm"), COLOURS["mdlm"], "o"),
+    "imdm": Look(name_of("imdm"), COLOURS["imdm"], "s"),
+    "imdm-driven": Look(name_of("imdm-driven"), OTHERS[0], "^"),
+    "imdm-driven-any-order": Look(name_of("imdm-driven-any-order"), OTHERS[1], "v", ":"),
+    "keyed": Look(name_of("keyed"), OTHERS[2], "D"),
+}
+_METHODS = (Look("MDLM", GREY, "v"), Look("SDTT", COLOURS["mdlm"], "o"), Look("Di4C", OTHERS[0], "^"), Look("IMDM", COLOURS["imdm"], "s"))
 _VARIED = {"pairs": "random pairs", "noise_dim": "noise dimension", "hidden_size": "width", "length": "letters a word"}
 
 
@@ -54,11 +61,10 @@ def draw(name: str, frame: pd.DataFrame, stem: Path, logs: dict[str, Path] | Non
     Raises:
         UserError: the frame has no Gen-PPL of any VARIANT/RECIPE, which figure02 and frontier compare.
     """
-    with styled():
-        if name == "training":
-            draw_training({model: log for model, log in (logs or {}).items() if not parse_variant(model.partition("/")[0])[1]}, stem)
-        else:
-            _DRAW[name](first_seed(frame), stem)
+    if name == "training":
+        draw_training({model: log for model, log in (logs or {}).items() if not parse_variant(model.partition("/")[0])[1]}, stem)
+    else:
+        _DRAW[name](first_seed(frame), stem)
 
 
 def recipes_of(frame: pd.DataFrame) -> dict[str, list[str]]:
@@ -77,58 +83,65 @@ def recipes_of(frame: pd.DataFrame) -> dict[str, list[str]]:
     return recipes
 
 
-def _tints(recipes: dict[str, list[str]]) -> list[str]:
-    return others(model.partition("/")[0] for models in recipes.values() for model in models)
+def _looks(recipes: dict[str, list[str]]) -> dict[str, Look]:
+    """The teacher's and every model's, where recipes have panels of their own."""
+    models = {model: model.partition("/")[0] for several in recipes.values() for model in several}
+    colours, markers = tints(models.values()), {"mdlm": "o", "imdm": "s"}
+    looks = {model: Look(name_of(variant), colours[variant], markers.get(variant, "D")) for model, variant in models.items()}
+    return {TEACHER: _TEACHER} | looks
 
 
-def _lines(frame: pd.DataFrame, models: Iterable[str], tints: list[str]) -> list[Line]:
-    """The teacher and the models of a recipe."""
-    lines = [Line("Teacher", over(frame, model=TEACHER), GREY, dashes="--")]
-    for model in models:
-        variant = model.partition("/")[0]
-        lines.append(Line(name_of(variant), over(frame, model=model), colour(variant, tints), _MARKERS.get(variant, "D")))
-    return lines
-
-
-def _width(panels: int, each: float = 2.45) -> float:
-    return max(each * panels, 3.6)
+def _width(columns: int) -> float:
+    return max(2.45 * columns, 3.6)
 
 
 def _figure02(frame: pd.DataFrame, stem: Path) -> None:
     """A panel a recipe, this run above, the paper below where it has the recipe."""
     recipes, ours = recipes_of(frame), select(frame, kind="samples", metric="gen_ppl")
-    real, tints = one(frame, kind="reference", metric="gen_ppl"), _tints(recipes)
-    top, bottom = [], []
-    for recipe, models in recipes.items():
-        lines = _lines(ours, models, tints)
-        theirs = [
-            replace(line, label="", points=over(ours, value="paper", model=model)) for line, model in zip(lines[1:], models, strict=True)
-        ]
-        data = ("Real text", real.value, (0.03, 0.03)) if real else None
-        top.append(Panel(lines, recipe_label(recipe), "", "" if top else "Gen-PPL, this run", log=True, data=data))
-        shown = [line for line in theirs if len(line.points)]
-        bottom.append(Panel(shown, "", _STEPS, "" if bottom else "Gen-PPL, paper (LM1B)", log=True))
-    draw_panels([top, bottom], stem, (_width(len(top)), 4.7), sharex=True, sharey="row", height_ratios=(1.6, 1))
+    looks, real = _looks(recipes), one(frame, kind="reference", metric="gen_ppl")
+    layout = {"sharex": True, "sharey": "row", "height_ratios": (1.6, 1)}
+    with panels(stem, 2, len(recipes), (_width(len(recipes)), 4.7), **layout) as (top, bottom):
+        for above, below, (recipe, models) in zip(top, bottom, recipes.items(), strict=True):
+            for model in (TEACHER, *models):
+                curve(above, over(ours, model=model), looks[model])
+            for model in models:
+                if len(theirs := over(ours, value="paper", model=model)):
+                    curve(below, theirs, looks[model], paper=True)
+            if not below.lines:
+                below.text(0.5, 0.5, "not in the paper", transform=below.transAxes, ha="center", va="center", color=GREY)
+            above.set(title=recipe_label(recipe))
+            below.set(xlabel=_STEPS)
+        top[0].set(ylabel="Gen-PPL, this run")
+        bottom[0].set(ylabel="Gen-PPL, paper (LM1B)")
+        for axes in (*top, *bottom):
+            if real and axes in top:
+                level(axes, "Real text", real.value)
+            log_values(axes)
+            log_steps(axes, ours["steps"].dropna())
 
 
 def _frontier(frame: pd.DataFrame, stem: Path) -> None:
     """Gen-PPL against entropy over temperatures: a panel a step count, a line a model; colour is the variant, mark the recipe."""
     recipes, points = recipes_of(frame), select(frame, kind="frontier")
-    tints, looks = _tints(recipes), {TEACHER: ("Teacher", GREY, ".", "-")}
+    looks = {TEACHER: Look("Teacher", GREY, ".")}
     for place, (recipe, models) in enumerate(recipes.items()):
-        mark, dashes = "so^Dv"[place % 5], ("-", "--", "-.", ":", "-")[place % 5]
         for model in models:
-            variant = model.partition("/")[0]
-            looks[model] = f"{name_of(variant)}, {recipe_label(recipe)}", colour(variant, tints), mark, dashes
+            look = _looks(recipes)[model]
+            looks[model] = Look(f"{look.label}, {recipe_label(recipe)}", look.colour, "so^Dv"[place % 5], ("-", "--", "-.", ":")[place % 4])
     real, aimed = one(frame, kind="reference", metric="gen_ppl"), select(frame, kind="equal_entropy", metric="entropy")
-    panels = []
-    for steps in sorted(points["steps"].unique()):
-        targets = (one(aimed, target="teacher", steps=steps), "--"), (one(aimed, target="data", steps=None), ":")
-        lines = [Line(label, _trade(select(points, model=model, steps=steps)), *look) for model, (label, *look) in looks.items()]
-        panel = Panel(lines, step_words(steps), "entropy (nats)", "Gen-PPL", steps=False, log=True)
-        marks = tuple((target.value, dashes) for target, dashes in targets if target)
-        panels.append(replace(panel, marks=marks, data=("Real text", real.value, (0.03, 0.93)) if real else None))
-    _draw_grid(panels, stem, 2.5, 0.6, sharex=True)
+    counts = sorted(points["steps"].unique())
+    with wrapped(stem, len(counts), 2.5, 0.6, sharex=True) as places:
+        for place, (axes, steps) in enumerate(zip(places, counts, strict=True)):
+            for model, look in looks.items():
+                curve(axes, _trade(select(points, model=model, steps=steps)), look)
+            for target, dashes in (one(aimed, target="teacher", steps=steps), "--"), (one(aimed, target="data", steps=None), ":"):
+                if target:
+                    axes.axvline(target.value, color=INK, linewidth=0.7, linestyle=dashes)
+            if real:
+                level(axes, "Real text", real.value, 0.93)
+            log_values(axes)
+            axes.set(title=step_words(steps), xlabel="entropy (nats)", ylabel="" if place % 3 else "Gen-PPL")
+            axes.xaxis.set_tick_params(labelbottom=True)
 
 
 def _trade(points: pd.DataFrame) -> pd.DataFrame:
@@ -137,26 +150,24 @@ def _trade(points: pd.DataFrame) -> pd.DataFrame:
     return ppl[["value", "low", "high"]].assign(x=entropy["value"], x_low=entropy["low"], x_high=entropy["high"])
 
 
-def _draw_grid(panels: list[Panel], stem: Path, height: float, legend: float, **layout: object) -> None:
-    """Panels of a height in inches, three a line; the names of the axes stand at the left and at the bottom."""
-    across = min(3, len(panels))
-    panels = [replace(panel, y=panel.y if place % across == 0 else "") for place, panel in enumerate(panels)]
-    grid = [panels[start : start + across] for start in range(0, len(panels), across)]
-    draw_panels(grid, stem, (_width(across, 2.6), height * len(grid) + legend), **layout)
-
-
 def _baselines(frame: pd.DataFrame, stem: Path) -> None:
     """Figures 3 and 5: three panels of this run and three of the paper, from the tables with their numbers."""
-    panels = (("samples", "gen_ppl", "Unconditional Gen-PPL"), ("conditional", "gen_ppl", "Conditional Gen-PPL"))
-    looks = {head: look for head, look in _METHODS.items() if len(select(frame, setting=head))}
-    top, bottom = [], []
-    for kind, metric, title in (*panels, ("conditional", "mauve", "Conditional MAUVE")):
-        part = select(frame, kind=kind, metric=metric)
-        ours = [Line(head, over(part, setting=head), *look) for head, look in looks.items()]
-        theirs = [Line("", over(part, value="paper", setting=head), *look) for head, look in looks.items()]
-        top.append(Panel(ours, title, "", "" if top else "this run", log=metric == "gen_ppl"))
-        bottom.append(Panel(theirs, "", _STEPS, "" if bottom else "paper (OpenWebText)", log=metric == "gen_ppl"))
-    draw_panels([top, bottom], stem, (7.6, 4.9), sharex=True, height_ratios=(1.25, 1))
+    kinds = (("samples", "gen_ppl", "Unconditional Gen-PPL"), ("conditional", "gen_ppl", "Conditional Gen-PPL"))
+    kinds += (("conditional", "mauve", "Conditional MAUVE"),)
+    with panels(stem, 2, 3, (7.6, 4.9), sharex=True, height_ratios=(1.25, 1)) as (top, bottom):
+        for above, below, (kind, metric, title) in zip(top, bottom, kinds, strict=True):
+            part = select(frame, kind=kind, metric=metric)
+            for look in _METHODS:
+                curve(above, over(part, setting=look.label), look)
+                if len(theirs := over(part, value="paper", setting=look.label)):
+                    curve(below, theirs, look, paper=True)
+            above.set(title=title)
+            below.set(xlabel=_STEPS)
+            for axes in (above, below) if metric == "gen_ppl" else ():
+                log_values(axes)
+            log_steps(below, frame["steps"].dropna())
+        top[0].set(ylabel="this run")
+        bottom[0].set(ylabel="paper (OpenWebText)")
 
 
 def _factorization(frame: pd.DataFrame, stem: Path) -> None:
@@ -165,27 +176,32 @@ def _factorization(frame: pd.DataFrame, stem: Path) -> None:
     draws = errors["metric"].str.extract(r"m(\d+)_", expand=False).astype(int)
     errors = errors[draws == draws.max()]
     recipes = {recipe: list(dict.fromkeys(part["model"])) for recipe, part in errors.groupby("recipe", sort=False) if recipe}
-    tints = _tints(recipes)
-    panels = [Panel(_lines(errors, models, tints), recipe_label(recipe), _STEPS) for recipe, models in recipes.items()]
-    panels[0] = replace(panels[0], y="factorization error (nats a token)")
-    draw_panels([panels], stem, (_width(len(panels)), 2.9), sharey=True, last=lambda axes: axes.set_ylim(bottom=0))
+    looks = _looks(recipes)
+    with panels(stem, 1, len(recipes), (_width(len(recipes)), 2.9), sharey=True) as ((*places,),):
+        for axes, (recipe, models) in zip(places, recipes.items(), strict=True):
+            for model in (TEACHER, *models):
+                curve(axes, over(errors, model=model), looks[model])
+            log_steps(axes, errors["steps"])
+            axes.set(title=recipe_label(recipe), xlabel=_STEPS)
+        places[0].set(ylabel="factorization error (nats a token)", ylim=(0, None))
 
 
-def _small_task(frame: pd.DataFrame, column: str, **wanted: object) -> list[Line]:
+def _small_task(axes: Axes, frame: pd.DataFrame, column: str, **wanted: object) -> None:
     """A line a model of a small task; `frame` has the means over seeds."""
-    labels = {model: "Teacher" if model == TEACHER else name_of(model) for model in _LOOKS}
-    lines = [Line(labels[model], over(frame, column, model=model, **wanted), *look) for model, look in _LOOKS.items()]
-    return [line for line in lines if len(line.points)]
+    for model, look in _SMALL.items():
+        curve(axes, over(frame, column, model=model, **wanted), look)
+    log_steps(axes, select(frame, **wanted)[column].dropna())
 
 
 def _chain(frame: pd.DataFrame, stem: Path) -> None:
     """Bigram KL and NLL against sampling steps, a line a model, with the data's own values dotted."""
-    means, panels = select(frame, kind="chain", seed=None), []
-    for metric in ("bigram_kl_nats", "nll_nats"):
-        data = one(means, model="data", metric=metric)
-        lines = _small_task(means, "steps", metric=metric)
-        panels.append(Panel(lines, "", _STEPS, METRICS[metric], log=True, data=("Data", data.value, (0.03, 0.03))))
-    draw_panels([panels], stem, (6.0, 2.8))
+    means = select(frame, kind="chain", seed=None)
+    with panels(stem, 1, 2, (6.0, 2.8)) as ((*places,),):
+        for axes, metric in zip(places, ("bigram_kl_nats", "nll_nats"), strict=True):
+            _small_task(axes, means, "steps", metric=metric)
+            level(axes, "Data", one(means, model="data", metric=metric).value)
+            log_values(axes)
+            axes.set(xlabel=_STEPS, ylabel=METRICS[metric])
 
 
 def _dictionary(frame: pd.DataFrame, stem: Path) -> None:
@@ -193,13 +209,8 @@ def _dictionary(frame: pd.DataFrame, stem: Path) -> None:
     valid = select(frame, kind="dictionary", metric="validity_pct", seed=None)
     main, fewest = valid[valid["varied"] == ""], valid["steps"].min()
     letters = main.groupby("length")["words"].nunique().idxmax()
-
-    def panel(lines: list[Line], title: str, x: str) -> Panel:
-        return Panel(lines, title, x, "valid samples (%)", share=True)
-
-    counts = main["steps"].unique()
-    panels = [panel(_small_task(main, "words", length=letters, steps=n), f"{step_words(n)}, L={letters}", "words K") for n in counts]
-    for column, words in _VARIED.items():
+    shown = [(f"{step_words(n)}, L={letters}", "words", select(main, length=letters, steps=n)) for n in main["steps"].unique()]
+    for column in _VARIED:
         varied = select(main if column == "length" else valid[valid["varied"] == column], steps=fewest)
         if varied.empty:
             continue
@@ -209,8 +220,12 @@ def _dictionary(frame: pd.DataFrame, stem: Path) -> None:
             own = select(main, words=count, steps=fewest, length=set(varied["length"]), model=set(varied["model"]) - {"imdm-driven"})
             varied = pd.concat([varied, own])
         if varied[column].nunique() > 1:
-            panels.append(panel(_small_task(varied, column), f"{step_words(fewest)}, K={count}: {words}", words))
-    _draw_grid(panels, stem, 2.3, 0.4, sharey=True)
+            shown.append((f"{step_words(fewest)}, K={count}: {_VARIED[column]}", column, varied))
+    with wrapped(stem, len(shown), 2.3, 0.4, sharey=True) as places:
+        for place, (axes, (title, column, part)) in enumerate(zip(places, shown, strict=True)):
+            _small_task(axes, part, column)
+            axes.axhline(100, color=INK, linewidth=0.5, linestyle=":")
+            axes.set(title=title, xlabel=_VARIED.get(column, "words K"), ylabel="" if place % 3 else "valid samples (%)", ylim=(0, 104))
 
 
 _DRAW = {"figure02": _figure02, "figure03": _baselines, "figure05": _baselines, "frontier": _frontier}

@@ -10,7 +10,7 @@ import pandas as pd
 from imdm.errors import UserError
 from imdm.params import parse_recipe
 from imdm.results.names import BASELINE, TEACHER, name_of
-from imdm.results.panels import GREY, INK, colour, finish, log_values, others
+from imdm.results.panels import GREY, INK, log_values, panels, tints
 
 _PANELS = ("Pretraining", "SDTT", "Di4C", "ReDi", "Keyed")
 _DASHES = {"finetune": "-.", "scratch": "--"}  # ReDi after SDTT is dashed too
@@ -34,33 +34,28 @@ def draw_training(logs: dict[str, Path], stem: Path) -> None:
     Args:
         logs: train_log.csv by model: teacher, judge, VARIANT/RECIPE.
     """
-    from matplotlib import pyplot
-
     curves = {name: log for name in sorted(logs, key=_order) if len(log := read_log(logs[name]))}
-    panels: dict[str, dict[str, list[pd.DataFrame]]] = {title: {} for title in _PANELS if title in map(_panel, curves)}
-    for name, log in curves.items():
-        rounds = panels[_panel(name)].setdefault(re.sub(r"\d+$", "", name), [])
-        rounds.append(log.assign(step=log["step"] + (rounds[-1]["step"].iloc[-1] if rounds else 0)))
-    panels = panels or {"Nothing was trained": {}}
-    tints = others(name.split("/")[0] for name in curves if "/" in name)
-    figure, (places,) = pyplot.subplots(1, len(panels), figsize=(max(2.6 * len(panels), 3.6), 2.9), squeeze=False)
-    for axes, (title, models) in zip(places, panels.items(), strict=True):
-        for name, rounds in models.items():
-            variant, _, recipe = name.partition("/")
-            tint = colour(variant, tints) if recipe else INK if name == TEACHER else GREY
+    shown = [title for title in _PANELS if title in map(_panel, curves)] or ["Nothing was trained"]
+    colours = tints(name.split("/")[0] for name in curves if "/" in name)
+    with panels(stem, 1, len(shown), (max(2.6 * len(shown), 3.6), 2.9)) as ((*places,),):
+        last: dict[str, int] = {}  # the step at which the rounds of a model so far end
+        for name, log in curves.items():
+            (variant, _, recipe), model, title = name.partition("/"), re.sub(r"\d+$", "", name), _panel(name)
+            axes = places[shown.index(title)]
+            if model in last:
+                axes.axvline(last[model], color=GREY, linewidth=0.6, linestyle=":")
+            steps, colour = log["step"] + last.get(model, 0), colours[variant] if recipe else INK if name == TEACHER else GREY
+            smooth = log["loss"].rolling(max(3, len(log) // 12), center=True, min_periods=1).mean()
+            axes.plot(steps, log["loss"], color=colour, linewidth=0.5, alpha=0.3)
             dashes = _DASHES.get(recipe, "--" if recipe.endswith("-redi") else "-")
-            for log in rounds:
-                smooth = log["loss"].rolling(max(3, len(log) // 12), center=True, min_periods=1).mean()
-                axes.plot(log["step"], log["loss"], color=tint, linewidth=0.5, alpha=0.3)
-                axes.plot(log["step"], smooth, color=tint, linewidth=1.2, linestyle=dashes)
-            for log in rounds[:-1]:
-                axes.axvline(log["step"].iloc[-1], color=GREY, linewidth=0.6, linestyle=":")
-            axes.plot([], [], color=tint, linewidth=1.2, label=name_of(variant) if recipe else name.capitalize())
-        axes.set(title=title, xlabel="optimizer steps")
-        if title == "SDTT":
-            log_values(axes)
-    places[0].set_ylabel("loss (nats)")
-    finish(figure, stem)
+            label = name_of(variant) if recipe else name.capitalize()
+            axes.plot(steps, smooth, color=colour, linewidth=1.2, linestyle=dashes, label=label)
+            last[model] = steps.iloc[-1]
+        for axes, title in zip(places, shown, strict=True):
+            axes.set(title=title, xlabel="optimizer steps")
+            if title == "SDTT":
+                log_values(axes)
+        places[0].set(ylabel="loss (nats)")
 
 
 def _order(name: str) -> tuple[bool, str, int]:

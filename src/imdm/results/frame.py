@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from imdm.params import parse_variant
 
 RATIO = "gen_ppl_ratio"
 DIFFERENCE = "error_difference_nats_per_token"
-_SEED_KEY = ["kind", "variant", "recipe", "target", "steps", "metric"]
+_SEED_KEY = ["kind", "variant", "recipe", "target", "steps", "metric"]  # what the training seeds of one number share
 
 
 class Number(NamedTuple):
@@ -65,16 +65,15 @@ class Number(NamedTuple):
 
 
 COLUMNS = Number._fields
-FLOATS = ["temperature", "value", "low", "high", "paper"]
-TEXTS = ["kind", "model", "variant", "recipe", "against", "target", "couplings", "setting", "varied", "metric"]
-INTEGERS = [name for name in COLUMNS if name not in FLOATS + TEXTS]
+_TYPES = get_type_hints(Number)
+TEXTS = [name for name, kind in _TYPES.items() if kind is str]
+_NUMBERS = {name: "Int64" if kind == int | None else "float64" for name, kind in _TYPES.items() if kind is not str}
 Find = Callable[..., Number | None]
 
 
 def frame_of(records: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """The frame of records that hold some of COLUMNS; variant, recipe and replicate follow from the model."""
-    frame = pd.DataFrame([{**_parts(record["model"]), **record} for record in records], columns=list(COLUMNS))
-    return _typed(frame)
+    return _typed(pd.DataFrame([{**_parts(record["model"]), **record} for record in records], columns=list(COLUMNS)))
 
 
 def _parts(model: str) -> dict[str, Any]:
@@ -84,10 +83,7 @@ def _parts(model: str) -> dict[str, Any]:
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
-    frame = frame.astype({name: float for name in FLOATS} | {name: "Int64" for name in INTEGERS}).reset_index(drop=True)
-    for name in TEXTS:
-        frame[name] = frame[name].astype(object).fillna("")
-    return frame
+    return frame.astype(_NUMBERS).astype(dict.fromkeys(TEXTS, object)).fillna(dict.fromkeys(TEXTS, "")).reset_index(drop=True)
 
 
 def write_frame(path: str | Path, frame: pd.DataFrame) -> None:
@@ -101,20 +97,14 @@ def read_frame(path: str | Path) -> pd.DataFrame:
     Raises:
         UserError: the file is missing, has other columns or holds a field that is not a number.
     """
-    again = "run `snakemake` for it again"
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+        frame = pd.read_csv(path, dtype=_NUMBERS, keep_default_na=False, na_values=dict.fromkeys(_NUMBERS, [""]), encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; run `snakemake {path}` for it.") from None
-    except ValueError:  # no CSV, or empty
-        frame = pd.DataFrame()
+    except ValueError as error:  # no CSV, empty, or a text among numbers
+        raise UserError(f"{path} is no table of numbers ({error}); run `snakemake` for it again.") from None
     if tuple(frame.columns) != COLUMNS:
-        raise UserError(f"{path} must have the columns {', '.join(COLUMNS)}; {again}.")
-    numbers = [*FLOATS, *INTEGERS]
-    try:
-        frame[numbers] = frame[numbers].apply(pd.to_numeric)
-    except ValueError:
-        raise UserError(f"{path} holds a field that is not a number; {again}.") from None
+        raise UserError(f"{path} must have the columns {', '.join(COLUMNS)}; run `snakemake` for it again.")
     return _typed(frame)
 
 
@@ -171,14 +161,11 @@ def with_seed_means(frame: pd.DataFrame) -> pd.DataFrame:
     No file stores them.
     """
     part = select(frame, kind=["samples", "equal_entropy"], metric=["gen_ppl", "entropy", RATIO])
-    records = []
-    for key, values in part[part["variant"] != ""].groupby(_SEED_KEY, sort=False, dropna=False)["value"]:
-        if len(values) > 1 and values.notna().all():
-            record, mean, sd = dict(zip(_SEED_KEY, key, strict=True)), float(values.mean()), float(values.std(ddof=1))
-            record |= {"model": f"{record['variant']}/{record['recipe']}", "replicate": None}
-            records.append(record | {"value": mean, "low": mean - sd, "high": mean + sd})
-    first = first_seed(frame)
-    return pd.concat([first, frame_of(records)], ignore_index=True) if records else first
+    seeds = part[part["variant"] != ""].groupby(_SEED_KEY, sort=False)["value"].agg(["mean", "std", "count", "size"]).reset_index()
+    seeds = seeds[(seeds["size"] > 1) & (seeds["count"] == seeds["size"])]
+    means = seeds.assign(model=seeds["variant"] + "/" + seeds["recipe"], value=seeds["mean"])
+    means = means.assign(low=means["mean"] - means["std"], high=means["mean"] + means["std"])
+    return pd.concat([first_seed(frame), _typed(means.reindex(columns=list(COLUMNS)))], ignore_index=True)
 
 
 def decided(ratio: Number | None) -> str:

@@ -8,14 +8,10 @@ import pandas as pd
 
 from imdm.data.blocks import Dataset
 from imdm.params import Params
-from imdm.results import collect, plan
-from imdm.results.exhibits import extras, main
-from imdm.results.exhibits.compare import exhibit_table
+from imdm.results import collect, extras, plan, tables
+from imdm.results.compare import exhibit_table
 from imdm.results.frame import RATIO, first_seed, read_frame, select, write_frame
 from imdm.results.view import View, write_view
-
-_KINDS = {"table01": ["synthetic"], "table02": ["synthetic"], "frontier": ["frontier", "equal_entropy"]}
-_SAMPLES = ["samples", "reference", "equal_entropy", "judge"]
 
 
 def write_main(results: Path, params: Params, folder: Path) -> pd.DataFrame:
@@ -30,9 +26,8 @@ def write_main(results: Path, params: Params, folder: Path) -> pd.DataFrame:
     """
     frame = collect.main(results, params)
     write_frame(folder / "tables.csv", frame)
-    for table in main.TABLES:
-        view = table(frame)
-        _write(folder, view, select(frame, kind=_KINDS.get(view.name, _SAMPLES)))
+    for table, kinds in tables.TABLES.items():
+        _write(folder, table(frame), select(frame, kind=kinds))
     return frame
 
 
@@ -45,14 +40,14 @@ def write_exhibit(output: str, results: Path, params: Params, data: Dataset, fol
     """
     name = Path(output).stem
     if name in plan.PAGES:
-        from imdm.results.pages import sample_page
+        from imdm.results.samples import sample_page
 
         (folder / f"{name}.html").write_text(sample_page(name, params, results, data), encoding="utf-8")
     elif output.startswith("figures/"):
         from imdm.results.draw import draw
 
-        tables = [read_frame(results / file) for file in plan.files(params, output)]
-        draw(name, pd.concat(tables, ignore_index=True), folder / name)
+        frames = [read_frame(results / file) for file in plan.files(params, output)]
+        draw(name, pd.concat(frames, ignore_index=True), folder / name)
     elif name in extras.TABLES:
         frame = _extra_frame(name, results, params)
         _write(folder, extras.TABLES[name](first_seed(frame)), frame)
@@ -66,7 +61,7 @@ def _extra_frame(name: str, results: Path, params: Params) -> pd.DataFrame:
     if name == "factorization":
         ratios = select(read_frame(results / "tables/tables.csv"), kind="samples", metric=RATIO)
         return pd.concat([collect.factorization(results, params), ratios], ignore_index=True)
-    return collect.small_task(results / plan.files(params, f"tables/{name}.csv")[0])
+    return collect.small_task(results / f"{name}/{name}.csv")
 
 
 def _write(folder: Path, view: View, frame: pd.DataFrame) -> None:

@@ -5,11 +5,12 @@ All paths are relative to results/RUN. A table, figure or page is named by its o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
 from pathlib import PurePosixPath
 
 from imdm.errors import UserError
 from imdm.params import TEACHER, Params, trained
+from imdm.results.paper_tables import describe, methods
 
 MAIN_TABLES = ("table01", "table02", "table04", "table05", "frontier", "quality", "models")  # of stage tabulate
 MAIN_FIGURES = ("figure02", "frontier", "training")  # of stage plot
@@ -17,7 +18,9 @@ EXTRA_TABLES = ("copies", "pairs", "factorization", "dictionary", "chain")
 EXTRA_FIGURES = ("factorization", "dictionary", "chain")
 TABLES = ("table03", *(f"table{number:02}" for number in range(6, 15)), *EXTRA_TABLES)  # of stage exhibit, as the next two
 FIGURES = ("figure03", "figure05", *EXTRA_FIGURES)
-PAGES = ("figure04", *(f"figure{number:02}" for number in range(6, 14)))  # samples to read
+# Samples to read: the method and the step count of each page in the paper.
+PAGES = {"figure04": ("IMDM", 8)}
+PAGES |= {f"figure{n:02}": page for n, page in enumerate(itertools.product(("MDLM", "SDTT", "Di4C", "IMDM"), (4, 8)), 6)}
 
 _TITLES = {
     "table01": "Synthetic task",
@@ -65,11 +68,6 @@ def models(params: Params) -> list[str]:
     return [TEACHER, *map("/".join, params.models())]
 
 
-def scores(model: str, kind: str = "") -> str:
-    """Where a model's scores lie; `kind` is empty, conditional or matched."""
-    return f"{kind and f'{kind}/'}scores/{model}/scores.json"
-
-
 def main_files(params: Params) -> list[str]:
     """What stage tabulate reads."""
     compared = models(params)
@@ -85,18 +83,6 @@ def training_logs(params: Params) -> list[str]:
     return ["judge/train_log.csv", *(f"models/{model}/train_log.csv" for model in (TEACHER, *students))]
 
 
-def ablation(params: Params, variants: list[str]) -> list[str]:
-    """The models of some variants with the recipe of `paper.student`."""
-    recipe = params.paper.student.partition("/")[2]
-    return [f"{variant}/{recipe}" for variant in variants]
-
-
-def baselines(params: Params, di4c: bool = True) -> list[str]:
-    """Teacher, SDTT, Di4C where it is asked for and declared, and the student: the columns of Tables 6, 7, 9 and 10."""
-    paper = params.paper
-    return [TEACHER, paper.sdtt, *([paper.di4c] if di4c and paper.di4c else []), paper.student]
-
-
 def files(params: Params, output: str) -> list[str]:
     """What stage exhibit reads for one of its outputs: a figure the tables that have its numbers.
 
@@ -106,56 +92,32 @@ def files(params: Params, output: str) -> list[str]:
     name = PurePosixPath(output).stem
     if output.startswith("figures/") and name in FIGURES:
         return [f"tables/{table}.csv" for table in _DRAWN_FROM.get(name, (name,))]
-    if name not in (*TABLES, *PAGES):
+    if name in PAGES:
+        model, folder = methods(params)[PAGES[name][0]], "conditional/samples" if name == "figure04" else "samples"
+        needed = [f"{folder}/{model}/samples.safetensors"] if model else []
+    elif name in EXTRA_TABLES:
+        needed = _extra(params, name)
+    elif name in TABLES:
+        needed = list(dict.fromkeys(describe(params, name).files))
+    else:
         raise UserError(f"--out {output} is no table or figure that stands alone; known are {', '.join((*TABLES, *FIGURES, *PAGES))}.")
-    needed = list(dict.fromkeys(_table(params, name) if name in TABLES else _page(params, name)))
     if not needed:
         raise UserError(f"{name} needs models that paper does not name; give paper.{_KEYS.get(name, 'di4c')}.")
     return needed
 
 
 _DRAWN_FROM = {"figure03": ("table06", "table07"), "figure05": ("table09", "table10")}
-_KEYS = {"table03": "distribution, dimension and scale", "table11": "finite", "table14": "width"}
-_KEYS["table08"] = _KEYS["table03"]
+_KEYS = {"table11": "finite", "table14": "width"} | dict.fromkeys(("table03", "table08"), "distribution, dimension and scale")
 
 
-def _table(params: Params, name: str) -> list[str]:
-    def scored(names: Iterable[str], kind: str = "") -> list[str]:
-        return [scores(model, kind) for model in names]
-
-    def validated(*names: str) -> list[str]:
-        return [f"models/{model}/validation.json" for model in names]
-
-    paper, variant = params.paper, params.paper.student.partition("/")[0]
-    large, small = baselines(params, di4c=False), baselines(params)
-    noise = ablation(params, [*paper.distribution, *paper.dimension, *paper.scale])
-    scratch, audits = f"{variant}/scratch", [f"audit/{model}/audit.json" for model in models(params)]
-    factorized = [f"factorization/{model}" for model in (TEACHER, *map("/".join, params.factorized()))]
-    errors = [f"{folder}/{file}" for folder in factorized for file in ("factorization.json", "per_sequence.parquet")]
-    return {
-        "table03": scored(noise),
-        "table06": scored(small),
-        "table07": scored(small, "conditional"),
-        "table08": scored(noise),
-        "table09": [*scored(large), scores(paper.student, "matched")],
-        "table10": scored(large, "conditional"),
-        "table11": scored(ablation(params, paper.finite)),
-        "table12": [*scored((TEACHER, scratch)), *validated(TEACHER, scratch)],
-        "table13": validated(TEACHER, "mdlm/finetune", f"{variant}/finetune"),
-        "table14": scored(ablation(params, paper.width)),
-        "copies": audits,
-        "pairs": audits,
-        "factorization": [*errors, "tables/tables.csv"],  # whose Gen-PPL is lower stands beside the errors
-        "dictionary": ["dictionary/dictionary.csv"],
-        "chain": ["chain/chain.csv"],
-    }[name]
-
-
-def _page(params: Params, name: str) -> list[str]:
-    if name == "figure04":
-        return [f"conditional/samples/{params.paper.student}/samples.safetensors"]
-    model = (TEACHER, params.paper.sdtt, params.paper.di4c, params.paper.student)[(int(name.removeprefix("figure")) - 6) // 2]
-    return [f"samples/{model}/samples.safetensors"] if model else []
+def _extra(params: Params, name: str) -> list[str]:
+    if name in ("copies", "pairs"):
+        return [f"audit/{model}/audit.json" for model in models(params)]
+    if name == "factorization":
+        folders = [f"factorization/{model}" for model in (TEACHER, *map("/".join, params.factorized()))]
+        errors = [f"{folder}/{file}" for folder in folders for file in ("factorization.json", "per_sequence.parquet")]
+        return [*errors, "tables/tables.csv"]  # whose Gen-PPL is lower stands beside the errors
+    return [f"{name}/{name}.csv"]
 
 
 def output(name: str) -> str:

@@ -1,18 +1,25 @@
-"""The samples of a run, to be read."""
+"""The samples of a run, to be read: the first of each model in a report, and Figures 4 and 6 to 13, each a page of its own."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from imdm.data.blocks import Dataset
-from imdm.data.speller import Pieces, Speller
+from imdm.data.speller import BREAK, Pieces, Speller
 from imdm.errors import UserError
+from imdm.params import Params
+from imdm.results.html import fill
+from imdm.results.names import setting_of, step_words
+from imdm.results.plan import PAGES, files
 
-_TOKENS = 60_000  # shown in one report over all models and step counts, so that it stays small
+_REPORT = 60_000  # tokens of one report over all models and step counts, so that it stays small
+_PAGE = 2048  # tokens of a page of unconditional samples
+_PROMPTS, _COMPLETIONS = 4, 3  # of a page of completions
 
 
 @contextmanager
@@ -37,16 +44,52 @@ def spell(file: Any, steps: int, rows: range, speller: Speller, length: int | No
     return [speller.pieces(ids, when) for ids, when in zip(tokens.tolist(), at.tolist(), strict=True)]
 
 
-def first_samples(files: list[Path], data: Dataset, most: int = 8) -> dict[str, dict[str, list[Pieces]]]:
+def first_samples(paths: list[Path], data: Dataset, most: int = 8) -> dict[str, dict[str, list[Pieces]]]:
     """The first samples of every file by model and step count; at most `most` of each, fewer where a report would grow too large.
 
     Raises:
         UserError: a file was made with another tokenizer than the data's.
     """
     speller, samples = Speller.of(data), {}
-    for path in files:
+    for path in paths:
         with open_samples(path, data) as (file, about):
-            share = _TOKENS // (len(files) * len(about["steps"]) * data.seq_len)
-            shown = range(min(most, max(1, share)))
+            shown = range(min(most, max(1, _REPORT // (len(paths) * len(about["steps"]) * data.seq_len))))
             samples[about["model"]] = {str(n): spell(file, n, shown, speller) for n in about["steps"]}
     return samples
+
+
+def sample_page(name: str, params: Params, results: Path, data: Dataset) -> str:
+    """The page of figure04 or one of figure06 to figure13; where its step count was not sampled, of the nearest.
+
+    Args:
+        results: the folder results/RUN.
+
+    Raises:
+        UserError: the samples are of another tokenizer.
+    """
+    (method, wanted), speller = PAGES[name], Speller.of(data)
+    with open_samples(results / files(params, f"figures/{name}.html")[0], data) as (file, about):
+        model, task = about["model"], about["conditional"]
+        steps = min(about["steps"], key=lambda n: (abs(math.log(n / wanted)), n))
+        if task:
+            starts = range(0, min(_PROMPTS, task["prompts"]) * task["completions"], task["completions"])
+            parts = [range(start, start + min(task["completions"], _COMPLETIONS)) for start in starts]
+            groups = [(f"Prompt {n}", spell(file, steps, part, speller, task["scored_tokens"])) for n, part in enumerate(parts, 1)]
+        else:
+            count = len(file.get_slice(f"{steps}.calls")[:])
+            groups = [("", spell(file, steps, range(min(count, 12, max(2, _PAGE // data.seq_len))), speller))]
+    lead = [f"{model} ({setting_of(model)}), corpus {data.corpus}, the first samples, not picked."]
+    if steps != wanted:
+        lead.append(f"The paper shows {wanted} steps, at which this run was not sampled; {steps} is nearest.")
+    if task:
+        lead.append(f"Prompts: the first {task['prompt_tokens']} tokens of {task['split']} blocks.")
+        lead.append(f"Shown are the {task['scored_tokens']} tokens that are scored.")
+    return fill(
+        "page.html.j2",
+        title=f"Figure {int(name[-2:])}. {'Completions' if task else 'Samples'} of {method} at {step_words(steps)}",
+        lead=" ".join([*lead, f"{BREAK} stands between documents."]),
+        places=[f"{100 * step / max(steps - 1, 1):g}" for step in range(steps)],
+        groups=groups,
+        prompted=bool(task),
+        mark=BREAK,
+    )

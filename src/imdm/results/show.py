@@ -17,11 +17,11 @@ import pandas as pd
 from scipy import stats
 
 from imdm.errors import UserError
-from imdm.results.cells import MARKS, digits
 from imdm.results.collect import synthetic
 from imdm.results.comparison import WHERE, comparisons, verdict
-from imdm.results.exhibits.main import SYNTHETIC, table04
 from imdm.results.frame import RATIO, first_seed, frame_of, lines, one, read_frame, select, side
+from imdm.results.table import MARKS, digits
+from imdm.results.tables import SYNTHETIC, table04
 from imdm.results.view import NONE, Cell, View, plain
 
 _SHOWN = {head: head for head in ("Recipe", "Steps", "MDLM", "IMDM", "IMDM / MDLM", "Better", "ratio, seeds")}

@@ -41,9 +41,10 @@ class View:
     body: list[list[Cell]]
 
     @property
-    def grouped(self) -> bool:
-        """Whether several lines have the same name."""
-        return len({line[0].text for line in self.body}) < len(self.body)
+    def starts(self) -> set[int]:
+        """The lines that begin another group, where some group has several lines."""
+        names = [line[0].text for line in self.body]
+        return {place for place in range(1, len(names)) if names[place] != names[place - 1]} if len(set(names)) < len(names) else set()
 
     @property
     def words(self) -> list[int]:
@@ -52,11 +53,10 @@ class View:
         return [place for place, column in enumerate(columns) if column and all(cell.sort is None for cell in column)]
 
     def lines(self) -> Iterator[tuple[bool, list[str]]]:
-        """Whether a line begins a group other than the first, and its texts, the group's name in its first line alone."""
-        last = None
-        for first, *rest in ([cell.text for cell in line] for line in self.body):
-            yield self.grouped and last not in (None, first), ["" if first == last else first, *rest]
-            last = first
+        """Whether a line begins another group, and its texts, the group's name in its first line alone."""
+        names = [None, *(line[0].text for line in self.body)]
+        for place, (first, *rest) in enumerate([cell.text for cell in line] for line in self.body):
+            yield place in self.starts, ["" if first == names[place] else first, *rest]
 
 
 def write_view(folder: Path, view: View) -> None:
@@ -91,14 +91,21 @@ def markdown(view: View) -> str:
 
 def latex(view: View) -> str:
     """A floating table, with some space between groups of lines; the document needs booktabs, and graphicx for a wide one."""
-    wide = len(view.columns) > 9
     size = r"\scriptsize\setlength{\tabcolsep}{3pt}" if len(view.columns) > 6 else r"\small"
-    text = [rf"% needs \usepackage{{booktabs{',graphicx' if wide else ''}}}", r"\begin{table}", rf"\centering{size}"]
-    text += [rf"\caption{{{_escape(view.caption)}}}", rf"\label{{tab:{view.name}}}", *([r"\resizebox{\textwidth}{!}{%"] if wide else [])]
-    text += [rf"\begin{{tabular}}{{l{'r' * (len(view.columns) - 1)}}}", r"\toprule", _latex_line(view.columns), r"\midrule"]
-    for begins, line in view.lines():
-        text += [*([r"\addlinespace"] if begins else []), _latex_line(line)]
-    return "\n".join([*text, r"\bottomrule", r"\end{tabular}" + ("}" if wide else ""), r"\end{table}", ""])
+    before, after = (r"\resizebox{\textwidth}{!}{%", "}") if len(view.columns) > 9 else ("", "")
+    lines = [_latex_line(view.columns) + r" \midrule", *(begins * r"\addlinespace " + _latex_line(line) for begins, line in view.lines())]
+    return rf"""% needs \usepackage{{booktabs{",graphicx" * bool(before)}}}
+\begin{{table}}
+\centering{size}
+\caption{{{_escape(view.caption)}}}
+\label{{tab:{view.name}}}
+{before}\begin{{tabular}}{{l{"r" * (len(view.columns) - 1)}}}
+\toprule
+{chr(10).join(lines)}
+\bottomrule
+\end{{tabular}}{after}
+\end{{table}}
+"""
 
 
 def _latex_line(texts: Sequence[str]) -> str:
@@ -106,18 +113,18 @@ def _latex_line(texts: Sequence[str]) -> str:
 
 
 def _escape(text: str) -> str:
-    return "".join(_SPECIAL.get(char, char) for char in text)
+    return text.translate(str.maketrans(_SPECIAL))
 
 
 def plain(view: View, heads: Mapping[str, str] | None = None) -> str:
     """A table for a terminal, without title and caption; `heads` has those of the columns to show, and what stands there instead."""
-    heads = heads or {head: head for head in view.columns}
+    heads = heads or dict(zip(view.columns, view.columns))
     keep = [place for place, head in enumerate(view.columns) if head in heads]
     grid = [(False, [heads[view.columns[place]] for place in keep])]
     grid += [(begins, [line[place] for place in keep]) for begins, line in view.lines()]
-    widths = [max(map(len, column)) for column in zip(*(line for _, line in grid), strict=True)]
+    widths = [max(map(len, column)) for column in zip(*(line for _, line in grid))]
+    grid.insert(1, (False, ["-" * width for width in widths]))
     text = []
     for begins, (first, *rest) in grid:
-        padded = [first.ljust(widths[0]), *(word.rjust(width) for word, width in zip(rest, widths[1:], strict=True))]
-        text += [*([""] if begins else []), "  ".join(padded).rstrip()]
-    return "\n".join([text[0], "  ".join("-" * width for width in widths), *text[1:]])
+        text += [""] * begins + ["  ".join([first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])]).rstrip()]
+    return "\n".join(text)

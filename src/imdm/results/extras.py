@@ -7,20 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from imdm.results.cells import better_cell, decided_cell
 from imdm.results.frame import DIFFERENCE, RATIO, select
-from imdm.results.layout import MODEL, STEPS, Column, Line, distinct, make_view, metric_column, metrics_in, numbers, words
-from imdm.results.names import METRICS, REAL, TEACHER, metric_name, name_of, step_words
+from imdm.results.names import METRICS, REAL, TEACHER, name_of, step_words
+from imdm.results.table import MODEL, STEPS, Column, Line, distinct, make_view, metric_columns, metrics_in, numbers, words
 from imdm.results.view import View
 
 _PAIRS = ("nll_seen_own", "nll_seen_fresh", "noise_gap_seen", "nll_unseen_own", "nll_unseen_fresh", "noise_gap_unseen", "pair_gap")
 _PAIRS += ("equal_seen_own_pct", "equal_seen_fresh_pct", "equal_unseen_own_pct")
 _PARTS = ("correlation_nats_per_token", "marginals_nats_per_token", "dependence_nats_per_token")
 _EXACT = {"nll_nats": "entropy_nats", "bigram_entropy_nats": "entropy_rate_nats"}  # the Markov chain's own value of a metric
-
-
-def _columns(metrics: list[str] | tuple[str, ...]) -> list[Column]:
-    return [metric_column(metric_name(metric), metric) for metric in metrics]
 
 
 def _couplings(head: str) -> Column:
@@ -34,12 +29,12 @@ def copies(frame: pd.DataFrame) -> View:
     of_couplings = samples["couplings"] != ""
     trained = set(samples[of_couplings]["model"]) - {REAL, TEACHER}
     alone = distinct(samples[~of_couplings & ~samples["model"].isin(trained)].assign(couplings=""), "couplings", "model", "steps")
-    columns = [_couplings("Couplings of"), MODEL, STEPS, *_columns(metrics_in(samples[of_couplings]))]
-    columns += [metric_column(metric_name(metric), metric, couplings="") for metric in metrics_in(samples[~of_couplings])]
+    columns = [_couplings("Couplings of"), MODEL, STEPS, *metric_columns(metrics_in(samples[of_couplings]))]
+    columns += metric_columns(metrics_in(samples[~of_couplings]), couplings="")
     caption = (
-        "Percent, mean over samples with bootstrap 95% intervals. N-grams of couplings are looked for in all that a model was trained on. "
-        "Nearest coupling: the largest share of equal tokens at equal positions; nearest block: the largest share of the longest n-grams "
-        "that one training block has. Copies show as shares well above the teacher's and real text's."
+        "Percent, mean over samples, with bootstrap 95% intervals. N-grams of couplings are sought in all that a model was trained on. "
+        "Nearest coupling: the largest share of equal tokens at equal positions. Nearest block: the largest share of the longest n-grams "
+        "that one training block has. A model that copies has much larger shares than the teacher and real text."
     )
     return make_view("copies", caption, columns, alone + distinct(samples[of_couplings], "couplings", "model", "steps"), frame)
 
@@ -47,12 +42,11 @@ def copies(frame: pd.DataFrame) -> View:
 def pairs(frame: pd.DataFrame) -> View:
     """What models know of pairs in one step, with the pairs' own noise and with fresh noise."""
     caption = (
-        "One prediction from a noised block: nats a masked token of the text that the teacher of the pairs wrote there, with "
-        "bootstrap 95% intervals over pairs. Seen: couplings that a model was rectified on; unseen: others of the same teacher. Own: the "
-        "noise that a pair has; fresh: another. Pair gap: what an unseen pair costs more than a seen one, which is memorization; a noise "
-        "gap on unseen pairs would be a map that was learnt."
+        "One prediction from a noised block: nats a masked token of the text that the teacher of the pairs wrote there, with bootstrap "
+        "95% intervals over pairs. Seen: couplings that a model was rectified on; unseen: others of the same teacher. Own: the noise of "
+        "the pair; fresh: another. Pair gap: unseen minus seen, which is memorization. A noise gap on unseen pairs is a learnt map."
     )
-    columns = [_couplings("Pairs of"), MODEL, *_columns(_PAIRS)]
+    columns = [_couplings("Pairs of"), MODEL, *metric_columns(_PAIRS)]
     return make_view("pairs", caption, columns, distinct(select(frame, kind="pairs"), "couplings", "model"), frame)
 
 
@@ -64,16 +58,15 @@ def factorization(frame: pd.DataFrame) -> View:
     """
     matches = (re.fullmatch(r"error_m(\d+)_nats_per_token", metric) for metric in metrics_in(frame, kind="factorization"))
     draws = sorted(int(match[1]) for match in matches if match)
-    columns = [MODEL, STEPS, *(metric_column(f"Error, M={m}", f"error_m{m}_nats_per_token") for m in draws)]
-    columns += [metric_column("A sequence", f"error_m{max(draws)}_nats_per_sequence"), *_columns(_PARTS)]
-    columns.append(metric_column("Minus MDLM's", DIFFERENCE, decided_cell))
-    columns.append(metric_column("Gen-PPL lower", RATIO, better_cell, kind="samples"))
+    columns = [MODEL, STEPS, *(numbers(f"Error, M={m}", {"metric": f"error_m{m}_nats_per_token"}) for m in draws)]
+    columns += [numbers("A sequence", {"metric": f"error_m{max(draws)}_nats_per_sequence"}), *metric_columns(_PARTS)]
+    columns.append(numbers("Minus MDLM's", {"metric": DIFFERENCE}, "decided"))
+    columns.append(numbers("Gen-PPL lower", {"metric": RATIO, "kind": "samples"}, "better"))
     caption = (
-        "Eq. 6 on held-out blocks, the teacher's chain rule for the joint: KL(joint || one step), summed over the transitions of each "
-        "step count, in nats per written token, with 95% bootstrap intervals over sequences. M noise draws stand for a model with noise; "
-        "the estimate is too high and falls with M. At the largest M the error is the teacher's total correlation, plus what the model's "
-        "single positions err by (marginals), minus the dependence between positions that the noise brings. Minus MDLM's: of the same "
-        "recipe, paired."
+        "Eq. 6 on held-out blocks: the KL divergence of one step from the teacher's joint by its chain rule, summed over the transitions "
+        "of each step count, in nats a token, with 95% bootstrap intervals over sequences. A model with noise is a mean over M draws; "
+        "the estimate is too high and falls with M. At the largest M the error is the teacher's total correlation, plus the error of the "
+        "single positions (marginals), minus the dependence that the noise brings. Minus MDLM's: of the same recipe, paired."
     )
     return make_view("factorization", caption, columns, distinct(select(frame, kind="factorization"), "model", "steps", "kind"), frame)
 
@@ -85,15 +78,15 @@ def dictionary(frame: pd.DataFrame) -> View:
     measured = [line for line in distinct(models, "metric", "steps") if line["metric"] in METRICS]
     columns = [words("Language", lambda line: line["setting"]), MODEL]
     for line in sorted(measured, key=lambda line: (line["steps"], list(METRICS).index(line["metric"]))):
-        columns.append(metric_column(f"{METRICS[line['metric']]}, {step_words(line['steps'])}", line["metric"], steps=line["steps"]))
+        columns.append(numbers(f"{METRICS[line['metric']]}, {step_words(line['steps'])}", line))
     for metric in ("total_correlation_nats", "theorem_bound_nats"):
-        columns.append(metric_column(METRICS[metric], metric, model="data", steps=1))
+        columns.append(numbers(METRICS[metric], {"metric": metric, "model": "data", "steps": 1}))
     bias = select(means, metric="kl_bias_nats")["value"].max()
     caption = (
-        "K words of L letters, drawn at random and equally likely, with 95% intervals (several seeds: least and largest). Coverage: "
-        "different words among K samples over the number expected of the data. Error, KL: KL(data || mean over noise of one step), exact "
-        f"over words, over noise by draws (too high by at most {bias:.2g} nats on average); valid mass: mean over noise of -ln P(a word). "
-        "Total correlation: what no model with one mask goes below in one step; Theorem 4.1's bound on it is one pair's mutual information."
+        "K random words of L letters, equally likely, with 95% intervals (several seeds: least and largest). Coverage: different words "
+        "among K samples, over the number expected of the data. Error, KL: of the mean over noise of one step from the data, exact over "
+        f"words, by draws over noise (too high by at most {bias:.2g} nats on average). Valid mass: mean over noise of -ln P(a word). Total "
+        "correlation: the least error of one mask in one step. Theorem 4.1's bound on it is one pair's mutual information."
     )
     return make_view("dictionary", caption, columns, distinct(models, "setting", "model"), means)
 
@@ -114,9 +107,9 @@ def chain(frame: pd.DataFrame) -> View:
 
     caption = (
         f"Sequences of a stationary Markov chain ({means['setting'].iloc[0]}), with 95% intervals (several seeds: least and largest). NLL: "
-        "exact, under the chain. Bigram entropy and KL: of the samples' own bigrams, the KL from the chain's transitions; both are plug-in "
-        "estimates, so that the KL of the data's own samples is the floor. Best MDM: exact conditional marginals in the place of a "
-        "network. All metrics weigh what a model writes, so one whose marginals are too sharp can be below it without being nearer."
+        "exact, under the chain. Bigram entropy and KL from the chain's transitions are plug-in estimates of the samples' bigrams: the KL "
+        "of the data's own samples is the floor. Best MDM: exact conditional marginals instead of a network. All metrics weigh what a "
+        "model writes: too sharp marginals can be below it without being nearer."
     )
     measured = metrics_in(means)
     columns = [words("Model", lambda line: line["name"]), STEPS, *(column(metric) for metric in METRICS if metric in measured)]

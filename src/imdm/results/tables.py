@@ -7,34 +7,41 @@ from typing import Any
 
 import pandas as pd
 
-from imdm.results.cells import better_cell, decided_cell, digits, paper_cell, seeds_cell, value_cell
-from imdm.results.comparison import comparisons
+from imdm.results.comparison import AT_TEACHERS, comparisons
 from imdm.results.frame import RATIO, one, select, with_seed_means
-from imdm.results.layout import MODEL, STEPS, Column, Line, distinct, make_view, metric_column, metrics_in, numbers, words
-from imdm.results.names import METRICS, REAL, TEACHER, metric_name, name_of
+from imdm.results.names import METRICS, REAL, TEACHER, name_of
 from imdm.results.paper import paper_note
+from imdm.results.table import (
+    MODEL,
+    STEPS,
+    Column,
+    Line,
+    digits,
+    distinct,
+    make_view,
+    metric_columns,
+    metrics_in,
+    numbers,
+    value_cell,
+    words,
+)
 from imdm.results.view import View
 
 _RECIPE = words("Recipe", lambda line: line["label"])
 _ROLES = {"base": "MDLM", "ours": "IMDM", "ratio": "ratio"}
-_AT_TEACHERS = {"kind": "equal_entropy", "target": "teacher"}
 
 
-def _compared(frame: pd.DataFrame) -> list[Line]:
+def _stepped(frame: pd.DataFrame, *lines: Line) -> list[Line]:
     """The lines of what is compared, one for each step count at which one of the two was sampled."""
-    samples, body = select(frame, kind="samples", metric="gen_ppl"), []
-    for line in comparisons(frame):
-        steps = select(samples, model=[line["base"], line["ours"]])["steps"].unique()
-        body += [line | {"steps": int(n)} for n in sorted(steps)]
-    return body
+    samples = select(frame, kind="samples", metric="gen_ppl")
+    steps = [sorted(select(samples, model=[line["base"], line["ours"]])["steps"].unique()) for line in lines]
+    return [line | {"steps": int(n)} for line, counts in zip(lines, steps, strict=True) for n in counts]
 
 
-def _references(frame: pd.DataFrame) -> list[Line]:
-    """Lines of the real text and of the teacher, whose value stands under MDLM."""
-    about = {"ours": None, "reference": True}
-    steps = select(frame, kind="samples", model=TEACHER, metric="gen_ppl")["steps"].unique()
-    teacher = [about | {"label": name_of(TEACHER), "base": TEACHER, "steps": int(n)} for n in steps]
-    return [about | {"label": name_of(REAL), "base": REAL, "steps": None, "kind": "reference"}, *teacher]
+def _with_references(frame: pd.DataFrame) -> list[Line]:
+    """Real text and the teacher, whose values stand under MDLM, and what is compared."""
+    real, teacher = ({"label": name_of(model), "base": model, "ours": None, "reference": True} for model in (REAL, TEACHER))
+    return [real | {"steps": None, "kind": "reference"}, *_stepped(frame, teacher, *comparisons(frame))]
 
 
 def _of(role: str, metric: str = "gen_ppl", kind: str = "samples", **more: Any) -> Callable[[Line], dict[str, Any] | None]:
@@ -52,7 +59,7 @@ def _of(role: str, metric: str = "gen_ppl", kind: str = "samples", **more: Any) 
 
 
 def _at_entropy(target: str, heads: str) -> list[Column]:
-    shows = {"base": value_cell, "ours": value_cell, "ratio": decided_cell}
+    shows = {"base": "value", "ours": "value", "ratio": "decided"}
     return [numbers(heads.format(name), _of(role, kind="equal_entropy", target=target), shows[role]) for role, name in _ROLES.items()]
 
 
@@ -65,65 +72,57 @@ def _judge(frame: pd.DataFrame) -> str:
 def table04(frame: pd.DataFrame) -> View:
     """Gen-PPL of the teacher and of each recipe with one mask and with infinitely many."""
     columns = [_RECIPE, STEPS, numbers("MDLM", _of("base")), numbers("IMDM", _of("ours")), numbers("IMDM / MDLM", _of("ratio"))]
-    columns += [numbers("Better", _of("ratio"), better_cell), *_at_entropy("teacher", "{}, equal entropy")]
+    columns += [numbers("Better", _of("ratio"), "better"), *_at_entropy("teacher", "{}, equal entropy")]
     seeds = select(frame, kind="samples")["replicate"].nunique()
     if seeds > 1:
-        columns += [numbers(f"{name}, seeds", _of(role, replicate=None), seeds_cell) for role, name in _ROLES.items()]
-        columns.append(numbers("ratio at equal entropy, seeds", _of("ratio", replicate=None, **_AT_TEACHERS), seeds_cell))
-    columns += [numbers(f"paper {name}", _of(role), paper_cell) for role, name in _ROLES.items()]
+        columns += [numbers(f"{name}, seeds", _of(role, replicate=None), "seeds") for role, name in _ROLES.items()]
+        columns.append(numbers("ratio at equal entropy, seeds", _of("ratio", replicate=None, **AT_TEACHERS), "seeds"))
+    columns += [numbers(f"paper {name}", _of(role), "paper") for role, name in _ROLES.items()]
     precision = ", ".join(sorted(set(select(frame, kind="samples", metric="gen_ppl")["setting"])))
     caption = (
-        f"Under {_judge(frame)}, lower is better, with bootstrap 95% intervals. Samples were drawn in {precision}. A keyed distillation "
-        "stands beside its teacher. Better: the model for which the ratio's interval, paired by common random numbers, leaves out 1. Equal "
-        "entropy: both at the teacher's entropy at the same number of steps, by temperature (table frontier). "
+        f"Under {_judge(frame)}, lower is better, with bootstrap 95% intervals; sampled in {precision}. A keyed student stands beside its "
+        "teacher. Better: the model for which the ratio's paired interval leaves out 1. Equal entropy: both models at the teacher's "
+        "entropy at the same number of steps, reached by temperature. "
         f"{f'Seeds: mean ± standard deviation over {seeds} training seeds; else the first. ' if seeds > 1 else ''}{paper_note(4)}"
     )
-    return make_view("table04", caption, columns, _references(frame) + _compared(frame), with_seed_means(frame))
+    return make_view("table04", caption, columns, _with_references(frame), with_seed_means(frame))
 
 
 def table05(frame: pd.DataFrame) -> View:
     """Entropy of the same samples."""
     columns, roles = [_RECIPE, STEPS], list(_ROLES.items())[:2]
     columns += [numbers(name, _of(role, "entropy")) for role, name in roles]
-    columns += [numbers(f"{name}, temperature", _of(role, "temperature", **_AT_TEACHERS)) for role, name in roles]
-    columns += [numbers(f"paper {name}", _of(role, "entropy"), paper_cell) for role, name in roles]
+    columns += [numbers(f"{name}, temperature", _of(role, "temperature", **AT_TEACHERS)) for role, name in roles]
+    columns += [numbers(f"paper {name}", _of(role, "entropy"), "paper") for role, name in roles]
     caption = (
-        "Unigram entropy of each sample's tokens in nats, averaged over samples, with bootstrap 95% intervals; a Gen-PPL bought by "
-        "repetition shows as a low entropy. Temperature: that at which the model has the teacher's entropy at the same number of "
-        f"steps. {paper_note(5)}"
+        "Unigram entropy of a sample's tokens in nats, mean over samples, with bootstrap 95% intervals. Repetition lowers Gen-PPL and "
+        f"entropy. Temperature: the one at which the model has the teacher's entropy at the same number of steps. {paper_note(5)}"
     )
-    return make_view("table05", caption, columns, _references(frame) + _compared(frame), frame)
+    return make_view("table05", caption, columns, _with_references(frame), frame)
 
 
 def frontier(frame: pd.DataFrame) -> View:
     """Gen-PPL at the teacher's and at the data's entropy."""
     aimed = select(frame, kind="equal_entropy", metric="entropy")
-    teacher = [{"label": name_of(TEACHER), "base": TEACHER, "ours": None, "steps": int(n)} for n in select(aimed, model=TEACHER)["steps"]]
-    entropy = numbers(
-        "Teacher's entropy (nats)", lambda line: _AT_TEACHERS | {"model": TEACHER, "metric": "entropy", "steps": line["steps"]}
-    )
-    columns = [
-        _RECIPE,
-        STEPS,
-        entropy,
-        *_at_entropy("teacher", "{} at the teacher's entropy"),
-        *_at_entropy("data", "{} at the data's entropy"),
-    ]
+    teacher = {"label": name_of(TEACHER), "base": TEACHER, "ours": None}
+    aim = AT_TEACHERS | {"model": TEACHER, "metric": "entropy"}
+    columns = [_RECIPE, STEPS, numbers("Teacher's entropy (nats)", lambda line: aim | {"steps": line["steps"]})]
+    columns += [column for target in ("teacher", "data") for column in _at_entropy(target, f"{{}} at the {target}'s entropy")]
     tried = ", ".join(f"{heat:g}" for heat in select(frame, kind="frontier", model=TEACHER)["temperature"].unique())
     caption = (
-        f"Under {_judge(frame)}, with bootstrap 95% intervals that cover the entropy aimed at as well: log Gen-PPL is interpolated in "
+        f"Under {_judge(frame)}, with bootstrap 95% intervals that cover the entropy aimed at as well. Log Gen-PPL is interpolated in "
         f"entropy between the sampling temperatures {tried}. The teacher's entropy is that of its own samples at the same number of "
-        f"steps, the data's {value_cell(one(aimed, model=REAL)).text} nats. > x: the entropy stays below the one aimed at, and x is the "
-        "Gen-PPL at the highest temperature; < x: it stays above, and x is that at the lowest. In brackets – is an end out of reach."
+        f"steps; the data's is {value_cell(one(aimed, model=REAL)).text} nats. > x: the model's entropy stays below it, and x is its "
+        "Gen-PPL at the highest temperature. < x: it stays above, and x is that at the lowest. –: out of reach."
     )
-    return make_view("frontier", caption, columns, teacher + _compared(frame), frame)
+    return make_view("frontier", caption, columns, _stepped(frame, teacher, *comparisons(frame)), frame)
 
 
 def quality(frame: pd.DataFrame) -> View:
     """Every further metric of the samples, one column each."""
     further = select(frame, kind="samples", replicate=0)
     further = further[~further["metric"].isin(["gen_ppl", "entropy", RATIO])]
-    columns = [MODEL, STEPS, *(metric_column(metric_name(metric), metric, kind="samples") for metric in metrics_in(further))]
+    columns = [MODEL, STEPS, *metric_columns(metrics_in(further), kind="samples")]
     caption = "Further metrics of the same samples. MAUVE is a mean over k-means seeds, with one standard deviation to either side."
     return make_view("quality", caption, columns, distinct(further, "model", "steps"), frame)
 
@@ -131,9 +130,9 @@ def quality(frame: pd.DataFrame) -> View:
 def models(frame: pd.DataFrame) -> View:
     """What the judge and the teacher are worth on held-out text."""
     names = {"judge": "Judge", "validation": "Teacher (NELBO bound)"}
-    heads = {"val_ppl": "Held-out perplexity"} | {name: METRICS[name] for name in ("unigram_perplexity", "parameters")}
-    columns = [words("Model", lambda line: names[line["kind"]]), *(metric_column(head, metric) for metric, head in heads.items())]
-    caption = "Perplexity on held-out text beside that of token frequencies alone on the same split: what they have learnt."
+    columns = [words("Model", lambda line: names[line["kind"]]), numbers("Held-out perplexity", {"metric": "val_ppl"})]
+    columns += [numbers(METRICS[metric], {"metric": metric}) for metric in ("unigram_perplexity", "parameters")]
+    caption = "Perplexity on held-out text, beside that of token frequencies alone on the same split."
     return make_view("models", caption, columns, [{"kind": kind} for kind in names], frame)
 
 
@@ -147,9 +146,9 @@ def table01(frame: pd.DataFrame) -> View:
     means = select(frame, kind="synthetic", setting="", seed=None)
     columns = [MODEL]
     for metric in [name for name in METRICS if name in metrics_in(means)]:
-        columns.append(metric_column(METRICS[metric], metric))
+        columns.append(numbers(METRICS[metric], {"metric": metric}))
         if metric != "error_kl_nats":
-            columns.append(metric_column("paper", metric, paper_cell))
+            columns.append(numbers("paper", {"metric": metric}, "paper"))
     caption = (
         f"One-step generation of {{00, 11}} with fresh noise, {_seeds(frame)}. "
         "The data's token entropy is ln 2 = 0.69; a model that draws tokens independently has error ln 2 = 0.693. "
@@ -166,7 +165,7 @@ def table02(frame: pd.DataFrame) -> View:
     columns = [MODEL, words("Noise", lambda line: line["setting"])]
     for place in (1, 2):
         metric = f"P(token{place}=0)_pct"
-        columns += [metric_column(METRICS[metric], metric), metric_column("paper", metric, paper_cell)]
+        columns += [numbers(METRICS[metric], {"metric": metric}), numbers("paper", {"metric": metric}, "paper")]
     caption = (
         f"P(token = 0) in percent at full masking, {_seeds(frame)}. Noise A is the first that leads to 0, "
         "noise B the first that leads to 1. A model with one mask sees no noise, so its two lines are equal."
@@ -174,5 +173,6 @@ def table02(frame: pd.DataFrame) -> View:
     return make_view("table02", caption, columns, distinct(means, "model", "setting"), means)
 
 
-SYNTHETIC = (table01, table02)
-TABLES = (table04, table05, frontier, quality, *SYNTHETIC, models)
+_SAMPLED = ["samples", "reference", "equal_entropy", "judge"]
+SYNTHETIC = {table01: ["synthetic"], table02: ["synthetic"]}
+TABLES = {frontier: ["frontier", "equal_entropy"], **SYNTHETIC, **dict.fromkeys((table04, table05, quality, models), _SAMPLED)}  # kinds

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from imdm.params import TEACHER, Params
-from imdm.results import plan
+
+_SCORED = {"gen_ppl", "entropy", "mauve", "temperature"}
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,16 @@ class Model:
     against: str | None = None
     kind: str = "samples"
 
+    @property
+    def scores(self) -> str:
+        """Where its scores lie, below results/RUN."""
+        return scores(self.name, "" if self.kind == "samples" else self.kind)
+
+
+def scores(model: str, kind: str = "") -> str:
+    """Where a model's scores lie, below results/RUN; `kind` is empty, conditional or matched."""
+    return f"{kind and f'{kind}/'}scores/{model}/scores.json"
+
 
 @dataclass(frozen=True)
 class Exhibit:
@@ -44,6 +55,12 @@ class Exhibit:
     metrics: dict[str, int]
     down: tuple[str, ...] = ("steps",)
     note: str = ""
+
+    @property
+    def files(self) -> list[str]:
+        """What it is made from, below results/RUN."""
+        scored = [model.scores for model in self.models if _SCORED & set(self.metrics)]
+        return scored + [f"models/{model.name}/validation.json" for model in self.models if "val_ppl" in self.metrics]
 
 
 class Axis(NamedTuple):
@@ -73,7 +90,7 @@ def describe(params: Params, name: str) -> Exhibit:
     student, number = params.paper.student, int(name.removeprefix("table"))
     variant, ppl = student.partition("/")[0], {"gen_ppl": number, "entropy": number}
     noise = tuple(model for axis in _AXES for model in _varied(params, axis))
-    small, large, before = _baselines(params, "samples"), _baselines(params, "samples", False), Model("MDLM", TEACHER, {"method": "MDLM"})
+    small, large, before = _methods(params), _methods(params, di4c=False), Model("MDLM", TEACHER, {"method": "MDLM"})
     where = {"method": "IMDM", "setting": "unconditional, entropy-matched (parentheses)"}
     matched = Model("IMDM at SDTT's entropy", student, where, "SDTT", "matched")
     scratch = Model("IMDM", f"{variant}/scratch", {"method": "IMDM"}, "MDLM")
@@ -83,10 +100,10 @@ def describe(params: Params, name: str) -> Exhibit:
     return {
         3: Exhibit(3, noise, {"gen_ppl": 3, "entropy": 8}, ("steps", "metric"), _NOISE),
         6: Exhibit(6, small, ppl, note=_ROUNDS),
-        7: Exhibit(7, _baselines(params, "conditional"), ppl | {"mauve": 7}, note=_ROUNDS),
+        7: Exhibit(7, _methods(params, "conditional"), ppl | {"mauve": 7}, note=_ROUNDS),
         8: Exhibit(8, noise, {"entropy": 8}, note=_NOISE),
         9: Exhibit(9, (*large, matched), ppl | {"temperature": 9}, note=_MATCHED),
-        10: Exhibit(10, _baselines(params, "conditional", False), ppl | {"mauve": 10}),
+        10: Exhibit(10, _methods(params, "conditional", di4c=False), ppl | {"mauve": 10}),
         11: Exhibit(11, _finite(params), ppl, ("steps", "metric")),
         12: Exhibit(12, (before, scratch), ppl | {"val_ppl": 12}, ("setting",), "The paper does not tell its sampling steps."),
         13: Exhibit(13, (before, *tuned), {"val_ppl": 13}, (), further),
@@ -94,19 +111,27 @@ def describe(params: Params, name: str) -> Exhibit:
     }[number]
 
 
-def _baselines(params: Params, kind: str, di4c: bool = True) -> tuple[Model, ...]:
+def methods(params: Params) -> dict[str, str | None]:
+    """The models that stand for the methods of the paper's Tables 6, 7, 9 and 10 and of its samples."""
+    return {"MDLM": TEACHER, "SDTT": params.paper.sdtt, "Di4C": params.paper.di4c, "IMDM": params.paper.student}
+
+
+def _methods(params: Params, kind: str = "samples", di4c: bool = True) -> tuple[Model, ...]:
     """The teacher, the baselines and the student, each beside the paper's."""
     setting = "conditional (50-token prompt)" if kind == "conditional" else "unconditional"
-    heads = {TEACHER: "MDLM", params.paper.sdtt: "SDTT", params.paper.di4c: "Di4C", params.paper.student: "IMDM"}
-    against = {"IMDM": None}
-    models = ((heads[name], name) for name in plan.baselines(params, di4c))
-    return tuple(Model(head, name, {"method": head, "setting": setting}, against.get(head, "IMDM"), kind) for head, name in models)
+    models = [(head, name) for head, name in methods(params).items() if name and (di4c or head != "Di4C")]
+    return tuple(Model(head, name, {"method": head, "setting": setting}, None if head == "IMDM" else "IMDM", kind) for head, name in models)
+
+
+def _students(params: Params, variants: list[str]) -> list[str]:
+    """The models of some variants with the recipe of `paper.student`."""
+    return [f"{variant}/{params.paper.student.partition('/')[2]}" for variant in variants]
 
 
 def _varied(params: Params, axis: Axis) -> list[Model]:
     """Each variant of paper.KEY, which stands for the paper's value at the same place."""
     models = []
-    for place, name in enumerate(plan.ablation(params, getattr(params.paper, axis.key))):
+    for place, name in enumerate(_students(params, getattr(params.paper, axis.key))):
         value = str(getattr(params.mask_settings(name.partition("/")[0]), axis.setting))
         theirs = axis.values[place] if place < len(axis.values) else None
         head = f"{axis.word} {value}".strip().capitalize()
@@ -117,10 +142,10 @@ def _varied(params: Params, axis: Axis) -> list[Model]:
 
 
 def _finite(params: Params) -> tuple[Model, ...]:
-    infinite, *rest = plan.ablation(params, params.paper.finite) or [""]
-    models = [Model("Infinite mask", infinite, {"setting": "infinite mask, uniform noise"})]
-    for name in rest[:1]:
+    models = []
+    for name in _students(params, params.paper.finite)[:2]:
         count = params.mask_settings(name.partition("/")[0]).finite_masks
         head = f"{count} masks" + (" (paper 6144)" if count != 6144 else "")
-        models.append(Model(head, name, {"setting": "6144 discrete masks"}, "Infinite mask"))
+        first = Model("Infinite mask", name, {"setting": "infinite mask, uniform noise"})
+        models.append(Model(head, name, {"setting": "6144 discrete masks"}, first.head) if models else first)
     return tuple(models)

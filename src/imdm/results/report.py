@@ -1,0 +1,125 @@
+"""report.html, paper.html and extras.html: what a run holds, in one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from imdm.data.blocks import Dataset
+from imdm.data.speller import BREAK
+from imdm.errors import UserError
+from imdm.params import Params
+from imdm.results.comparison import verdict
+from imdm.results.draw import CAPTIONS
+from imdm.results.frame import read_frame
+from imdm.results.html import embedded_json, fill, inline_svg
+from imdm.results.plan import MAIN_FIGURES, MAIN_TABLES, exhibits, heading, models, title
+from imdm.results.provenance import Run, Settings, duration, timings
+from imdm.results.samples import first_samples
+from imdm.results.view import View, read_view
+
+_SHOWN = {".csv": ".json", ".png": ".svg"}  # what a page shows of an output
+_MADE = {shown: output for output, shown in _SHOWN.items()}
+
+
+class Section(NamedTuple):
+    """A part of the page: the tables, figures and pages of samples in it, in their order, and the target that makes them."""
+
+    id: str
+    heading: str
+    text: str
+    names: tuple[str, ...]
+    target: str = "all"
+
+
+class Absent(NamedTuple):
+    """An output that is not there, or not of this run: why, and what makes it."""
+
+    label: str
+    output: str
+    why: str
+    command: str
+
+
+def sections(params: Params, claim: str) -> list[Section]:
+    """The parts of the page that show tables, figures and pages of samples, with the run's verdict on the paper's claim."""
+    synthetic = "The data are 00 and 11, half each: the smallest case where tokens depend on each other. Both are written in one step."
+    copies = "Do samples copy what a model was trained on? What does it know of pairs of noise and text that it was not trained on?"
+    words = "The data are K words of L letters, so that every probability of one step can be computed."
+    chain = "A language whose every probability is known. The best MDM has exact conditional marginals instead of a network."
+    error = "How far one step of a model is from the joint that the teacher gives by writing one position at a time."
+    own = "Each with this run's models instead of the paper's. Tables 1, 2, 4 and 5 and Figure 2 stand above."
+    paper = tuple(Path(output).stem for output in exhibits(params, "paper"))
+    return [
+        Section("results", "Few-step generation", claim, ("figure02", "table04", "table05", "frontier", "quality")),
+        Section("synthetic", "Synthetic task", synthetic, ("table01", "table02")),
+        Section("memorization", "Memorization", copies, ("pairs", "copies"), "extras"),
+        Section("dictionary-section", "Dictionary task", words, ("dictionary",), "extras"),
+        Section("chain-section", "Markov chain task", chain, ("chain",), "extras"),
+        Section("factorization-section", "Factorization error", error, ("factorization",), "extras"),
+        *([Section("exhibits", "The paper's tables and figures", own, paper, "paper")] if paper else []),
+    ]
+
+
+def main_inputs(params: Params) -> list[str]:
+    """What every page is made from, below results/RUN: the main tables, the main figures, the samples of every model compared."""
+    tables, figures = [f"tables/{name}.json" for name in MAIN_TABLES], [f"figures/{name}.svg" for name in MAIN_FIGURES]
+    return ["tables/tables.csv", *tables, *figures, *(f"samples/{model}/samples.safetensors" for model in models(params))]
+
+
+def render(params: Params, results: Path, data: Path, settings: Settings) -> str:
+    """The whole page, of files that are checked to be of this run.
+
+    Args:
+        results: the folder results/RUN.
+        data: dataset.json.
+        settings: of the commands that make what is missing.
+
+    Raises:
+        UserError: a main table, a main figure or the samples of a model of the comparison are not of this run.
+    """
+    run, dataset, shown = Run(results, data, params.run), Dataset.open(data), [results / name for name in main_inputs(params)]
+
+    def command(output: Path) -> str:
+        return settings.command(output, again=output.exists())
+
+    for file in shown:
+        if fault := run.fault(file):
+            raise UserError(f"{file} {fault}; run `{command(file.with_suffix(_MADE.get(file.suffix, file.suffix)))}`.")
+    parts = sections(params, verdict(read_frame(results / "tables/tables.csv")))
+    absent: dict[str, list[Absent]] = {part.id: [] for part in parts}
+    for part in parts:
+        for output in map(Path, exhibits(params, part.target)):
+            file = (results / output).with_suffix(_SHOWN.get(output.suffix, output.suffix))
+            if file.stem in part.names and (fault := run.fault(file)):
+                absent[part.id].append(Absent(heading(file.stem).partition(". ")[0], str(output), fault, command(results / output)))
+            elif file.stem in part.names:
+                shown.append(file)
+    content = {suffix: {file.stem: _read(file) for file in shown if file.suffix == suffix} for suffix in (".json", ".svg", ".html")}
+    metas = run.history(shown)
+    return fill(
+        "report.html.j2",
+        run=params.run,
+        dataset=dataset,
+        sections=parts,
+        absent=absent,
+        make={target: settings.command(target) for target in ("all", "extras", "paper")},
+        tables=content[".json"],
+        figures=content[".svg"],
+        pages=content[".html"],
+        captions=CAPTIONS,
+        samples=embedded_json(first_samples([file for file in shown if file.suffix == ".safetensors"], dataset)),
+        mark=BREAK,
+        timings=timings(metas, results),
+        total=duration(sum(meta["seconds"] for meta in metas.values())),
+    )
+
+
+def _read(file: Path) -> View | str | dict[str, str]:
+    """A table, a figure's SVG, or title and content of a page of samples."""
+    if file.suffix == ".json":
+        return read_view(file)
+    text = file.read_text(encoding="utf-8")
+    if file.suffix == ".svg":
+        return inline_svg(text, file.stem, title(file.stem))
+    return {tag: text.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0] for tag in ("title", "main")}
