@@ -15,12 +15,11 @@ import pytest
 import fake_run
 from imdm.errors import UserError
 from imdm.results.collect import paired_interval, ratios, with_means
-from imdm.results.comparison import comparisons, verdict
 from imdm.results.frame import COLUMNS, RATIO, Number, decided, frame_of, lines, one, read_frame, select, write_frame
 from imdm.results.names import recipe_label
 from imdm.results.paper import paper_of, paper_value
 from imdm.results.table import better_cell, paper_cell, value_cell
-from imdm.results.tables import frontier, table04, table05
+from imdm.results.tables import comparisons, frontier, table04, table05, verdict
 from imdm.results.view import Cell, View, latex, markdown, read_view, write_view
 
 

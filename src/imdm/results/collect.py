@@ -16,8 +16,7 @@ from imdm.results import plan
 from imdm.results.equal_entropy import frontier
 from imdm.results.frame import DIFFERENCE, RATIO, frame_of
 from imdm.results.names import REAL, TEACHER, baseline_of
-from imdm.results.paper import paper_of, paper_value
-from imdm.results.paper_tables import scores as scores_file
+from imdm.results.paper import paper_of, paper_value, scores_of
 from imdm.scoring.bootstrap import mean_interval, resamples
 from imdm.scoring.reference_file import read_tensor
 from imdm.stage.artifact import verify
@@ -28,6 +27,7 @@ _RESAMPLES = 1000
 # The paper's names of what it ran. Its "Error" is only possible as the valid mass, so error_kl_nats has none.
 _SYNTHETIC = {"mdm": "MDM", "imdm": "IMDM", "random": "Random sequence"}
 _NOISE = {"noise A": "noise=eps_A", "noise B": "noise=eps_B"}
+_PAPER_METRICS = {"error_valid_mass_nats": "factorization_error_nats"}
 
 
 def main(results: Path, params: Params) -> pd.DataFrame:
@@ -40,7 +40,7 @@ def main(results: Path, params: Params) -> pd.DataFrame:
         UserError: a file is missing, edited, damaged or of another stage, or models do not fit each other.
     """
     models = plan.models(params)
-    trees = {model: read_result(results / scores_file(model), "judge", "precision", "rows") for model in models}
+    trees = {model: read_result(results / scores_of(model), "judge", "precision", "rows") for model in models}
     frontiers = {model: read_result(results / f"frontier/{model}/frontier.json", "judge", "sampled_at", "rows") for model in models}
     judge = trees[TEACHER]["judge"]
     for folder, by_model in (("scores", trees), ("frontier", frontiers)):
@@ -123,7 +123,7 @@ def ratios(results: Path, pairs: Iterable[tuple[str, str, str, str]], records: I
     for pair in pairs:
         ours, base = pair[:2], pair[2:]
         for kind, model in (ours, base):
-            file = results / scores_file(model, "" if kind == "samples" else kind)
+            file = results / scores_of(model, "" if kind == "samples" else kind)
             if (kind, model) not in samples:
                 table = read_parquet(file.with_name("per_sample.parquet"), ["steps", "sample", "nll", "tokens"])
                 samples[kind, model] = table.set_index(["steps", "sample"]).sort_index()
@@ -168,27 +168,21 @@ def synthetic(path: Path) -> list[Record]:
     """The numbers of Tables 1 and 2 in synthetic.json, and their means over seeds."""
     records = []
     for measured in read_result(path, "rows")["rows"]:
-        noise = measured["setting"] if measured["table"] == 2 else ""
-        record = {"setting": noise, "paper": _synthetic_paper(measured["table"], measured["model"], noise, measured["metric"])}
-        record |= {name: measured[name] for name in ("model", "seed", "metric", "value", "low", "high")}
-        records.append({"kind": "synthetic", "steps": 1} | record)
+        second, model, metric = measured["table"] == 2, measured["model"], measured["metric"]
+        noise, paper = measured["setting"] if second else "", None
+        if model in _SYNTHETIC:
+            where = {"setting": "no noise" if model == "mdm" else _NOISE[noise]} if second else {}
+            paper = paper_value(measured["table"], _PAPER_METRICS.get(metric, metric), method=_SYNTHETIC[model], **where)
+        record = {name: measured[name] for name in ("model", "seed", "metric", "value", "low", "high")}
+        records.append({"kind": "synthetic", "steps": 1, "setting": noise, "paper": paper} | record)
     return with_means(records)
-
-
-def _synthetic_paper(table: int, model: str, noise: str, metric: str) -> float | None:
-    if model not in _SYNTHETIC:
-        return None
-    where = {"setting": "no noise" if model == "mdm" else _NOISE[noise]} if table == 2 else {}
-    metric = "factorization_error_nats" if metric == "error_valid_mass_nats" else metric
-    return paper_value(table, metric, method=_SYNTHETIC[model], **where)
 
 
 def with_means(records: list[Record]) -> list[Record]:
     """Means over seeds, with the least and the largest as low and high (of one seed its own interval), before the records."""
     groups: dict[tuple[Any, ...], list[Record]] = {}
     for record in records:
-        key = tuple(value for name, value in record.items() if name not in ("seed", "value", "low", "high"))
-        groups.setdefault(key, []).append(record)
+        groups.setdefault(tuple(record[name] for name in record if name not in ("seed", "value", "low", "high")), []).append(record)
     means = []
     for same in groups.values():
         values = [record["value"] for record in same]
@@ -204,19 +198,19 @@ def small_task(path: Path) -> pd.DataFrame:
         UserError: it is missing, edited or has other columns.
     """
     verify(path)
-    kind, words = path.stem, {"pairs": "random pairs", "noise_dim": "noise dimension", "hidden_size": "width"}
-    columns = {"dictionary": ("words", "varied", "hidden_size", "pairs", "noise_dim"), "chain": ("states",)}[kind]
-    columns += ("length", "model", "seed", "steps", "metric", "value", "low", "high")
+    kind, varied_words = path.stem, {"pairs": "random pairs", "noise_dim": "noise dimension", "hidden_size": "width"}
+    columns = ["length", "model", "seed", "steps", "metric", "value", "low", "high"]
+    columns += ["states"] if kind == "chain" else ["words", "varied", "hidden_size", "pairs", "noise_dim"]
     table = pd.read_csv(path, dtype={"varied": str}, keep_default_na=False, na_values={n: [""] for n in ("pairs", "noise_dim", "steps")})
     if not set(columns) <= set(table):
         raise UserError(f"{path} is not what stage {kind} writes; run `snakemake --force {path}`.")
     records = []
-    for measured in table[list(columns)].astype(object).where(table.notna(), None).to_dict("records"):
+    for measured in table[columns].astype(object).where(table.notna(), None).to_dict("records"):
         varied = measured.get("varied")
         if varied in ("pairs", "noise_dim") and measured["model"] in ("data", TEACHER):
             continue  # those of the main grid
         size = f"V={measured['states']}" if kind == "chain" else f"K={measured['words']}"
-        more = f", {words[varied]} {int(measured[varied])}" if varied else ""
+        more = f", {varied_words[varied]} {int(measured[varied])}" if varied else ""
         records.append({"kind": kind, "setting": f"{size}, L={measured['length']}{more}"} | measured)
     return frame_of(with_means(records))
 
@@ -242,7 +236,7 @@ def audits(results: Path, params: Params) -> pd.DataFrame:
 
 
 def factorization(results: Path, params: Params) -> pd.DataFrame:
-    """The frame of the factorization errors, and of paired differences to MDLM with the same recipe.
+    """The frame of the factorization errors, and of paired differences to MDLM with the same recipe, both in nats a token.
 
     Raises:
         UserError: a model was not measured, or with other settings than the teacher.
@@ -256,19 +250,11 @@ def factorization(results: Path, params: Params) -> pd.DataFrame:
     records = []
     for model, tree in trees.items():
         records += [{"kind": "factorization", "model": model} | row for row in tree["rows"]]
-        base = baseline_of(model)
-        if base in trees:
+        if (base := baseline_of(model)) in trees:
             about = {"kind": "factorization", "model": model, "against": base, "metric": DIFFERENCE}
-            column = f"error_m{tree['noise_draws'][-1]}"
-            records += [about | record for record in differences(tables[model], tables[base], column, tree["seq_len"])]
+            both, column = tables[model].merge(tables[base], on=["steps", "sequence"]), f"error_m{tree['noise_draws'][-1]}"
+            for steps, group in both.groupby("steps", sort=False):  # over sequences that both have
+                values = ((group[f"{column}_x"] - group[f"{column}_y"]) / tree["seq_len"]).to_numpy()
+                low, high = mean_interval(values, _RESAMPLES, 0)
+                records.append(about | {"steps": int(steps), "value": float(values.mean()), "low": low, "high": high})
     return frame_of(records)
-
-
-def differences(ours: pd.DataFrame, base: pd.DataFrame, column: str, length: int) -> list[Record]:
-    """Mean difference in nats a token at each step count, with a bootstrap interval over sequences, which both models have in common."""
-    both, records = ours.merge(base, on=["steps", "sequence"], suffixes=("", "_base")), []
-    for steps, group in both.groupby("steps", sort=False):
-        values = ((group[column] - group[f"{column}_base"]) / length).to_numpy()
-        low, high = mean_interval(values, _RESAMPLES, 0)
-        records.append({"steps": int(steps), "value": float(values.mean()), "low": low, "high": high})
-    return records

@@ -13,8 +13,7 @@ from imdm.params import Params
 from imdm.results.collect import Record, held_out, ratios, read_result, require_same, scored
 from imdm.results.frame import RATIO, Find, Number, decided, frame_of, lines, select
 from imdm.results.names import METRICS
-from imdm.results.paper import paper_note, paper_steps, paper_value
-from imdm.results.paper_tables import Exhibit, Model, describe
+from imdm.results.paper import Exhibit, Model, describe, paper_note, paper_steps, paper_value
 from imdm.results.table import Column, Line, digits, make_view, paper_cell, value_cell
 from imdm.results.view import DAGGER, Cell, View
 

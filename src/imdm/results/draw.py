@@ -9,11 +9,11 @@ import pandas as pd
 
 from imdm.errors import UserError
 from imdm.params import parse_variant
-from imdm.results.comparison import comparisons
 from imdm.results.draw_training import draw_training
 from imdm.results.frame import first_seed, one, select
 from imdm.results.names import METRICS, TEACHER, name_of, recipe_label, step_words
 from imdm.results.panels import COLOURS, GREY, INK, OTHERS, Look, curve, level, log_steps, log_values, over, panels, tints, wrapped
+from imdm.results.tables import comparisons
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from imdm.errors import UserError
 from imdm.params import TEACHER, Params, trained
-from imdm.results.paper_tables import describe, methods
+from imdm.results.paper import describe, methods
 
 MAIN_TABLES = ("table01", "table02", "table04", "table05", "frontier", "quality", "models")  # of stage tabulate
 MAIN_FIGURES = ("figure02", "frontier", "training")  # of stage plot

@@ -40,13 +40,12 @@ class Run:
 
         The bytes of the file and of its inputs are checked, and behind these the digests that their stages recorded.
         """
-        if not file.is_file():
-            return "does not exist"
-        if self.meta(file) is None:
-            return "has no meta.json that names it, so that nothing tells which run it is of"
+        meta = self.meta(file) if file.is_file() else None
+        if meta is None:
+            return "has no meta.json that names it, so nothing tells its run" if file.is_file() else "does not exist"
         if self.damaged(file):
             return "is damaged or was edited"
-        damaged = next((path for path in map(self._place, self.meta(file)["inputs"]) if path and self.damaged(path)), None)
+        damaged = next((path for path in map(self._place, meta["inputs"]) if path and self.damaged(path)), None)
         return f"was made from {damaged}, which is damaged or was edited and must be deleted first" if damaged else self._fault(file)
 
     def damaged(self, file: Path) -> bool:
@@ -62,21 +61,20 @@ class Run:
         meta = self.meta(file)
         if meta is None:
             return ""
-        name = meta["parameters"].get("run", self.name)
-        if name != self.name:
+        if (name := meta["parameters"].get("run", self.name)) != self.name:
             return f"was made for run {name!r} and not for {self.name!r}"
-        needed = direct and meta["stage"] != "merge"
-        return next(filter(None, (self._fault_of_input(*item, needed) for item in meta["inputs"].items())), "")
-
-    def _fault_of_input(self, recorded: str, digest: str, needed: bool) -> str:
-        path = self._place(recorded)
-        if path is None:
-            return f"was made from {recorded}, which is not in this run" if needed else ""
-        meta, short = self.meta(path), shorten(path, self.results)
-        if digest != (meta["outputs"][path.name] if meta else sha256(path)):
-            return f"was made from another {short} than this run's"
-        fault = self._fault(path, direct=False)
-        return f"was made from {short}, which {fault}" if fault else ""
+        for recorded, digest in meta["inputs"].items():
+            path = self._place(recorded)
+            if path is None:
+                if direct and meta["stage"] != "merge":
+                    return f"was made from {recorded}, which is not in this run"
+                continue
+            short, known = shorten(path, self.results), self.meta(path)
+            if digest != (known["outputs"][path.name] if known else sha256(path)):
+                return f"was made from another {short} than this run's"
+            if fault := self._fault(path, direct=False):
+                return f"was made from {short}, which {fault}"
+        return ""
 
     def _place(self, recorded: str) -> Path | None:
         """Where an input of an artifact lies in this run, which may have been moved since; None where it lies in neither folder."""
@@ -120,15 +118,14 @@ def duration(seconds: float) -> str:
 
 def timings(metas: Metas, results: Path) -> View:
     """Time, peak memory and throughput of every artifact."""
-    gpu = any("gpu" in meta["peak_memory_mib"] for meta in metas.values())
     body = []
     for path, meta in metas.items():
-        memory, rate = meta["peak_memory_mib"], meta["metrics"].get("tokens_per_second")
-        spent = Cell(duration(meta["seconds"]) + ("*" if meta["resumed"] else ""), meta["seconds"])
-        numbers = [Cell(f"{n:,.0f}", n) if n else Cell(NONE) for n in (memory["host"], *([memory.get("gpu")] if gpu else []), rate)]
+        spent = Cell(duration(meta["seconds"]) + "*" * meta["resumed"], meta["seconds"])
+        numbers = (*map(meta["peak_memory_mib"].get, ("host", "gpu")), meta["metrics"].get("tokens_per_second"))
+        numbers = [Cell(f"{number:,.0f}", number) if number else Cell(NONE) for number in numbers]
         body.append([Cell(meta["stage"]), Cell(shorten(path, results)), spent, *numbers])
-    caption = "* went on after an interruption; the time is of the last part." if any(meta["resumed"] for meta in metas.values()) else ""
-    columns = ["Stage", "Artifact", "Time", "Peak memory (MiB)", *(["GPU memory (MiB)"] if gpu else []), "Tokens / s"]
+    caption = "* went on after an interruption; the time is of the last part." * any(meta["resumed"] for meta in metas.values())
+    columns = ["Stage", "Artifact", "Time", "Peak memory (MiB)", "GPU memory (MiB)", "Tokens / s"]
     return View("timings", "Time and memory of every stage", caption, columns, body)
 
 

@@ -9,13 +9,13 @@ from imdm.data.blocks import Dataset
 from imdm.data.speller import BREAK
 from imdm.errors import UserError
 from imdm.params import Params
-from imdm.results.comparison import verdict
 from imdm.results.draw import CAPTIONS
 from imdm.results.frame import read_frame
 from imdm.results.html import embedded_json, fill, inline_svg
 from imdm.results.plan import MAIN_FIGURES, MAIN_TABLES, exhibits, heading, models, title
 from imdm.results.provenance import Run, Settings, duration, timings
 from imdm.results.samples import first_samples
+from imdm.results.tables import verdict
 from imdm.results.view import View, read_view
 
 _SHOWN = {".csv": ".json", ".png": ".svg"}  # what a page shows of an output

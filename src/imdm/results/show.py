@@ -18,10 +18,9 @@ from scipy import stats
 
 from imdm.errors import UserError
 from imdm.results.collect import synthetic
-from imdm.results.comparison import WHERE, comparisons, verdict
 from imdm.results.frame import RATIO, first_seed, frame_of, lines, one, read_frame, select, side
 from imdm.results.table import MARKS, digits
-from imdm.results.tables import SYNTHETIC, table04
+from imdm.results.tables import SYNTHETIC, WHERE, comparisons, table04, verdict
 from imdm.results.view import NONE, Cell, View, plain
 
 _SHOWN = {head: head for head in ("Recipe", "Steps", "MDLM", "IMDM", "IMDM / MDLM", "Better", "ratio, seeds")}
@@ -52,17 +51,18 @@ def text_of(paths: list[Path]) -> str:
     if len(paths) == 1 and paths[0].suffix == ".json":
         frame = frame_of(synthetic(paths[0]))
         return "\n".join(_whole(table(frame)) for table in SYNTHETIC)
-    tables = [path if path.suffix == ".csv" else path / "tables/tables.csv" for path in paths]
-    names = [path.resolve().parent.parent.name for path in tables]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice:
-        raise UserError(f"two of the tables are of runs called {twice}; name each run once.")
-    frames = {name: read_frame(path) for name, path in zip(names, tables, strict=True)}
+    frames: dict[str, pd.DataFrame] = {}
+    for path in paths:
+        table = path if path.suffix == ".csv" else path / "tables/tables.csv"
+        run = table.resolve().parent.parent
+        if run.name in frames:
+            raise UserError(f"two of the tables are of runs called {run.name}; name each run once.")
+        frames[run.name] = read_frame(table)
     if len(frames) > 1:
         return _whole(runs_view(frames))
-    report = tables[0].resolve().parent.parent / "report.html"
+    report = run / "report.html"
     where = f"Report: {report}" if report.exists() else f"{report} is not made yet; run `snakemake {report}`."
-    return f"{main_text(frames[names[0]])}\n\n{where}"
+    return f"{main_text(frames[run.name])}\n\n{where}"
 
 
 def main_text(frame: pd.DataFrame) -> str:
@@ -80,10 +80,8 @@ def _whole(view: View) -> str:
 def mean_ratio(ratios: list[float]) -> tuple[float, float, float]:
     """Geometric mean of ratios that independent runs gave, with its 95% interval by Student's t; no interval of one run (NaN)."""
     logs = np.log(ratios)
-    center, spread = logs.mean(), math.nan
-    if len(logs) > 1:
-        spread = stats.t.ppf(0.975, len(logs) - 1) * logs.std(ddof=1) / math.sqrt(len(logs))
-    return tuple(map(float, np.exp([center, center - spread, center + spread])))
+    low, high = stats.t.interval(0.95, len(logs) - 1, logs.mean(), stats.sem(logs)) if len(logs) > 1 else (math.nan, math.nan)
+    return tuple(map(float, np.exp([logs.mean(), low, high])))
 
 
 def runs_view(runs: dict[str, pd.DataFrame]) -> View:
@@ -95,23 +93,24 @@ def runs_view(runs: dict[str, pd.DataFrame]) -> View:
     firsts, body = [select(first_seed(frame), metric=RATIO) for frame in runs.values()], []
     for line in comparisons(next(iter(runs.values()))):
         for added, where in zip(("", ", equal entropy"), WHERE.values(), strict=True):
-            ratios = [{ratio.steps: ratio.value for ratio in lines(select(first, model=line["ours"] or [], **where))} for first in firsts]
-            body += [_runs_line(f"{line['label']}{added}", steps, [of_run.get(steps) for of_run in ratios]) for steps in ratios[0]]
+            found = [{ratio.steps: ratio.value for ratio in lines(select(first, model=line["ours"] or [], **where))} for first in firsts]
+            for steps in found[0]:
+                values = [of_run.get(steps) for of_run in found]
+                cells = [Cell(NONE) if value is None else Cell(digits(value, RATIO), value) for value in values]
+                mean = [Cell(NONE), Cell(NONE)] if None in values else _mean(values)
+                body.append([Cell(f"{line['label']}{added}"), Cell(str(steps), steps), *cells, *mean])
     caption = (
-        "Ratio of Gen-PPL: IMDM over MDLM with the same recipe, a keyed student over its teacher. Equal entropy: both at their teacher's. "
-        "Mean: geometric. The 95% interval is Student's t over runs: it covers all that differs between them, training too, which a run's "
-        f"own intervals don't. {NONE}: an entropy out of reach, or no such model in a run; then there is no mean."
+        "Gen-PPL of IMDM over MDLM with the same recipe, of a keyed student over its teacher. Equal entropy: both at their teacher's. "
+        "Mean: geometric, with Student's t interval over runs. It covers all that differs between runs, training too; a run's own "
+        f"intervals don't. {NONE}: an entropy out of reach, or no such model in a run."
     )
     return View("runs", "Runs side by side", caption, ["Recipe", "Steps", *runs, "mean", "95% interval"], body)
 
 
-def _runs_line(name: str, steps: int, values: list[float | None]) -> list[Cell]:
-    line = [Cell(name), Cell(str(steps), steps), *(Cell(NONE) if v is None else Cell(digits(v, RATIO), v) for v in values)]
-    if None in values:
-        return [*line, Cell(NONE), Cell(NONE)]
-    mean, low, high = mean_ratio(values)
+def _mean(ratios: list[float]) -> list[Cell]:
+    mean, low, high = mean_ratio(ratios)
     interval = NONE if math.isnan(low) else f"[{digits(low, RATIO)}, {digits(high, RATIO)}]"
-    return [*line, Cell(digits(mean, RATIO), mean), Cell(interval, None, MARKS[side(low, high)])]
+    return [Cell(digits(mean, RATIO), mean), Cell(interval, None, MARKS[side(low, high)])]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The tables of the main comparison, from tables.csv: Tables 1, 2, 4 and 5, the frontier, further metrics, judge and teacher."""
+"""The main comparison, from tables.csv: who is compared with whom, the verdict, and its tables."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from imdm.results.comparison import AT_TEACHERS, comparisons
-from imdm.results.frame import RATIO, one, select, with_seed_means
-from imdm.results.names import METRICS, REAL, TEACHER, name_of
+from imdm.params import PUBLIC
+from imdm.results.frame import RATIO, decided, first_seed, lines, one, select, with_seed_means
+from imdm.results.names import BASELINE, METRICS, REAL, TEACHER, baseline_of, name_of, setting_of
 from imdm.results.paper import paper_note
 from imdm.results.table import (
     MODEL,
@@ -29,13 +29,55 @@ from imdm.results.view import View
 
 _RECIPE = words("Recipe", lambda line: line["label"])
 _ROLES = {"base": "MDLM", "ours": "IMDM", "ratio": "ratio"}
+_ALONE = (BASELINE, PUBLIC)  # models that stand under MDLM
+AT_TEACHERS = {"kind": "equal_entropy", "target": "teacher"}
+WHERE = {"As sampled": {"kind": "samples"}, "At the teacher's entropy": AT_TEACHERS}  # the ratios that a comparison has
 
 
-def _stepped(frame: pd.DataFrame, *lines: Line) -> list[Line]:
+def comparisons(frame: pd.DataFrame) -> list[Line]:
+    """What is compared: recipe, label, `ours` and `base` of each group of lines.
+
+    What MDLM alone has, and public checkpoints, are a `base` without `ours`; a keyed student's base is what it learns from.
+    """
+    recipes: dict[str, list[str]] = {}
+    for line in distinct(select(frame, kind="samples", metric="gen_ppl", replicate=0), "variant", "recipe"):
+        if line["recipe"]:
+            recipes.setdefault(line["recipe"], []).append(line["variant"])
+    compared = []
+    for recipe, variants in recipes.items():
+        paired = set(variants) - set(_ALONE)
+        for variant in [name for name in variants if name != BASELINE or not paired]:
+            model = f"{variant}/{recipe}"
+            base = model if variant in _ALONE else baseline_of(model)
+            plain = variant in (*_ALONE, "imdm") or len(variants) == 1 and base == TEACHER
+            label = setting_of(model) if plain else f"{setting_of(model)}: {name_of(variant)}"
+            label = label[0].upper() + label[1:]
+            compared.append({"recipe": recipe, "label": label, "base": base, "ours": None if model == base else model})
+    return compared
+
+
+def verdict(frame: pd.DataFrame) -> str:
+    """How many ratios of IMDM over MDLM, same recipe and steps, the paired intervals decide for whom, and how many chance would."""
+    sentences = []
+    for name, wanted in WHERE.items():
+        ratios = lines(select(first_seed(frame), metric=RATIO, variant="imdm", **wanted))
+        sides = [decided(ratio) for ratio in ratios if ratio.against.startswith(f"{BASELINE}/") and ratio.value is not None]
+        if sides:
+            ours, base, ties = (sides.count(side) for side in ("ours", "base", "tie"))
+            sentences.append(
+                f"{name}, {ours} of {len(sides)} comparisons are decided for IMDM, {base} for MDLM, {ties} are undecided "
+                f"(chance would decide about {0.05 * len(sides):.1f})."
+            )
+    if not sentences:
+        return "MDLM and IMDM were not both sampled, so nothing is compared."
+    return " ".join(["Gen-PPL of IMDM over MDLM's by recipe and step count, paired 95% intervals.", *sentences])
+
+
+def _stepped(frame: pd.DataFrame, *of: Line) -> list[Line]:
     """The lines of what is compared, one for each step count at which one of the two was sampled."""
     samples = select(frame, kind="samples", metric="gen_ppl")
-    steps = [sorted(select(samples, model=[line["base"], line["ours"]])["steps"].unique()) for line in lines]
-    return [line | {"steps": int(n)} for line, counts in zip(lines, steps, strict=True) for n in counts]
+    steps = [sorted(select(samples, model=[line["base"], line["ours"]])["steps"].unique()) for line in of]
+    return [line | {"steps": int(n)} for line, counts in zip(of, steps, strict=True) for n in counts]
 
 
 def _with_references(frame: pd.DataFrame) -> list[Line]:

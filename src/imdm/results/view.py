@@ -92,8 +92,8 @@ def markdown(view: View) -> str:
 def latex(view: View) -> str:
     """A floating table, with some space between groups of lines; the document needs booktabs, and graphicx for a wide one."""
     size = r"\scriptsize\setlength{\tabcolsep}{3pt}" if len(view.columns) > 6 else r"\small"
-    before, after = (r"\resizebox{\textwidth}{!}{%", "}") if len(view.columns) > 9 else ("", "")
-    lines = [_latex_line(view.columns) + r" \midrule", *(begins * r"\addlinespace " + _latex_line(line) for begins, line in view.lines())]
+    before, after = ("\\resizebox{\\textwidth}{!}{%\n", "}") if len(view.columns) > 9 else ("", "")
+    lines = "\n".join(begins * "\\addlinespace\n" + _latex_line(line) for begins, line in view.lines())
     return rf"""% needs \usepackage{{booktabs{",graphicx" * bool(before)}}}
 \begin{{table}}
 \centering{size}
@@ -101,7 +101,9 @@ def latex(view: View) -> str:
 \label{{tab:{view.name}}}
 {before}\begin{{tabular}}{{l{"r" * (len(view.columns) - 1)}}}
 \toprule
-{chr(10).join(lines)}
+{_latex_line(view.columns)}
+\midrule
+{lines}
 \bottomrule
 \end{{tabular}}{after}
 \end{{table}}
