@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
+from imdm.publish.foreign import OURS
 from imdm.publish.public import FINITE, TABLE, PublicModel, load_public
-from imdm.publish.settings import OURS
 from imdm.stage.artifact import read_meta, write_json
 
 CODE = Path(__file__).with_name("modeling_imdm.py")  # never imported here

@@ -21,9 +21,8 @@ from imdm.errors import UserError
 from imdm.network.checkpoint import is_checkpoint, read_checkpoint, read_tensors
 from imdm.network.config import NetworkConfig
 from imdm.network.network import Network, Rotary
+from imdm.publish.foreign import ForeignSettings, plain, read_foreign, read_ours, read_torch_file
 from imdm.publish.hub import CheckpointFile, locate
-from imdm.publish.settings import ForeignSettings, read_foreign, read_ours
-from imdm.publish.torch_file import plain, read_torch_file
 
 TABLE, FINITE = "vocab_embed.mask_table", "vocab_embed.imdm_mlp.weight"  # of finite masks: our name, and the IMDM authors'
 _BUFFER = "rotary_emb.inv_freq"  # in a state dict, but no parameter

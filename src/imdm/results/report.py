@@ -32,15 +32,6 @@ class Section(NamedTuple):
     target: str = "all"
 
 
-class Absent(NamedTuple):
-    """An output that is not there, or not of this run: why, and what makes it."""
-
-    label: str
-    output: str
-    why: str
-    command: str
-
-
 def sections(params: Params, claim: str) -> list[Section]:
     """The parts of the page that show tables, figures and pages of samples, with the run's verdict on the paper's claim."""
     synthetic = "The data are 00 and 11, half each: the smallest case where tokens depend on each other. Both are written in one step."
@@ -87,12 +78,12 @@ def render(params: Params, results: Path, data: Path, settings: Settings) -> str
         if fault := run.fault(file):
             raise UserError(f"{file} {fault}; run `{command(file.with_suffix(_MADE.get(file.suffix, file.suffix)))}`.")
     parts = sections(params, verdict(read_frame(results / "tables/tables.csv")))
-    absent: dict[str, list[Absent]] = {part.id: [] for part in parts}
+    absent: dict[str, list[tuple[str, ...]]] = {part.id: [] for part in parts}  # label, output, why, and what makes it
     for part in parts:
         for output in map(Path, exhibits(params, part.target)):
             file = (results / output).with_suffix(_SHOWN.get(output.suffix, output.suffix))
             if file.stem in part.names and (fault := run.fault(file)):
-                absent[part.id].append(Absent(heading(file.stem).partition(". ")[0], str(output), fault, command(results / output)))
+                absent[part.id].append((heading(file.stem).partition(". ")[0], str(output), fault, command(results / output)))
             elif file.stem in part.names:
                 shown.append(file)
     content = {suffix: {file.stem: _read(file) for file in shown if file.suffix == suffix} for suffix in (".json", ".svg", ".html")}
