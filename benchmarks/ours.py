@@ -12,7 +12,7 @@ from benchmarks.inputs import SEED
 from benchmarks.scales import Corpus, Scale
 from benchmarks.side import Side, timed
 from imdm.diffusion.counter import row_seeds
-from imdm.diffusion.nelbo import Noised, forward_process
+from imdm.diffusion.nelbo import Noised
 from imdm.distill.couplings import make_couplings
 from imdm.network.network import Network
 from imdm.params import Couplings, Pretrain, Redi, Runtime, Sdtt
@@ -96,19 +96,12 @@ class Task:
         return Side(timed(step, times()), self.tokens, network, self.teacher, times=times())
 
 
-def _task(training: object, batch_of: Callable[[int], Noised], teacher: Network | None = None) -> Task:
+def _task(training: object, teacher: Network | None = None) -> Task:
     training.place(Runtime(), inputs.device())
-    step = min(range(_TRIED), key=lambda step: abs(len(batch_of(step).masked) / batch_of(step).x.numel() - 0.5))
-    batch = batch_of(step).map(lambda tensor: tensor.to(inputs.device()))
+    batches = [training.batch(step) for step in range(_TRIED)]
+    step = min(range(_TRIED), key=lambda step: abs(len(batches[step].masked) / batches[step].x.numel() - 0.5))
+    batch = batches[step].map(lambda tensor: tensor.to(inputs.device()))
     return Task(training, step, batch, training.network, teacher)
-
-
-def _on_blocks(training: object, teacher: Network | None = None) -> Task:
-    def batch_of(step: int) -> Noised:
-        x, first = training.rows(step)
-        return forward_process(x, training.draws, step, first, len(x), training.network.config.vocab_size)
-
-    return _task(training, batch_of, teacher)
 
 
 def pretraining(scale: Scale, mask: str, corpus: str = "openwebtext") -> Task:
@@ -116,7 +109,7 @@ def pretraining(scale: Scale, mask: str, corpus: str = "openwebtext") -> Task:
 
     corpus = getattr(scale, corpus)
     settings = Pretrain(steps=1, batch_size=corpus.batch, warmup=0)
-    return _on_blocks(Pretraining(inputs.network(scale, corpus, mask), settings, SEED, inputs.blocks(corpus, 64)))
+    return _task(Pretraining(inputs.network(scale, corpus, mask), settings, SEED, inputs.blocks(corpus, 64)))
 
 
 def sdtt(scale: Scale) -> Task:
@@ -125,7 +118,7 @@ def sdtt(scale: Scale) -> Task:
     corpus = scale.lm1b
     student, teacher = (inputs.network(scale, corpus, "infinite", number) for number in (0, 1))
     settings = Sdtt(steps=1, batch_size=corpus.batch, warmup=0, rounds=1)
-    return _on_blocks(SdttTraining(student, teacher, settings, SDTT_ROUND, SEED, inputs.blocks(corpus, 64)), teacher)
+    return _task(SdttTraining(student, teacher, settings, SDTT_ROUND, SEED, inputs.blocks(corpus, 64)), teacher)
 
 
 def redi(scale: Scale) -> Task:
@@ -133,8 +126,7 @@ def redi(scale: Scale) -> Task:
 
     corpus = scale.lm1b
     settings = Redi(steps=1, batch_size=corpus.batch, warmup=0)
-    training = RediTraining(inputs.network(scale, corpus, "infinite"), settings, SEED, inputs.couplings(corpus, 64))
-    return _task(training, training.batch)
+    return _task(RediTraining(inputs.network(scale, corpus, "infinite"), settings, SEED, inputs.couplings(corpus, 64)))
 
 
 def embedding(scale: Scale) -> Side:

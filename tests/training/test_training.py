@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -38,6 +39,13 @@ def undisturbed(data, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def whole_batch(data, tmp_path_factory) -> Path:
     return made("pretrain", tmp_path_factory.mktemp("whole") / "teacher", "--data", data, "--variant", "imdm", sets=WHOLE)
+
+
+@pytest.fixture(scope="module")
+def on_two_devices(data, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("two") / "teacher"
+    subprocess.run(command("pretrain", "--data", data, "--out", out, sets=[*SETS, "runtime.devices=2"]), check=True)
+    return out
 
 
 def same(folder: Path, other: Path) -> None:
@@ -85,6 +93,47 @@ def test_two_nodes_train_the_same(data, whole_batch, tmp_path):
     nodes = [subprocess.Popen(words, env=place | {"NODE_RANK": str(rank)}, stderr=subprocess.DEVNULL) for rank in (0, 1)]
     assert [node.wait(120) for node in nodes] == [0, 0]
     same(whole_batch, tmp_path / "teacher")
+
+
+SLOW_SAVE = """
+import sys, time
+sys.path[:0] = [{stages!r}]
+import _src, pretrain, torch
+from imdm.stage.job import run_stage
+
+def save(state, file, save=torch.save):
+    print("saving", flush=True)
+    time.sleep(8)
+    save(state, file)
+
+torch.save = save
+if __name__ == "__main__":
+    sys.exit(run_stage(pretrain.__file__, pretrain.__doc__, pretrain.READS, pretrain.arguments, pretrain.run))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "everyone"), [(signal.SIGTERM, False), (signal.SIGTERM, True), (signal.SIGINT, True)])
+def test_a_stop_of_two_devices_waits_for_a_slow_save(number, everyone, data, on_two_devices, tmp_path):
+    """Of the first process alone, as by `kill`, or of all, as by a cluster or Ctrl-C."""
+    script = tmp_path / "slow.py"
+    script.write_text(SLOW_SAVE.format(stages=str(ROOT / "stages")))
+    sets = [*SETS, "runtime.devices=2", "runtime.checkpoint_seconds=1000"]
+    words = command("pretrain", "--data", data, "--out", tmp_path / "teacher", sets=sets)
+    words[1] = str(script)
+    log = tmp_path / "teacher.partial/train_log.csv"
+    process = subprocess.Popen(words, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not (log.exists() and log.read_text().count("\n") > 3):
+        time.sleep(0.02)
+    (os.killpg if everyone else os.kill)(process.pid, number)
+    out, err = process.communicate(timeout=300)  # until the pipes are closed, so the other process has ended too
+    assert process.returncode == 143 and out == "saving\n" and "saved; run again to continue." in err, err
+    assert not (tmp_path / "teacher").exists()
+    rows = log.read_text().splitlines()
+    subprocess.run(command("pretrain", "--data", data, "--out", tmp_path / "teacher", sets=sets), check=True)
+    assert json.loads((tmp_path / "teacher/meta.json").read_text())["resumed"]
+    assert (tmp_path / "teacher/train_log.csv").read_text().splitlines()[: len(rows)] == rows  # none of them was done again
+    assert (tmp_path / "teacher/model.safetensors").read_bytes() == (on_two_devices / "model.safetensors").read_bytes()
 
 
 def test_a_batch_that_devices_cannot_share(data, tmp_path):

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import partial
 
 import numpy as np
 import torch
@@ -215,12 +216,12 @@ class Di4cTraining(DistillTraining):
     def __init__(self, student: Network, teacher: Network, settings: Di4c, round_number: int, seed: int, blocks: np.ndarray):
         super().__init__(student, teacher, settings, f"di4c:{round_number}", seed, blocks, round_number)
 
+    def noised(self, x: Tensor, step: int, first: int) -> Noised:
+        seeds = row_seeds(self.draws, step * self.settings.batch_size + first, len(x))
+        t = torch.full((len(x),), draw_time(self.draws, step, self.settings), dtype=torch.float64)
+        mask = uniform(bits(seeds[:, None], Stream.MASK, torch.arange(x.shape[1]))) < mask_probability(t)[:, None]
+        return Noised(mask_where(x, mask, seeds, self.network.config.vocab_size), x, mask.flatten().nonzero().squeeze(1), t)
+
     def loss(self, step: int) -> Tensor:
-        x, first = self.rows(step)
-        x = send(x, self.device)
-        seeds = row_seeds(self.draws, step * self.settings.batch_size + first, len(x), x.device)
-        t = torch.full((len(x),), draw_time(self.draws, step, self.settings), dtype=torch.float64, device=x.device)
-        u = uniform(bits(seeds[:, None], Stream.MASK, torch.arange(x.shape[1], device=x.device)))
-        mask = u < mask_probability(t)[:, None]
-        z = mask_where(x, mask, seeds, self.network.config.vocab_size)
-        return di4c_loss(self.network, self.teacher, Noised(z, x, mask.flatten().nonzero().squeeze(1), t), seeds, self.settings)
+        batch = self.batch(step).map(partial(send, device=self.device))
+        return di4c_loss(self.network, self.teacher, batch, send(self.seeds(step), self.device), self.settings)

@@ -147,9 +147,7 @@ class KeyedTraining(DistillTraining):
             for parameter, shadow in zip(prepare(average, runtime, device).parameters(), self.ema.shadow, strict=True):
                 parameter.data = shadow  # one memory: the network follows the moving average without a copy
 
-    def batch(self, step: int) -> Noised:
-        """This device's part of a step's blocks, on the CPU."""
-        x, first = self.rows(step)
+    def noised(self, x: Tensor, step: int, first: int) -> Noised:
         count = self.settings.batch_size
         whole = round(self.settings.from_start * count)
         return keyed_batch(x, self.draws, step, first, count, whole, self.network.config.vocab_size)
@@ -157,5 +155,7 @@ class KeyedTraining(DistillTraining):
     def loss(self, step: int) -> Tensor:
         batch, steps, kind = self.batch(step), self.settings.teacher_steps, self.settings.divergence
         if self.settings.target == "trajectory":
-            return keyed_loss(self.network, self.teacher, batch, steps, kind)
-        return consistency_loss(self.network, *self.frozen, batch, 1 / steps, kind)
+            loss = keyed_loss(self.network, self.teacher, batch, steps, kind)
+        else:
+            loss = consistency_loss(self.network, *self.frozen, batch, 1 / steps, kind)
+        return self.weight(batch, step) * loss

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from imdm.diffusion.counter import Stream, bits, row_seeds, uniform
-from imdm.diffusion.nelbo import Noised, forward_process
+from imdm.diffusion.counter import Stream, bits, uniform
+from imdm.diffusion.nelbo import Noised
 from imdm.distill.distillation import DistillTraining
 from imdm.network.head_loss import Term, head_loss, head_of
 from imdm.network.network import Network, at_least_float32
@@ -132,8 +132,6 @@ class SdttTraining(DistillTraining):
         self.dt = teacher_step(settings.base_steps, round_number)
 
     def loss(self, step: int) -> Tensor:
-        x, first = self.rows(step)
-        count = self.settings.batch_size
-        batch = forward_process(x, self.draws, step, first, count, self.network.config.vocab_size)
-        seeds = row_seeds(self.draws, step * count + first, len(x))
-        return sdtt_loss(self.network, self.teacher, batch, seeds, self.dt, self.settings.time_grid, self.settings.divergence)
+        batch, settings = self.batch(step), self.settings
+        loss = sdtt_loss(self.network, self.teacher, batch, self.seeds(step), self.dt, settings.time_grid, settings.divergence)
+        return self.weight(batch, step) * loss

@@ -29,9 +29,9 @@ _LOG_ROWS = 200  # rows that a training aims at
 
 
 class Checkpoints:
-    """Writes train_log.csv and the resume checkpoint, moves the progress bar, and stops cleanly on SIGTERM.
+    """Writes train_log.csv and the resume checkpoint, moves the progress bar, and stops cleanly on SIGTERM and SIGINT.
 
-    With several devices the first one writes; all of them agree on when to save and when to stop.
+    With several devices the first one writes; all of them agree on when to save and when to stop, and stay until it has saved.
 
     Args:
         folder: where train_log.csv goes, and the checkpoint, .resume/last.ckpt.
@@ -55,7 +55,7 @@ class Checkpoints:
         self.flops, self.peak = 0.0, bfloat16_peak(devices.device)
 
     def __enter__(self) -> Self:
-        self.before = signal.signal(signal.SIGTERM, self._on_sigterm)
+        self.before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         if self.checkpoint.exists():
             self._resume()
         self.saved = self.started = time.monotonic()
@@ -74,12 +74,13 @@ class Checkpoints:
         return self
 
     def __exit__(self, *_: Any) -> None:
-        signal.signal(signal.SIGTERM, self.before)
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
         self.bar.close()
         for logger in self.loggers:
             logger.close()
 
-    def _on_sigterm(self, *_: Any) -> None:
+    def _on_signal(self, *_: Any) -> None:
         self.stop = True
 
     def _seconds(self) -> float:
@@ -127,8 +128,11 @@ class Checkpoints:
         if stop or due:
             self._save(step)
         if stop:
-            print(f"{self.name}: stopped at step {step} and saved; run again to continue.", file=sys.stderr)
-            sys.exit(143)
+            self.devices.wait()  # where one process ends, a launcher may kill the one that is saving
+            if self.devices.rank == 0:
+                print(f"{self.name}: stopped at step {step} and saved; run again to continue.", file=sys.stderr)
+            # Lightning kills the process that started the others as soon as one of them ends with an error.
+            sys.exit(0 if self.devices.local_rank else 143)
 
     def _log(self, step: int, lr: float) -> None:
         loss = float(self.devices.mean(self.total)) / self.count

@@ -19,10 +19,11 @@ class OneDevice:
     Attributes:
         world: how many train together.
         rank: which of them this process is, from 0.
+        local_rank: which of this machine's processes it is, from 0.
         model: what `wrap` was given, as the loop calls it.
     """
 
-    world, rank = 1, 0
+    world, rank, local_rank = 1, 0, 0
     model: nn.Module
 
     def __init__(self, device: torch.device):
@@ -53,6 +54,9 @@ class OneDevice:
         """Each flag: whether it is true on any device."""
         return list(flags)
 
+    def wait(self) -> None:
+        """Return when all devices have come here."""
+
 
 class SeveralDevices(OneDevice):
     """Devices of one or more nodes by Lightning Fabric, whose import takes seconds.
@@ -76,6 +80,7 @@ class SeveralDevices(OneDevice):
         self.fabric.launch()
         super().__init__(self.fabric.device)
         self.world, self.rank = self.fabric.world_size, self.fabric.global_rank
+        self.local_rank = self.fabric.local_rank
 
     def __exit__(self, *_: Any) -> None:
         # The wrapped model first: were it the last to hold the group, its destructor would wait for gloo's thread, which
@@ -98,6 +103,9 @@ class SeveralDevices(OneDevice):
 
     def any(self, *flags: bool) -> list[bool]:
         return (self.fabric.all_reduce(torch.tensor(flags, dtype=torch.float32, device=self.device), reduce_op="sum") > 0).tolist()
+
+    def wait(self) -> None:
+        self.fabric.barrier()
 
 
 def open_devices(runtime: Runtime, device: torch.device, batch_size: int) -> OneDevice:

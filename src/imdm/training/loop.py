@@ -46,7 +46,7 @@ def fit(training: Training, folder: Path, runtime: Runtime, progress: Progress =
 
     Raises:
         UserError: the loss is no longer finite, or the devices can't share the batch.
-        SystemExit: 143 after SIGTERM, when the checkpoint is written.
+        SystemExit: 143 after SIGTERM or SIGINT, when the checkpoint is written; 0 in all but the first process of a machine.
     """
     settings = training.settings
     device, body_dtype = setup(runtime)

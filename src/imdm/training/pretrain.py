@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from imdm.data.blocks import Dataset, batch_indices, unigram_perplexity
 from imdm.diffusion.counter import Stream, bits, root_seed, row_seeds, uniform
-from imdm.diffusion.nelbo import forward_process
+from imdm.diffusion.nelbo import Noised, forward_process
 from imdm.network.head_loss import cross_entropy, head_loss, nelbo
 from imdm.network.network import Network
 from imdm.params import Finetune, Optimizer, Pretrain
@@ -32,21 +32,34 @@ class BlockTraining(Training):
         return torch.from_numpy(self.blocks[index].astype(np.int64)), first
 
 
-class Pretraining(BlockTraining):
+class NoisedTraining(BlockTraining):
+    """A training on blocks after a forward process; `draws` names the training, whose draws no other has."""
+
+    def __init__(self, network: Network, settings: Optimizer, draws: str, seed: int, blocks: np.ndarray):
+        super().__init__(network, settings, seed, blocks)
+        self.draws = root_seed(seed, draws)
+
+    def noised(self, x: Tensor, step: int, first: int) -> Noised:
+        """Rows first .. of a step's global batch, clean tokens int64 [b, L], noised; what is masked does not depend on the tokens."""
+        return forward_process(x, self.draws, step, first, self.settings.batch_size, self.network.config.vocab_size)
+
+    def batch(self, step: int) -> Noised:
+        """This device's part of a step, on the CPU: from elsewhere the number of masked positions would have to come back."""
+        x, first = self.rows(step)
+        return self.noised(x, step, first)
+
+
+class Pretraining(NoisedTraining):
     """Trains a network from scratch, or goes on with one (Tab. 13)."""
 
     def __init__(self, network: Network, settings: Pretrain | Finetune, seed: int, blocks: np.ndarray):
-        super().__init__(network, settings, seed, blocks)
         self.name = "pretrain" if isinstance(settings, Pretrain) else "finetune"
-        self.draws = root_seed(seed, self.name)
+        super().__init__(network, settings, self.name, seed, blocks)
 
     def loss(self, step: int) -> Tensor:
-        x, first = self.rows(step)
         if step < self.settings.next_token_steps:
-            return self.next_token_loss(send(x, self.device))
-        # On the CPU, since the number of masked positions would else have to come back from the device.
-        batch = forward_process(x, self.draws, step, first, self.settings.batch_size, self.network.config.vocab_size)
-        return nelbo(self.network, batch.map(partial(send, device=self.device)))
+            return self.next_token_loss(send(self.rows(step)[0], self.device))
+        return nelbo(self.network, self.batch(step).map(partial(send, device=self.device)))
 
     def next_token_loss(self, x: Tensor) -> Tensor:
         """Cross-entropy of the next token under causal attention, nats a token.

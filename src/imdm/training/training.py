@@ -44,7 +44,7 @@ class Training(nn.Module):
 
     @abstractmethod
     def loss(self, step: int) -> Tensor:
-        """Mean loss over `part` of the global batch of step `step`."""
+        """Loss of `part` of step `step`, so weighted that its mean over equal parts is the loss of the global batch."""
 
     def flops(self, step: int) -> float:
         """Counted operations of step `step` on the global batch: matrices and attention, forward and backward."""
