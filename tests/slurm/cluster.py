@@ -57,7 +57,7 @@ JobAcctGatherParams=OverMemoryKill
 MinJobAge=3600
 KillWait=30
 ReturnToService=2
-SlurmdTimeout=10
+SlurmdTimeout=30
 # a job in `urgent` takes the place of one that can be requeued
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
@@ -69,7 +69,7 @@ GresTypes=gpu
 SlurmdParameters=config_overrides
 {nodes}
 PartitionName=cpu Nodes=ALL Default=YES MaxTime=INFINITE
-PartitionName=gpu Nodes=ALL MaxTime=INFINITE GraceTime=60
+PartitionName=gpu Nodes=ALL MaxTime=INFINITE
 PartitionName=urgent Nodes=ALL MaxTime=INFINITE PriorityTier=2
 """
 NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=8 CoresPerSocket=8 RealMemory=200000 Gres=gpu:tiny:{gpus}"

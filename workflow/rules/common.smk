@@ -239,19 +239,15 @@ def equip(staged):
     stage = re.search(r"stages/(\w+)\.py", staged.shellcmd)[1]
     site = {name: staged.resources[name].raw for name in SITE if name in staged.resources}
 
-    @functools.cache
-    def of_output(out, model):
-        found = {"shard": re.search(r"-(\d+)-of-(\d+)/", out), "round": re.search(r"/\S*(?:sdtt|di4c)(\d+)$", out)}
-        arguments = {name: "/".join(match.groups()) for name, match in found.items() if match}
-        return requests(site.get("gpu_type", "")).of(stage, out, arguments | {"model": f"/models/{model}/model.safetensors"} if model else arguments)
-
-    def of(wildcards):
-        out = Path(apply_wildcards(str(staged.output[0]), wildcards))
-        return of_output(str(out if "main" in staged.output.keys() else out.parent), wildcards.get("model", ""))
-
     def ask(what):
         """A resource function; what it gives None for is not asked for."""
-        return lambda wildcards, attempt: what(of(wildcards), attempt)
+
+        def value(wildcards, attempt):
+            out = Path(apply_wildcards(str(staged.output[0]), wildcards))
+            out = out if "main" in staged.output.keys() else out.parent
+            return what(requests(site.get("gpu_type", "")).of(stage, str(out), wildcards.get("model", "")), attempt)
+
+        return value
 
     asked = {
         "mem_mb": lambda job, attempt: job.mem_mb * min(attempt, 3),
@@ -261,7 +257,8 @@ def equip(staged):
     }
     if "gpu_partition" in site:  # the Slurm profile
         kind = f"gpu:{site['gpu_type']}" if site.get("gpu_type") else "gpu"
-        warning, extra = "--signal=TERM@300", site.get("slurm_extra", "").strip("'\"")
+        extra = site.get("slurm_extra", "").strip("'\"")
+        warned = f"{extra} --signal=TERM@300".strip()
         asked |= {
             "slurm_partition": lambda job, attempt: site["gpu_partition" if job.gpus else "slurm_partition"],
             "gres": lambda job, attempt: f"{kind}:{job.gpus}" if job.gpus else None,
@@ -269,7 +266,7 @@ def equip(staged):
             "nodes": lambda job, attempt: job.nodes if job.nodes > 1 else None,
             "tasks": lambda job, attempt: job.nodes * job.tasks if job.nodes > 1 else None,
             "tasks_per_gpu": lambda job, attempt: 0 if job.nodes > 1 else None,  # else the plugin asks for `tasks` a GPU
-            "slurm_extra": lambda job, attempt: f"{extra} {warning} --ntasks-per-node={job.tasks}".strip() if job.training else extra or None,
+            "slurm_extra": lambda job, attempt: f"{warned} --ntasks-per-node={job.tasks}" if job.training else extra or None,
         }
     staged.resources.update({name: ask(what) for name, what in asked.items()})
     staged.resources.update(workflow.resource_settings._parsed_overwrite_resources.get(staged.name, {}))  # --set-resources comes last

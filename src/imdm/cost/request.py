@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from imdm.cost.estimate import Machine
 from imdm.cost.known import packed
 from imdm.cost.stages import Reads, StageCosts
+from imdm.cost.work import Cost
 from imdm.params import Params
 from imdm.stage.gpus import find_gpu, recognise
 
@@ -58,9 +59,16 @@ class Requests:
         self.costs = StageCosts(params, *packed(params.corpus, root, _VOCABULARY), reads)
         self.machine = Machine.of(recognise(gpu, memory=80) or find_gpu(_USUAL_GPU))
 
-    def of(self, stage: str, out: str, arguments: Mapping[str, str]) -> Request:
-        """Of a job, named as `imdm.cost.stages.Job` has it."""
-        cost = self.costs.of(SimpleNamespace(stage=stage, out=out, arguments=arguments))
+    def of(self, stage: str, out: str, model: str = "") -> Request:
+        """Of a job before its command is there, by what it makes: `out`, and with the model `model` where it reads one."""
+        shard, turn = re.search(r"-(\d+)-of-(\d+)/", out), re.search(r"(?:sdtt|di4c)(\d+)$", out)
+        arguments = {"shard": f"{shard[1]}/{shard[2]}"} if shard else {}
+        arguments |= {"round": turn[1]} if turn else {}
+        arguments |= {"model": f"results/models/{model}/model.safetensors"} if model else {}
+        return self.by(self.costs.of(SimpleNamespace(stage=stage, out=out, arguments=arguments)))
+
+    def by(self, cost: Cost) -> Request:
+        """Of a job whose cost is known."""
         nodes = self.runtime.nodes if cost.temporary else 1
         computing = cost.gpus // nodes if cost.flops else 0  # processes that compute, each on its GPU where there are GPUs
         on_gpu = self.runtime.device != "cpu"

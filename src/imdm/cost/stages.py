@@ -138,7 +138,8 @@ class StageCosts:
         count, temperatures = self.params.frontier.count, len(self.params.temperatures())
         texts = temperatures * len(self.params.sampling.steps) * count
         samples, judged = self._sampled(job, count, self.length).times(temperatures), self._judged(texts, self.length)
-        return replace(together(samples, judged), tokens=samples.tokens, memory=samples.memory + judged.memory, host=samples.host + judged.host, disk=32 * texts)
+        both = {name: getattr(samples, name) + getattr(judged, name) for name in ("memory", "host")}
+        return replace(together(samples, judged), tokens=samples.tokens, disk=32 * texts, **both)
 
     def stage_audit(self, job: Job) -> Cost:
         """The search of the training text; new pairs, and what model and teacher make of them and of seen ones, with two noises."""

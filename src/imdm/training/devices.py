@@ -107,5 +107,5 @@ def open_devices(runtime: Runtime, device: torch.device, batch_size: int) -> One
     if batch_size % world:
         raise UserError(f"batch_size = {batch_size} can't be divided by {world} devices; make it a multiple.")
     if runtime.nodes > 1 and not {"SLURM_PROCID", "NODE_RANK", "RANK"} & os.environ.keys():
-        raise UserError(f"runtime.nodes = {runtime.nodes} wants this stage started on each node: `snakemake --profile slurm`, or docs/cluster.md.")
+        raise UserError(f"runtime.nodes = {runtime.nodes} wants a process on each node; docs/cluster.md says what starts them.")
     return SeveralDevices(device, runtime.gpus, runtime.nodes) if world > 1 else OneDevice(device)
