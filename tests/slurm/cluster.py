@@ -72,7 +72,7 @@ PartitionName=cpu Nodes=ALL Default=YES MaxTime=INFINITE
 PartitionName=gpu Nodes=ALL MaxTime=INFINITE
 PartitionName=urgent Nodes=ALL MaxTime=INFINITE PriorityTier=2
 """
-NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=8 CoresPerSocket=8 RealMemory=200000 Gres=gpu:tiny:{gpus}"
+NODE = "NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=16 CoresPerSocket=16 RealMemory=200000 Gres=gpu:tiny:{gpus}"
 
 
 def unavailable() -> str | None:
@@ -186,7 +186,7 @@ class Cluster:
 
     def wait_for_nodes(self) -> None:
         working = {"idle", "mixed", "allocated"}
-        until(lambda: len(states := self.node_states()) == len(NODES) and working.issuperset(states), 30, "the nodes to be ready")
+        until(lambda: len(states := self.node_states()) == len(NODES) and working.issuperset(states), 120, "the nodes to be ready")
 
     def set_nodes(self, **state: str) -> None:
         self.ask("scontrol", "update", f"NodeName={','.join(NODES)}", *[f"{key}={value}" for key, value in state.items()])

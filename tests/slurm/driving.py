@@ -15,6 +15,7 @@ import yaml
 from checkout import clone
 from slurm.cluster import Cluster, until
 
+PATIENCE = 900  # seconds that anything is waited for: machines are slow that do other things besides
 JUDGE = Path("results/micro/judge")  # the training that is slow
 RULES = {"tokenize_pack", "judge", "reference", "pretrain", "initialize", "sdtt", "sample", "merge", "score", "synthetic", "frontier"}
 ON_GPU = RULES - {"tokenize_pack", "initialize", "synthetic", "merge"}
@@ -51,7 +52,7 @@ def running(cluster: Cluster, rule: str, number: int = 1, restarts: int = 0) -> 
         found = jobs[number - 1] if len(jobs) >= number else {}
         return found if found.get("JobState") == "RUNNING" and int(found["Restarts"]) >= restarts else None
 
-    return until(job, 300, f"job {number} of {rule} to run")
+    return until(job, PATIENCE, f"job {number} of {rule} to run")
 
 
 @contextmanager

@@ -92,6 +92,12 @@ def test_a_batch_that_devices_cannot_share(data, tmp_path):
     assert done.returncode == 2 and "batch_size = 3 can't be divided by 2 devices" in done.stderr
 
 
+def test_several_nodes_without_what_starts_them(data, tmp_path):
+    done = run("pretrain", "--data", data, "--out", tmp_path / "teacher", sets=[*SETS, "runtime.nodes=2"])
+    assert done.returncode == 2 and "runtime.nodes = 2 wants a process on each node" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_two_threads_give_the_same_bytes_twice_and_after_a_kill(data, tmp_path):
     sets = [*SETS, "runtime.threads=2", "network.hidden_size=64", "pretrain.batch_size=32"]

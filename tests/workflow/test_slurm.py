@@ -15,7 +15,7 @@ import pytest
 
 from checkout import run
 from slurm.cluster import Cluster, unavailable, until
-from slurm.driving import JUDGE, ON_GPU, RULES, by_rule, micro, running, snakemake, steps
+from slurm.driving import JUDGE, ON_GPU, PATIENCE, RULES, by_rule, micro, running, snakemake, steps
 from slurm.faults import forgetful, plant
 
 TRAININGS = {"judge", "pretrain", "sdtt"}
@@ -54,16 +54,16 @@ class Run:
 def goes_on(project: Path, after: str) -> None:
     """Waits for the judge's training to log further steps."""
     step = max(steps(project), default=0)
-    until(lambda: max(steps(project), default=0) > step, 300, f"the training to go on after {after}")
+    until(lambda: max(steps(project), default=0) > step, PATIENCE, f"the training to go on after {after}")
 
 
 def first_snakemake(project: Path, cluster: Cluster) -> int:
     """What befalls jobs while Snakemake looks on; the step of the judge's training at the end of its first job."""
-    until(lambda: len(steps(project)) > 2, 300, "the training to begin")
+    until(lambda: len(steps(project)) > 2, PATIENCE, "the training to begin")
     # It comes to its time limit, moved here to 5 minutes from its start; the retry goes on.
     cluster.ask("scontrol", "update", f"JobId={running(cluster, 'judge')['JobId']}", "TimeLimit=5")
     cluster.ask("scancel", running(cluster, "sample")["JobId"])
-    until(lambda: by_rule(cluster)["judge"][0]["JobState"] != "RUNNING", 120, "the end of the first job")
+    until(lambda: by_rule(cluster)["judge"][0]["JobState"] != "RUNNING", PATIENCE, "the end of the first job")
     before = steps(project)[-1]
     running(cluster, "judge", 2)
     goes_on(project, "the time limit")
@@ -74,7 +74,7 @@ def first_snakemake(project: Path, cluster: Cluster) -> int:
     goes_on(project, "the controller's return")
     # A node is lost and comes back; Slurm starts the job again, after two minutes.
     cluster.kill_node("two")
-    until(lambda: by_rule(cluster)["judge"][1]["JobState"] == "PENDING", 180, "the job to be requeued")
+    until(lambda: by_rule(cluster)["judge"][1]["JobState"] == "PENDING", PATIENCE, "the job to be requeued")
     cluster.start_node("two")
     running(cluster, "judge", 2, restarts=1)
     goes_on(project, "the loss of a node")
@@ -90,16 +90,16 @@ def second_snakemake(project: Path, cluster: Cluster, slow: Path) -> tuple[str, 
     # The training is submitted a second time, while its job goes on.
     log = project / "logs/micro/judge.log"
     running(cluster, "judge", 3)
-    until(lambda: log.exists() and "waiting" in log.read_text(), 300, "the second writer to wait")
+    until(lambda: log.exists() and "waiting" in log.read_text(), PATIENCE, "the second writer to wait")
     # The nodes are drained just before there is new work, one of the jobs is held, and of another Slurm knows nothing any more.
     cluster.set_nodes(State="DRAIN", Reason="test")
     slow.unlink()
     held, forgotten = (
-        until(lambda rule=rule: by_rule(cluster).get(rule), 300, f"{rule} to wait")[0]["JobId"] for rule in ("reference", "frontier")
+        until(lambda rule=rule: by_rule(cluster).get(rule), PATIENCE, f"{rule} to wait")[0]["JobId"] for rule in ("reference", "frontier")
     )
     cluster.ask("scontrol", "hold", held)
     (project / "faults/forgotten").write_text(f"{forgotten}\n")
-    until(lambda: len(alike(by_rule(cluster), forgotten)) > 1, 300, "the forgotten job to be submitted again")
+    until(lambda: len(alike(by_rule(cluster), forgotten)) > 1, PATIENCE, "the forgotten job to be submitted again")
     cluster.ask("scancel", forgotten)
     resumed = datetime.now().isoformat(timespec="seconds")
     cluster.set_nodes(State="RESUME")
@@ -123,7 +123,7 @@ def put_through_faults(project: Path, cluster: Cluster, folder: Path) -> Run:
     run(project, "snakemake", "--profile", "slurm", "--unlock")
     with snakemake(project, "second.txt", folder) as second:
         resumed, forgotten = second_snakemake(project, cluster, slow)
-        assert second.wait(600) == 0, (project / "second.txt").read_text()
+        assert second.wait(PATIENCE) == 0, (project / "second.txt").read_text()
     return Run(project, by_rule(cluster), before, (project / "second.txt").read_text(), resumed, forgotten)
 
 

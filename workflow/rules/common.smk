@@ -257,16 +257,21 @@ def equip(staged):
     }
     if "gpu_partition" in site:  # the Slurm profile
         kind = f"gpu:{site['gpu_type']}" if site.get("gpu_type") else "gpu"
-        extra = site.get("slurm_extra", "").strip("'\"")
-        warned = f"{extra} --signal=TERM@300".strip()
+
+        def extra(job, attempt):
+            own = site.get("slurm_extra", "").strip("'\"")
+            warning = "--signal=TERM@300" if job.training else ""
+            geometry = f"--ntasks-per-node={job.tasks}" if job.nodes > 1 else ""
+            return " ".join(filter(None, (own, warning, geometry))) or None
+
         asked |= {
-            "slurm_partition": lambda job, attempt: site["gpu_partition" if job.gpus else "slurm_partition"],
+            "slurm_partition": lambda job, attempt: site.get("gpu_partition" if job.gpus else "slurm_partition"),
             "gres": lambda job, attempt: f"{kind}:{job.gpus}" if job.gpus else None,
             "mpi": lambda job, attempt: "srun" if job.nodes > 1 else None,
             "nodes": lambda job, attempt: job.nodes if job.nodes > 1 else None,
             "tasks": lambda job, attempt: job.nodes * job.tasks if job.nodes > 1 else None,
             "tasks_per_gpu": lambda job, attempt: 0 if job.nodes > 1 else None,  # else the plugin asks for `tasks` a GPU
-            "slurm_extra": lambda job, attempt: f"{warned} --ntasks-per-node={job.tasks}" if job.training else extra or None,
+            "slurm_extra": extra,
         }
     staged.resources.update({name: ask(what) for name, what in asked.items()})
     staged.resources.update(workflow.resource_settings._parsed_overwrite_resources.get(staged.name, {}))  # --set-resources comes last
