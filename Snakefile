@@ -73,6 +73,8 @@ include: "workflow/rules/results.smk"
 
 for staged in [entry for entry in workflow.rules if not entry.norun]:
     furnish(staged)
+    if "stages/" in staged.shellcmd:
+        equip(staged)
 
 
 # DVC's stages are those of params.yaml as it is, so there is nothing to register for another file or a value of --config.

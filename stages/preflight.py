@@ -50,7 +50,7 @@ def report(args: argparse.Namespace) -> int:
         raise UserError("--gpus and --tflops must be positive.")
     params, root, reads = load_params(args.params, args.set), Path.cwd(), of_stages(PROJECT / "stages")
     if args.gpus < params.runtime.planned_gpus:
-        raise UserError(f"--gpus {args.gpus} must be {params.runtime.planned_gpus} or more, the GPUs of a training (runtime.devices).")
+        raise UserError(f"--gpus {args.gpus} must be {params.runtime.planned_gpus} or more, as many as a training takes (runtime.gpus).")
     here = args.gpu is None and params.runtime.device != "cpu"  # else the jobs run elsewhere, or need no GPU
     visible = visible_gpus() if here else []
     machine = Machine.of(find_gpu(args.gpu) if args.gpu else visible and recognise(*visible[0]) or find_gpu("h100"), args.tflops)

@@ -139,7 +139,7 @@ def test_small_batches_take_as_long_as_their_kernels():
 
 
 def test_a_training_on_several_gpus_takes_its_share_of_the_time():
-    alone, shared = estimated(lm1b()), estimated(lm1b("runtime.devices=2", "runtime.nodes=2"))
+    alone, shared = estimated(lm1b()), estimated(lm1b("runtime.gpus=2", "runtime.nodes=2"))
     for out in (TEACHER, f"{RUN}/models/imdm/finetune"):
         assert shared.costs[out].gpus == 4 and shared.hours[out] == pytest.approx(alone.hours[out] / 4, rel=1e-3)
         assert shared.costs[out].tokens == alone.costs[out].tokens and shared.costs[out].memory < alone.costs[out].memory
@@ -150,7 +150,7 @@ def test_a_training_on_several_gpus_takes_its_share_of_the_time():
 
 def test_too_many_gpus_wait_for_kernels():
     """12 blocks, forward and twice backward, of 0.3 ms each: less than 10.8 ms a step is not to be had."""
-    costs = estimated(lm1b("runtime.devices=512"))
+    costs = estimated(lm1b("runtime.gpus=512"))
     assert costs.hours[TEACHER] * 3600 == pytest.approx(1_000_140 * 36 * 3e-4, rel=1e-2)
     assert costs.gpu_hours("pretrain") == 512 * costs.hours[TEACHER]
 

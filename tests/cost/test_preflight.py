@@ -79,7 +79,7 @@ def test_presets_fit_on_the_gpus_that_they_name(preset, gpu):
 
 def test_batches_that_gpus_cannot_share():
     def missing(devices: int) -> list[str]:
-        params = load_params(ROOT / "presets/owt.yaml", [f"runtime.devices={devices}"])
+        params = load_params(ROOT / "presets/owt.yaml", [f"runtime.gpus={devices}"])
         return [item.what for item in ready.shares({"sdtt", "redi", "sample"}, params, READS)]
 
     assert not missing(64) and missing(256) == ["equal parts of sdtt.batch_size = 128 for 256 GPUs"]
@@ -122,7 +122,7 @@ def test_the_default_experiment_on_a_gpu_elsewhere(capsys):
     [
         (["--gpu", "abacus"], "--gpu abacus is not known"),
         (["--gpus", "0"], "--gpus and --tflops must be positive"),
-        (["--gpus", "3", "--set", "runtime.devices=4"], "--gpus 3 must be 4 or more"),
+        (["--gpus", "3", "--set", "runtime.gpus=4"], "--gpus 3 must be 4 or more"),
         (["--set", "corpus.tokenizer=some/tokenizer"], "run stages/tokenize_pack.py first"),
         (["--set", "noise_dims=3"], "did you mean noise_dim?"),
     ],

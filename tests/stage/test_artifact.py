@@ -1,8 +1,10 @@
 """Artifacts are complete or absent; interrupted work is kept, but only for the same run."""
 
+import contextlib
 import itertools
 import json
 import multiprocessing
+import os
 import threading
 import types
 
@@ -10,8 +12,8 @@ import pytest
 import torch
 
 from imdm.errors import UserError
-from imdm.stage import chunks
-from imdm.stage.artifact import AlreadyMade, Artifact, verify
+from imdm.stage import artifact, chunks
+from imdm.stage.artifact import AlreadyMade, Artifact, Follower, verify
 from imdm.stage.chunks import in_chunks
 
 
@@ -95,6 +97,44 @@ def test_a_second_writer_waits_for_the_first(tmp_path, name, ends):
     file = (tmp_path if out.suffix else out) / "file.txt"
     assert file.read_text() == ("first" if ends == "finished" else "second")
     assert not list(tmp_path.glob("*.partial"))
+
+
+def follow(out, launch, begins):
+    os.environ["IMDM_LAUNCH"] = launch
+    try:
+        with Follower(out, "f"):
+            begins.put("begun")
+    except (AlreadyMade, UserError) as error:
+        begins.put(type(error).__name__)
+
+
+@pytest.mark.parametrize("ends", ["finished", "killed"])
+def test_other_processes_of_a_training_wait_with_their_first(tmp_path, monkeypatch, ends):
+    """While another training writes the artifact; then they begin, or end with it."""
+    monkeypatch.setattr(artifact, "_PATIENCE", 2)
+    out, context = tmp_path / "a", multiprocessing.get_context("fork")
+    started, go_on, begins = context.Event(), context.Event(), context.Queue()
+    monkeypatch.setenv("IMDM_LAUNCH", "one")
+    writer = context.Process(target=write_slowly, args=(out, "f", "first", started, go_on))
+    writer.start()
+    assert started.wait(60)
+    follower = context.Process(target=follow, args=(out, "two", begins))
+    follower.start()
+    threading.Timer(0.5, writer.kill if ends == "killed" else go_on.set).start()
+    monkeypatch.setenv("IMDM_LAUNCH", "two")
+    with contextlib.suppress(AlreadyMade), Artifact(out, "f"):
+        assert begins.get(timeout=60) == "begun"
+    assert ends == "killed" or begins.get(timeout=60) == "AlreadyMade"
+    follower.join(60), writer.join(60)
+
+
+def test_other_processes_of_a_training_miss_their_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(artifact, "_PATIENCE", 0.2)
+    monkeypatch.setenv("IMDM_LAUNCH", "one")
+    with pytest.raises(UserError, match="was not begun by the first process"), Follower(tmp_path / "a", "f"):
+        pass
+    with Artifact(tmp_path / "a", "f"), pytest.raises(UserError, match="other parameters"), Follower(tmp_path / "a", "g"):
+        pass
 
 
 def test_a_changed_byte_is_noticed(tmp_path):

@@ -76,7 +76,7 @@ def test_passes_over_parts_of_a_batch_train_the_same(data, whole_batch, tmp_path
 
 @pytest.mark.slow
 def test_two_devices_train_the_same_in_parts(data, whole_batch, tmp_path):
-    sets = [*WHOLE, "runtime.devices=2", "runtime.micro_batch=2"]
+    sets = [*WHOLE, "runtime.gpus=2", "runtime.micro_batch=2"]
     subprocess.run(command("pretrain", "--data", data, "--variant", "imdm", "--out", tmp_path / "teacher", sets=sets), check=True)
     same(whole_batch, tmp_path / "teacher")
 
@@ -87,7 +87,7 @@ def test_two_nodes_train_the_same(data, whole_batch, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    sets = [*WHOLE, "runtime.nodes=2", "runtime.devices=1"]
+    sets = [*WHOLE, "runtime.nodes=2", "runtime.gpus=1"]
     words = command("pretrain", "--data", data, "--variant", "imdm", "--out", tmp_path / "teacher", sets=sets)
     place = os.environ | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     nodes = [subprocess.Popen(words, env=place | {"NODE_RANK": str(rank)}, stderr=subprocess.DEVNULL) for rank in (0, 1)]
@@ -137,8 +137,14 @@ def test_a_stop_of_two_devices_waits_for_a_slow_save(number, everyone, data, on_
 
 
 def test_a_batch_that_devices_cannot_share(data, tmp_path):
-    done = run("pretrain", "--data", data, "--out", tmp_path / "teacher", sets=["pretrain.batch_size=3", "runtime.devices=2"])
+    done = run("pretrain", "--data", data, "--out", tmp_path / "teacher", sets=["pretrain.batch_size=3", "runtime.gpus=2"])
     assert done.returncode == 2 and "batch_size = 3 can't be divided by 2 devices" in done.stderr
+
+
+def test_several_nodes_without_what_starts_them(data, tmp_path):
+    done = run("pretrain", "--data", data, "--out", tmp_path / "teacher", sets=[*SETS, "runtime.nodes=2"])
+    assert done.returncode == 2 and "runtime.nodes = 2 wants a process on each node" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import re
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
 
 import yaml
 
 from checkout import ROOT, run
-from imdm.params import Params
+from imdm.cost.request import Requests
+from imdm.params import Params, load_params, resolved_yaml
 from imdm.stage.reads import of_stages
 
 FILES = [ROOT / "Snakefile", *sorted((ROOT / "workflow/rules").glob("*.smk"))]
 READS = of_stages(ROOT / "stages")
-TRAININGS = {"judge", "pretrain", "finetune", "sdtt", "di4c", "keyed", "redi"}  # they save before their time is up
-
-
-def rules() -> dict[str, str]:
-    """The text of every rule by its name."""
-    parts = re.split(r"(?m)^ *(?:use rule \w+ as|rule) (\w+)(?: with)?:$", "\n".join(file.read_text() for file in FILES))
-    return dict(zip(parts[1::2], parts[2::2]))
 
 
 def test_lint_is_clean():
@@ -29,14 +26,57 @@ def test_snakefmt_is_clean():
     run(ROOT, "snakefmt", "--check", *map(str, FILES))
 
 
-def test_the_cluster_profile_gives_every_rule_what_it_needs():
-    profile = yaml.safe_load((ROOT / "slurm/config.yaml").read_text())
-    wanted = profile["set-resources"]
-    assert wanted.keys() <= rules().keys() and profile["slurm-status-command"] == "squeue"
-    on_gpu = {name for name, text in rules().items() if "accelerator=1" in text}
-    assert {name for name, asked in wanted.items() if "gres" in asked} == on_gpu
-    assert {name for name, asked in wanted.items() if "slurm_extra" in asked} == TRAININGS
-    assert profile["set-threads"].keys() == TRAININGS | {"tokenize_pack"}
+SMALLER = ("sdtt.rounds=2", "compare.variants=[mdlm]", "compare.recipes=[sdtt2-redi,sdtt2-di4c1,finetune]", "paper.student=mdlm/sdtt2-redi")
+
+
+def dry_run(*sets: str) -> dict[str, tuple[str, dict[str, str]]]:
+    """Command and resources of every job of the paper by its first output, as the Slurm profile has them."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "params.yaml"
+        file.write_text(resolved_yaml(load_params(ROOT / "presets/owt-860m.yaml", [*sets, *SMALLER])))
+        words = ("--dry-run", "--forceall", "--nolock", "--nocolor", "--profile", "slurm", "--configfile", str(file))
+        text = run(ROOT, "snakemake", "paper", "extras", *words)
+    jobs = {}
+    for block in re.split(r"(?m)^\[.*\]\n(?=(?:local)?rule )", text)[1:]:
+        lines = dict(re.findall(r"(?m)^ *(output|resources|Shell command): (.*)$", block))
+        if "stages/" in lines.get("Shell command", ""):
+            jobs[lines["output"].split(", ")[0]] = lines["Shell command"], dict(re.findall(r"(\w+)=(.*?)(?:, |$)", lines["resources"]))
+    return jobs
+
+
+def test_the_profile_names_the_site_alone():
+    text = (ROOT / "slurm/config.yaml").read_text()
+    profile = yaml.safe_load(text)
+    assert not profile.keys() & {"set-resources", "set-threads"} and profile["slurm-status-command"] == "squeue"
+    assert {"slurm_partition", "gpu_partition", "gpu_type", "longest"} == profile["default-resources"].keys()
+    assert len(text.splitlines()) <= 32
+
+
+def test_every_job_asks_for_what_its_command_costs():
+    """Snakemake asks before the command is there; by the command itself it must be the same."""
+    requests = Requests(load_params(ROOT / "presets/owt-860m.yaml", ["runtime.gpus=8", *SMALLER]), READS, ROOT)
+    jobs, rules = dry_run("runtime.gpus=8"), set()
+    for command, resources in jobs.values():
+        words = re.sub(r" --params \S+| > .*", "", command).split()
+        arguments = {flag.removeprefix("--"): value for flag, value in zip(words[2:], words[3:]) if flag.startswith("--")}
+        job = requests.by(requests.costs.of(SimpleNamespace(stage=Path(words[1]).stem, out=arguments["out"], arguments=arguments)))
+        assert resources["mem_mb"] == str(job.mem_mb) and resources["cpus_per_task"] == str(job.cpus), command
+        assert resources["runtime"] == str(min(job.minutes, 1440)) and resources.get("gres", "gpu:0") == f"gpu:{job.gpus}", command
+        assert resources["slurm_partition"] == ("gpu" if job.gpus else "cpu") and resources.get("accelerator", "0") == str(job.gpus)
+        assert ("--signal=TERM@300" in resources.get("slurm_extra", "")) == job.training and "mpi" not in resources
+        rules.add(Path(words[1]).stem)
+    assert {"sdtt", "di4c", "redi", "couple", "sample", "complete", "score", "frontier", "audit", "factorization", "load_mdlm"} < rules
+
+
+def test_trainings_on_several_nodes_are_started_by_slurm():
+    jobs = dry_run("runtime.gpus=8", "runtime.nodes=2")
+    command, resources = jobs["results/owt-860m/models/mdlm/sdtt1/model.safetensors"]
+    asked = {"mpi": "srun", "nodes": "2", "tasks": "16", "tasks_per_gpu": "0", "gres": "gpu:8", "cpus_per_task": "4"}
+    assert resources.items() >= asked.items() and resources["slurm_extra"].endswith("--ntasks-per-node=8")
+    assert command.startswith("srun --nodes=2 --ntasks-per-node=8 --cpus-per-task=4 --kill-on-bad-exit=1 --wait=0 python stages/sdtt.py ")
+    others = {output: resources for output, (command, resources) in jobs.items() if not command.startswith("srun")}
+    assert "results/owt-860m/models/mdlm/teacher/model.safetensors" in others
+    assert not any({"mpi", "nodes", "tasks"} & resources.keys() for resources in others.values())
 
 
 def test_artifacts_are_outputs_of_stages():

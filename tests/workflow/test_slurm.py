@@ -1,30 +1,24 @@
-"""The cluster profile on a real Slurm of one node: a run that meets every fault ends with the tables of a run that meets none."""
+"""The cluster profile on a real Slurm of two nodes, which train together: a run that meets every fault ends as one that meets none."""
 
 from __future__ import annotations
 
-import csv
 import json
-import os
-import subprocess
-import sys
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
-from checkout import clone, run
+from checkout import run
 from slurm.cluster import Cluster, unavailable, until
-from slurm.faults import plant
+from slurm.driving import JUDGE, ON_GPU, PATIENCE, RULES, by_rule, micro, running, snakemake, steps
+from slurm.faults import forgetful, plant
 
-JUDGE = Path("results/micro/judge")  # the training that is slow
-RULES = {"tokenize_pack", "judge", "reference", "pretrain", "initialize", "sdtt", "sample", "score", "synthetic", "frontier"}
-ON_GPU = RULES - {"tokenize_pack", "initialize", "synthetic"}
+TRAININGS = {"judge", "pretrain", "sdtt"}
 pytestmark = pytest.mark.slow
 
 
@@ -36,15 +30,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield cluster
 
 
-def micro(target: Path) -> Path:
-    """A clone with a few of the micro jobs, in which the judge's training has many steps; its profile looks often at the jobs."""
-    project = clone(target, "tests/micro.yaml", ("compare.variants=[imdm]", "compare.recipes=[sdtt1]", "judge.steps=300"))
-    (project / "slurm").symlink_to("workflow/profiles/slurm")
-    profile = yaml.safe_load((project / "slurm/config.yaml").read_text()) | {"slurm-init-seconds-before-status-checks": 5}
-    (project / "slurm/config.yaml").write_text(yaml.safe_dump(profile))
-    return project
-
-
 @dataclass
 class Run:
     """A run that the faults went through.
@@ -54,7 +39,8 @@ class Run:
         jobs: all that went through sbatch, by rule, oldest first: what Slurm says of them.
         before: step of the judge's training at the end of its first job.
         second: output of the second Snakemake, after the first was killed.
-        resumed: when the drained node took work again, as Slurm writes times.
+        resumed: when the drained nodes took work again, as Slurm writes times.
+        forgotten: number of the job that Slurm forgot.
     """
 
     project: Path
@@ -62,81 +48,92 @@ class Run:
     before: int
     second: str
     resumed: str
+    forgotten: str
 
 
-def by_rule(cluster: Cluster) -> dict[str, list[dict[str, str]]]:
-    """Jobs by rule, of the teacher's samples apart as sample_teacher."""
-    jobs: dict[str, list[dict[str, str]]] = {}
-    for job in cluster.jobs():
-        rule = next(rule for rule in sorted(RULES, key=len, reverse=True) if job["Comment"].startswith(f"rule_{rule}"))
-        jobs.setdefault("sample_teacher" if job["Comment"] == "rule_sample_wildcards_teacher" else rule, []).append(job)
-    return jobs
+def goes_on(project: Path, after: str) -> None:
+    """Waits for the judge's training to log further steps."""
+    step = max(steps(project), default=0)
+    until(lambda: max(steps(project), default=0) > step, PATIENCE, f"the training to go on after {after}")
 
 
-def running(cluster: Cluster, rule: str, number: int = 1) -> dict[str, str]:
-    """Waits for the rule's `number`-th job to run."""
-
-    def job() -> dict[str, str] | None:
-        jobs = by_rule(cluster).get(rule, [])
-        return jobs[number - 1] if len(jobs) >= number and jobs[number - 1]["JobState"] == "RUNNING" else None
-
-    return until(job, 120, f"job {number} of {rule} to run")
-
-
-@contextmanager
-def snakemake(project: Path, log: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`snakemake --profile slurm all`, as a user starts it; killed (SIGKILL) at the end of the block."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "OMP_NUM_THREADS": "1"}
-    with (project / log).open("wb") as out:
-        process = subprocess.Popen(["snakemake", "--profile", "slurm", "all"], cwd=project, env=environment, stdout=out, stderr=out)
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def steps(project: Path) -> list[int]:
-    """The steps in the log of the judge's training, while it is going on."""
-    table = project / f"{JUDGE}.partial/train_log.csv"
-    return [int(row["step"]) for row in csv.DictReader(table.open())] if table.exists() else []
+def first_snakemake(project: Path, cluster: Cluster) -> int:
+    """What befalls jobs while Snakemake looks on; the step of the judge's training at the end of its first job."""
+    until(lambda: len(steps(project)) > 2, PATIENCE, "the training to begin")
+    # It comes to its time limit, moved here to 5 minutes from its start; the retry goes on.
+    cluster.ask("scontrol", "update", f"JobId={running(cluster, 'judge')['JobId']}", "TimeLimit=5")
+    cluster.ask("scancel", running(cluster, "sample")["JobId"])
+    until(lambda: by_rule(cluster)["judge"][0]["JobState"] != "RUNNING", PATIENCE, "the end of the first job")
+    before = steps(project)[-1]
+    running(cluster, "judge", 2)
+    goes_on(project, "the time limit")
+    # The controller is away for a while.
+    cluster.stop("slurmctld")
+    goes_on(project, "the controller's end")
+    cluster.daemon("slurmctld")
+    goes_on(project, "the controller's return")
+    # A node is lost and comes back; Slurm starts the job again, after two minutes.
+    cluster.kill_node("two")
+    until(lambda: by_rule(cluster)["judge"][1]["JobState"] == "PENDING", PATIENCE, "the job to be requeued")
+    cluster.start_node("two")
+    running(cluster, "judge", 2, restarts=1)
+    goes_on(project, "the loss of a node")
+    # A more urgent job takes the nodes.
+    cluster.ask("sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--time=1", "--output=/dev/null", "--wrap=true")
+    running(cluster, "judge", 2, restarts=2)
+    goes_on(project, "the more urgent job")
+    return before
 
 
-def put_through_faults(project: Path, cluster: Cluster) -> Run:
-    slow = plant(project, failing="synthetic", slow="train_judge")
-    with snakemake(project, "first.txt"):
-        # The judge's first job comes to its time limit, moved here to 5 minutes from its start; the retry goes on.
-        until(lambda: len(steps(project)) > 2, 120, "the training to begin")
-        cluster.ask("scontrol", "update", f"JobId={running(cluster, 'judge')['JobId']}", "TimeLimit=5")
-        cluster.ask("scancel", running(cluster, "sample_teacher")["JobId"])
-        until(lambda: by_rule(cluster)["judge"][0]["JobState"] != "RUNNING", 90, "the end of the first job")
-        before = steps(project)[-1]
-        running(cluster, "judge", 2)
-        until(lambda: max(steps(project), default=0) > before, 60, "the training to go on")
-    # Snakemake is killed. Started again it submits the training a second time, while its first job goes on.
-    run(project, "snakemake", "--profile", "slurm", "--unlock")
+def second_snakemake(project: Path, cluster: Cluster, slow: Path) -> tuple[str, str]:
+    """What befalls jobs after the first Snakemake was killed; when the nodes took work again, and the job that was forgotten."""
+    # The training is submitted a second time, while its job goes on.
     log = project / "logs/micro/judge.log"
-    with snakemake(project, "second.txt") as second:
-        running(cluster, "judge", 3)
-        until(lambda: log.exists() and "waiting" in log.read_text(), 60, "the second writer to wait")
-        # The node is drained just before there is new work.
-        cluster.set_node(State="DRAIN", Reason="test")
-        slow.unlink()
-        until(lambda: any(job["JobState"] == "PENDING" for job in cluster.jobs()), 90, "a job that waits for the node")
-        resumed = datetime.now().isoformat(timespec="seconds")
-        cluster.set_node(State="RESUME")
-        assert second.wait(300) == 0, (project / "second.txt").read_text()
-    return Run(project, by_rule(cluster), before, (project / "second.txt").read_text(), resumed)
+    running(cluster, "judge", 3)
+    until(lambda: log.exists() and "waiting" in log.read_text(), PATIENCE, "the second writer to wait")
+    # The nodes are drained just before there is new work, one of the jobs is held, and of another Slurm knows nothing any more.
+    cluster.set_nodes(State="DRAIN", Reason="test")
+    slow.unlink()
+    held, forgotten = (
+        until(lambda rule=rule: by_rule(cluster).get(rule), PATIENCE, f"{rule} to wait")[0]["JobId"] for rule in ("reference", "frontier")
+    )
+    cluster.ask("scontrol", "hold", held)
+    (project / "faults/forgotten").write_text(f"{forgotten}\n")
+    until(lambda: len(alike(by_rule(cluster), forgotten)) > 1, PATIENCE, "the forgotten job to be submitted again")
+    cluster.ask("scancel", forgotten)
+    resumed = datetime.now().isoformat(timespec="seconds")
+    cluster.set_nodes(State="RESUME")
+    running(cluster, "frontier", len(by_rule(cluster)["frontier"]))
+    assert "JobHeld" in by_rule(cluster)["reference"][0]["Reason"]
+    cluster.ask("scontrol", "release", held)
+    return resumed, forgotten
+
+
+def alike(jobs: dict[str, list[dict[str, str]]], number: str) -> list[dict[str, str]]:
+    """Slurm's jobs of the job of Snakemake of which one has the number."""
+    about = next(job["Comment"] for job in jobs["frontier"] if job["JobId"] == number)
+    return [job for job in jobs["frontier"] if job["Comment"] == about]
+
+
+def put_through_faults(project: Path, cluster: Cluster, folder: Path) -> Run:
+    slow = plant(project, eating="synthetic", slow="train_judge")
+    forgetful(folder, shutil.which("squeue"))
+    with snakemake(project, "first.txt"):
+        before = first_snakemake(project, cluster)
+    run(project, "snakemake", "--profile", "slurm", "--unlock")
+    with snakemake(project, "second.txt", folder) as second:
+        resumed, forgotten = second_snakemake(project, cluster, slow)
+        assert second.wait(PATIENCE) == 0, (project / "second.txt").read_text()
+    return Run(project, by_rule(cluster), before, (project / "second.txt").read_text(), resumed, forgotten)
 
 
 @pytest.fixture(scope="module")
 def runs(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
-    """The run that the faults went through, and the project of a local run that none did."""
-    local, remote = (micro(tmp_path_factory.mktemp(name)) for name in ("local", "remote"))
+    """The run that the faults went through, whose trainings take two nodes, and the project of a local run in as many processes."""
+    local, remote = (micro(tmp_path_factory.mktemp(name), f"runtime.{name}=2") for name in ("gpus", "nodes"))
     with ThreadPoolExecutor() as pool:
         undisturbed = pool.submit(run, local, "snakemake", "--profile", "workflow/profiles/local", "--cores", "1", "all")
-        disturbed = put_through_faults(remote, cluster)
+        disturbed = put_through_faults(remote, cluster, remote.parent / "forgetful")
         undisturbed.result()
     return disturbed, local
 
@@ -155,46 +152,61 @@ def test_the_tables_are_those_of_an_undisturbed_run(runs):
 
 
 def test_every_job_went_to_slurm_and_asked_for_what_its_rule_needs(disturbed):
-    assert set(disturbed.jobs) == RULES | {"sample_teacher"}
+    assert set(disturbed.jobs) == RULES
     for rule, jobs in disturbed.jobs.items():
-        rule = rule.removesuffix("_teacher")
+        nodes = 2 if rule in TRAININGS else 1
         for job in jobs:
             assert job["Partition"] == ("gpu" if rule in ON_GPU else "cpu")
             assert job.get("TresPerNode") == ("gres:gpu:1" if rule in ON_GPU else None)
-    assert disturbed.jobs["judge"][0]["NumCPUs"] == "4"
+            assert int(job["NumNodes"].partition("-")[0]) == int(job["NumTasks"]) == nodes
+            assert int(job["NumCPUs"].partition("-")[0]) == (4 * nodes if rule in ON_GPU else 1)
 
 
-def test_a_job_that_fails_once_is_run_again_with_more_memory_and_time(disturbed):
-    jobs = [(job["JobState"], job["MinMemoryNode"], job["TimeLimit"]) for job in disturbed.jobs["synthetic"]]
-    assert jobs == [("FAILED", "4000M", "04:00:00"), ("COMPLETED", "8000M", "08:00:00")]
+def test_a_job_that_takes_too_much_memory_is_run_again_with_more_memory_and_time(disturbed):
+    jobs = [(job["JobState"] == "COMPLETED", job["MinMemoryNode"], job["TimeLimit"]) for job in disturbed.jobs["synthetic"]]
+    assert jobs == [(False, "1500M", "04:03:00"), (True, "3000M", "08:06:00")]
 
 
-def test_a_cancelled_job_is_run_again(disturbed):
-    states = [job["JobState"] for job in disturbed.jobs["sample_teacher"]]
-    assert (states[0], states[-1]) == ("CANCELLED", "COMPLETED")
+def test_a_cancelled_job_of_an_array_is_run_again(disturbed):
+    samples = disturbed.jobs["sample"]
+    assert [job["JobState"] for job in samples].count("CANCELLED") == 1
+    cancelled = next(job for job in samples if job["JobState"] == "CANCELLED")
+    assert "ArrayTaskId" in cancelled and cancelled["MinMemoryNode"] == "8000M"
+    assert [job["MinMemoryNode"] for job in samples].count("16000M") == 1
 
 
-def test_a_training_at_its_time_limit_goes_on_in_the_retry(runs):
+def test_a_training_goes_on_after_its_time_limit_and_as_if_there_had_been_no_fault(runs):
     disturbed, local = runs
-    assert [job["JobState"] for job in disturbed.jobs["judge"]] == ["FAILED", "COMPLETED", "COMPLETED"]
+    first, second = disturbed.jobs["judge"][:2]
+    lasted = datetime.fromisoformat(first["EndTime"]) - datetime.fromisoformat(first["StartTime"])
+    assert first["TimeLimit"] == "00:05:00" and first["JobState"] in ("FAILED", "TIMEOUT") and lasted.seconds < 300 + 90
+    assert (second["JobState"], second["Restarts"]) == ("COMPLETED", "2")
     assert json.loads((disturbed.project / JUDGE / "meta.json").read_text())["resumed"] and 2 < disturbed.before < 300
     # 143 is the training's own: Snakemake did not end before it had saved, or Slurm would have killed it.
-    words = disturbed.project / f"logs/slurm/rule_judge/{disturbed.jobs['judge'][0]['JobId']}.log"
-    assert "train_judge.py" in words.read_text() and "non-zero exit status 143" in words.read_text()
+    words = disturbed.project / f"logs/slurm/rule_judge/{first['JobId']}.log"
+    assert "srun --nodes=2" in words.read_text() and "non-zero exit status 143" in words.read_text()
     logs = [pd.read_csv(project / JUDGE / "train_log.csv")["step"].tolist() for project in (disturbed.project, local)]
     assert logs[0] == logs[1]
     models = [(project / JUDGE / "model.safetensors").read_bytes() for project in (disturbed.project, local)]
     assert models[0] == models[1]
+    metrics = [json.loads((project / JUDGE / "meta.json").read_text())["metrics"]["devices"] for project in (disturbed.project, local)]
+    assert metrics == [2, 2]
 
 
 def test_a_killed_snakemake_goes_on_and_waits_for_the_job_that_was_left(disturbed):
     left, second = disturbed.jobs["judge"][1:]
     # The artifact is there a few seconds before the job that was left ends: Snakemake inside it has to end first.
-    assert second["StartTime"] < left["EndTime"] and second["EndTime"] <= disturbed.jobs["reference"][0]["StartTime"]
+    assert second["JobState"] == "COMPLETED" and second["StartTime"] < left["EndTime"]
+    assert second["EndTime"] <= disturbed.jobs["reference"][0]["StartTime"]
     assert "rule tokenize_pack" not in disturbed.second
     assert not list((disturbed.project / "results").rglob("*.partial"))
 
 
-def test_a_drained_node_is_waited_for(disturbed):
+def test_drained_nodes_and_a_release_are_waited_for(disturbed):
     assert [job["JobState"] for job in disturbed.jobs["reference"]] == ["COMPLETED"]
     assert disturbed.jobs["reference"][0]["StartTime"] >= disturbed.resumed
+
+
+def test_a_job_that_slurm_forgot_is_no_success_without_its_files(disturbed):
+    assert [job["JobState"] for job in alike(disturbed.jobs, disturbed.forgotten)] == ["CANCELLED", "COMPLETED"]
+    assert "MissingOutputException" in disturbed.second

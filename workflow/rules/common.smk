@@ -1,4 +1,5 @@
 # The experiment's parameters, and what the rules ask of them.
+import functools
 import glob
 import json
 import re
@@ -8,14 +9,16 @@ from pathlib import Path
 
 from snakemake.caching import LOCATION_ENVVAR
 from snakemake.exceptions import WorkflowError
+from snakemake.io import apply_wildcards
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+from imdm.cost.request import Requests
 from imdm.errors import UserError
 from imdm.params import PUBLIC, RECIPES, REPLICATE, TEACHER, couplings_of, load_params, parent
 from imdm.results import plan
 from imdm.stage.artifact import sha256
 from imdm.stage.job import LIBRARIES, code_digest, library_version
-from imdm.stage.reads import declared, resolve
+from imdm.stage.reads import declared, of_stages, resolve
 
 
 def overrides(tree, prefix=""):
@@ -67,11 +70,11 @@ class Unkeyed(dict):
 
 def stage(words):
     """The command of a rule: a stage's script and its own arguments."""
-    return f"python stages/{words} --out {{params.out}}{{params.options}} > {{log}} 2>&1"
+    return f"{{params.launch}}python stages/{words} --out {{params.out}}{{params.options}} > {{log}} 2>&1"
 
 
 def about(name, outside=None, file=False, **more):
-    """What a job of the stage `name` has as params. Its output, the options of every command, and what it depends on.
+    """What a job of the stage `name` has as params: what starts it, its output, the options of every command, and what it depends on.
 
     Asking for `output` keeps a params function from triggering a rerun.
 
@@ -82,6 +85,13 @@ def about(name, outside=None, file=False, **more):
     """
     script = Path(workflow.basedir) / f"stages/{name}.py"
     keys = declared(script)
+
+    def launch(wildcards, output, resources):
+        """Several nodes: one process a GPU, that end together and wait for the first, which has more to do after the training."""
+        if "mpi" not in resources.keys():
+            return Unkeyed("")
+        each = f"--nodes={resources.nodes} --ntasks-per-node={resources.tasks // resources.nodes} --cpus-per-task={resources.cpus_per_task}"
+        return Unkeyed(f"{resources.mpi} {each} --kill-on-bad-exit=1 --wait=0 ")
 
     def out(wildcards, output):
         return Unkeyed(output.main if file else Path(output[0]).parent)
@@ -106,7 +116,7 @@ def about(name, outside=None, file=False, **more):
             "outside": local_files(outside),
         }
 
-    return {"out": out, "reads": reads, "content": content, "options": options} | more
+    return {"launch": launch, "out": out, "reads": reads, "content": content, "options": options} | more
 
 
 def local_files(where):
@@ -139,6 +149,9 @@ def checked(model):
     except UserError as error:
         raise WorkflowError(f"there is no model {error}")
     return model
+
+
+SITE = ("slurm_partition", "gpu_partition", "gpu_type", "longest", "slurm_extra")  # default-resources of the Slurm profile
 
 
 # What is asked for, before the graph is built: there Snakemake would only find that no job makes the file.
@@ -210,3 +223,55 @@ def furnish(staged):
     if CACHE is None:  # a rule with a benchmark is not cached
         staged.benchmark = f"logs/{PARAMS.run}/benchmarks/{place}.tsv"
     staged.conda_env = str(Path(workflow.basedir) / "environment.yml")
+
+
+@functools.cache
+def requests(gpu):
+    """What jobs ask for, by the site's name of its GPU model."""
+    return Requests(PARAMS, of_stages(Path(workflow.basedir) / "stages"), Path(), gpu)
+
+
+def equip(staged):
+    """Give every job memory, time, CPUs and GPUs by what it costs, within what the profile's default-resources say of the site.
+
+    Memory grows with every retry, to three times as much, and time to the longest that the site allows.
+    """
+    stage = re.search(r"stages/(\w+)\.py", staged.shellcmd)[1]
+    site = {name: staged.resources[name].raw for name in SITE if name in staged.resources}
+
+    def ask(what):
+        """A resource function; what it gives None for is not asked for."""
+
+        def value(wildcards, attempt):
+            out = Path(apply_wildcards(str(staged.output[0]), wildcards))
+            out = out if "main" in staged.output.keys() else out.parent
+            return what(requests(site.get("gpu_type", "")).of(stage, str(out), wildcards.get("model", "")), attempt)
+
+        return value
+
+    asked = {
+        "mem_mb": lambda job, attempt: job.mem_mb * min(attempt, 3),
+        "runtime": lambda job, attempt: min(job.minutes * attempt, int(site.get("longest", 10**6))),
+        "cpus_per_task": lambda job, attempt: job.cpus,
+        "accelerator": lambda job, attempt: job.gpus or None,
+    }
+    if "gpu_partition" in site:  # the Slurm profile
+        kind = f"gpu:{site['gpu_type']}" if site.get("gpu_type") else "gpu"
+
+        def extra(job, attempt):
+            own = site.get("slurm_extra", "").strip("'\"")
+            warning = "--signal=TERM@300" if job.training else ""
+            geometry = f"--ntasks-per-node={job.tasks}" if job.nodes > 1 else ""
+            return " ".join(filter(None, (own, warning, geometry))) or None
+
+        asked |= {
+            "slurm_partition": lambda job, attempt: site.get("gpu_partition" if job.gpus else "slurm_partition"),
+            "gres": lambda job, attempt: f"{kind}:{job.gpus}" if job.gpus else None,
+            "mpi": lambda job, attempt: "srun" if job.nodes > 1 else None,
+            "nodes": lambda job, attempt: job.nodes if job.nodes > 1 else None,
+            "tasks": lambda job, attempt: job.nodes * job.tasks if job.nodes > 1 else None,
+            "tasks_per_gpu": lambda job, attempt: 0 if job.nodes > 1 else None,  # else the plugin asks for `tasks` a GPU
+            "slurm_extra": extra,
+        }
+    staged.resources.update({name: ask(what) for name, what in asked.items()})
+    staged.resources.update(workflow.resource_settings._parsed_overwrite_resources.get(staged.name, {}))  # --set-resources comes last

@@ -14,8 +14,6 @@ rule judge:
     output:
         **artifact("<results>/judge", *judge_files()),
     priority: 1
-    resources:
-        accelerator=1,
     params:
         **about(PARAMS.judge.stage, PARAMS.judge.model),
     shell:
@@ -31,8 +29,6 @@ rule reference:
         main="<results>/reference/reference.json",
         tensors="<results>/reference/reference.safetensors",
         meta="<results>/reference/meta.json",
-    resources:
-        accelerator=1,
     params:
         **about("reference"),
     shell:

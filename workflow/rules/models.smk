@@ -7,8 +7,6 @@ rule pretrain:
     wildcard_constraints:
         model=rf"{VARIANT}/scratch" + (f"|{TEACHER}" if PARAMS.teacher.stage == "pretrain" else ""),
     priority: 2  # most jobs wait for the teacher
-    resources:
-        accelerator=1,
     params:
         **about("pretrain"),
         variant=lambda wildcards: f" --variant {wildcards.model.partition('/')[0]}" if wildcards.model != TEACHER else "",
@@ -24,8 +22,6 @@ rule load_mdlm:
     wildcard_constraints:
         model=PUBLIC_MODEL + (f"|{TEACHER}" if PARAMS.teacher.stage == "load_mdlm" else ""),
     priority: 2  # most jobs wait for the teacher
-    resources:
-        accelerator=1,
     params:
         **about("load_mdlm", PARAMS.teacher.checkpoint),
         public=lambda wildcards: f" --public {wildcards.model.partition('/')[2]}" if wildcards.model != TEACHER else "",
@@ -55,8 +51,6 @@ rule finetune:
         **trained("<results>/models/{variant}/{recipe}", "validation.json"),
     wildcard_constraints:
         recipe="finetune",
-    resources:
-        accelerator=1,
     params:
         **about("finetune"),
     shell:
@@ -71,8 +65,6 @@ rule sdtt:
         **trained("<results>/models/{variant}/{recipe}"),
     wildcard_constraints:
         recipe=r"sdtt[1-9]\d*",
-    resources:
-        accelerator=1,
     params:
         **about("sdtt"),
         round=lambda wildcards: wildcards.recipe.removeprefix("sdtt"),
@@ -88,8 +80,6 @@ rule di4c:
         **trained("<results>/models/{variant}/{recipe}"),
     wildcard_constraints:
         recipe=r"(sdtt[1-9]\d*-)?di4c[1-9]\d*",
-    resources:
-        accelerator=1,
     params:
         **about("di4c"),
         round=lambda wildcards: wildcards.recipe.rpartition("di4c")[2],
@@ -106,8 +96,6 @@ rule keyed:
     wildcard_constraints:
         recipe=r"(sdtt[1-9]\d*-)?keyed",
     priority: 1
-    resources:
-        accelerator=1,
     params:
         **about("keyed"),
     shell:
@@ -120,8 +108,6 @@ rule couple:
         teacher=lambda wildcards: weights(wildcards.model),
     output:
         **artifact("<results>/couplings<couplings_shard>/{model}", "couplings.safetensors"),
-    resources:
-        accelerator=1,
     params:
         **about("couple"),
         shard=shard("couplings"),
@@ -137,8 +123,6 @@ rule redi:
         **trained("<results>/models/{variant}/{recipe}"),
     wildcard_constraints:
         recipe=r"(sdtt[1-9]\d*-)?redi",
-    resources:
-        accelerator=1,
     params:
         **about("redi"),
     shell:

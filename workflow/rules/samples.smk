@@ -3,8 +3,6 @@ rule sample:
         model=lambda wildcards: weights(wildcards.model),
     output:
         **artifact("<results>/samples<samples_shard>/{model}", "samples.safetensors"),
-    resources:
-        accelerator=1,
     params:
         **about("sample"),
         shard=shard("samples"),
@@ -19,8 +17,6 @@ rule complete:
         model=lambda wildcards: weights(wildcards.model),
     output:
         **artifact("<results>/conditional/samples<samples_shard>/{model}", "samples.safetensors"),
-    resources:
-        accelerator=1,
     params:
         **about("complete"),
         shard=shard("samples"),
@@ -35,8 +31,6 @@ rule match_entropy:
         target=f"<results>/scores/{PARAMS.paper.sdtt}/scores.json",
     output:
         **artifact("<results>/matched/samples/{model}", "samples.safetensors"),
-    resources:
-        accelerator=1,
     params:
         **about("match_entropy"),
     shell:

@@ -9,8 +9,6 @@ rule score:
         **artifact("<results>/{kind}scores/{model}", "scores.json", "per_sample.parquet"),
     wildcard_constraints:
         kind="(conditional/|matched/)?",
-    resources:
-        accelerator=1,
     params:
         **about("score"),
     shell:
@@ -25,8 +23,6 @@ rule frontier:
         model=lambda wildcards: weights(wildcards.model),
     output:
         **artifact("<results>/frontier/{model}", "frontier.json", "per_sample.parquet"),
-    resources:
-        accelerator=1,
     params:
         **about("frontier"),
     shell:
@@ -41,8 +37,6 @@ rule factorization:
         teacher=weights(TEACHER),
     output:
         **artifact("<results>/factorization/{model}", "factorization.json", "per_sequence.parquet"),
-    resources:
-        accelerator=1,
     params:
         **about("factorization"),
     shell:
@@ -59,8 +53,6 @@ rule audit:
         baseline=f"<results>/samples/{TEACHER}/samples.safetensors",
     output:
         **artifact("<results>/audit/{model}", "audit.json", "per_sample.parquet", "per_pair.parquet"),
-    resources:
-        accelerator=1,
     params:
         **about("audit"),
         pairs=lambda wildcards, input: "".join(f" --{name} {input[name]}" for name in ("couplings", "teacher") if name in input.keys()),

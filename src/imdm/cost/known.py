@@ -27,8 +27,11 @@ def dataset_file(corpus: Corpus, root: Path) -> Path:
     return root / "data" / f"{corpus.name}-{corpus.packing}-{corpus.seq_len}" / "dataset.json"
 
 
-def packed(corpus: Corpus, root: Path) -> tuple[float, int]:
+def packed(corpus: Corpus, root: Path, unknown: int | None = None) -> tuple[float, int]:
     """Tokens and vocabulary of a packed corpus, from dataset.json or, before it is there, from what is known of such a corpus.
+
+    Args:
+        unknown: the vocabulary to take for one that is not known.
 
     Raises:
         UserError: the tokenizer is not one of those whose vocabulary is known.
@@ -38,13 +41,14 @@ def packed(corpus: Corpus, root: Path) -> tuple[float, int]:
         about = json.loads(made.read_text(encoding="utf-8"))
         return sum(split["blocks"] for split in about["splits"].values()) * about["seq_len"], about["vocab_size"]
     name = Path(corpus.tokenizer).name
-    if corpus.tokenizer != "trained" and name not in _VOCABULARIES:
+    vocabulary = corpus.vocab_size if corpus.tokenizer == "trained" else _VOCABULARIES.get(name, unknown)
+    if vocabulary is None:
         raise UserError(f"the vocabulary of corpus.tokenizer {corpus.tokenizer!r} is not known yet; run stages/tokenize_pack.py first.")
     if corpus.name in _TOKENS:
         tokens = _TOKENS[corpus.name]
     else:
         tokens = sum(Path(path).stat().st_size for path in glob(corpus.path, recursive=True)) / _BYTES_PER_TOKEN
-    return tokens, corpus.vocab_size if corpus.tokenizer == "trained" else _VOCABULARIES[name]
+    return tokens, vocabulary
 
 
 def network_sizes(params: Params, model: str, vocab_size: int) -> Sizes:

@@ -64,7 +64,7 @@ def shares(stages: set[str], params: Params, reads: Reads) -> Iterator[Missing]:
     for block in sorted({block for stage in stages for block in trainings(params, reads[stage])}):
         size = dict(params)[block].batch_size
         if size % devices:
-            yield Missing(f"equal parts of {block}.batch_size = {size} for {devices} GPUs", "change it, runtime.devices or runtime.nodes")
+            yield Missing(f"equal parts of {block}.batch_size = {size} for {devices} GPUs", "change it, runtime.gpus or runtime.nodes")
 
 
 class External:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from imdm.cost.known import judge_sizes, network_sizes
-from imdm.cost.work import Cost, evaluation, generation, judge_training, judging, together, training
+from imdm.cost.work import Cost, evaluation, generation, host_bytes, judge_training, judging, together, training
 from imdm.network.sizes import LOADED_FILE, Sizes
 from imdm.params import TEACHER, Optimizer, Params
 
@@ -74,7 +74,8 @@ class StageCosts:
             settings = params.pretrain
             parts.append(evaluation(self._network(job), settings.eval_batches, settings.eval_batch_size, "pretrain.eval_batch_size"))
         if "/models/" in job.out and not blocks:
-            parts.append(replace(SMALL_JOB, disk=LOADED_FILE * self._network(job).parameters))
+            weights = self._network(job).parameters
+            parts.append(replace(SMALL_JOB, disk=LOADED_FILE * weights, host=host_bytes(weights, 2)))
         return together(*parts) if parts else SMALL_JOB
 
     def _network(self, job: Job) -> Sizes:
@@ -96,8 +97,13 @@ class StageCosts:
         return judging(self.judge, texts, length, self.params.scoring)
 
     def stage_tokenize_pack(self, job: Job) -> Cost:
-        seconds = self.tokens / TOKENS_PER_SECOND / self.params.corpus.workers
-        return Cost(self.tokens, disk=2 * self.tokens, cpu_seconds=seconds)
+        workers = self.params.corpus.workers
+        return Cost(self.tokens, disk=2 * self.tokens, cpu_seconds=self.tokens / TOKENS_PER_SECOND / workers, cpus=workers)
+
+    def stage_synthetic(self, job: Job) -> Cost:
+        return replace(SMALL_JOB, cpus=dict(self.params)[job.stage].workers)
+
+    stage_dictionary = stage_chain = stage_synthetic
 
     def stage_load_judge(self, job: Job) -> Cost:
         return self._judged(max(1, HELD_OUT_TOKENS // self.length), self.length)
@@ -132,7 +138,8 @@ class StageCosts:
         count, temperatures = self.params.frontier.count, len(self.params.temperatures())
         texts = temperatures * len(self.params.sampling.steps) * count
         samples, judged = self._sampled(job, count, self.length).times(temperatures), self._judged(texts, self.length)
-        return replace(together(samples, judged), tokens=samples.tokens, memory=samples.memory + judged.memory, disk=32 * texts)
+        both = {name: getattr(samples, name) + getattr(judged, name) for name in ("memory", "host")}
+        return replace(together(samples, judged), tokens=samples.tokens, disk=32 * texts, **both)
 
     def stage_audit(self, job: Job) -> Cost:
         """The search of the training text; new pairs, and what model and teacher make of them and of seen ones, with two noises."""

@@ -21,10 +21,12 @@ class Cost:
     float32: float = 0  # how many of them run in full float32
     blocks: float = 0  # transformer blocks launched one after another on each GPU, backward counted twice
     memory: float = 0  # peak bytes on one GPU
+    host: float = 0  # bytes of weights that each process holds at once outside its GPU, while it reads them
     batch: str = ""  # the parameter that lowers the memory
     disk: float = 0  # bytes of the artifact
     temporary: float = 0  # bytes of the resume checkpoint while it runs
     cpu_seconds: float = 0  # time without a GPU
+    cpus: int = 1  # that work without a GPU
     gpus: int = 1  # over which its operations are spread evenly, where it has any
 
     def times(self, factor: float) -> Cost:
@@ -38,8 +40,13 @@ _WORK = ("tokens", "flops", "float32", "blocks", "disk", "cpu_seconds")
 def together(*costs: Cost) -> Cost:
     """Costs one after another in one job."""
     sums = {name: sum(getattr(cost, name) for cost in costs) for name in _WORK}
-    most = {name: max(getattr(cost, name) for cost in costs) for name in ("temporary", "gpus")}
+    most = {name: max(getattr(cost, name) for cost in costs) for name in ("host", "temporary", "cpus", "gpus")}
     return replace(max(costs, key=lambda cost: cost.memory), **sums, **most)
+
+
+def host_bytes(parameters: float, sets: int) -> float:
+    """Of so many sets of float32 weights and the file that the last one is read from."""
+    return 4 * (sets + 1) * parameters
 
 
 def micro_batch(batch_size: int, most: int | None) -> int:
@@ -63,6 +70,7 @@ def training(sizes: Sizes, settings: Optimizer, runtime: Runtime, round_number: 
         flops=gpus * (causal * flops(0) + (settings.steps - causal) * flops(causal)),
         blocks=settings.steps * passes * sizes.config.blocks * (3 + teacher),
         memory=sizes.training_bytes(rows, teacher > 0, settings.rows_per_sequence > 1),
+        host=host_bytes(sizes.parameters, 2 + (teacher > 0)),  # weights, average, teacher
         batch="runtime.micro_batch",
         disk=TRAINED_FILE * sizes.parameters,
         temporary=RESUME_FILE * sizes.parameters,
@@ -80,6 +88,7 @@ def judge_training(judge: JudgeSizes, settings: Judge, length: int, runtime: Run
         flops=settings.steps * judge_step(judge, settings.batch_size, length),
         blocks=3 * settings.steps * judge.blocks * (size // rows),
         memory=judge.parameters * TRAINING + rows * length * judge.saved_bytes,
+        host=host_bytes(judge.parameters, 2),
         batch="runtime.micro_batch",
         disk=TRAINED_FILE * judge.parameters,
         temporary=RESUME_FILE * judge.parameters,
@@ -95,6 +104,7 @@ def evaluation(sizes: Sizes, batches: int, batch_size: int, batch: str) -> Cost:
         flops=noised(sizes, rows, batches),
         blocks=batches * sizes.config.blocks,
         memory=sizes.evaluation_bytes(batch_size),
+        host=host_bytes(sizes.parameters, 1),
         batch=batch,
     )
 
@@ -109,6 +119,7 @@ def judging(judge: JudgeSizes, texts: int, length: int, settings: Scoring) -> Co
         float32=flops if settings.precision == "float32" else 0,
         blocks=-(-texts // settings.batch_size) * judge.blocks,
         memory=judge.parameters * 4 + min(texts, settings.batch_size) * longest * judge.held_bytes,
+        host=host_bytes(judge.parameters, 1),
         batch="scoring.batch_size",
     )
 
@@ -130,6 +141,7 @@ def generation(sizes: Sizes, rows: int, steps: int, masked: int | None, batch_si
         flops=sizes.forward(Pass(rows * calls, rows * heads, rows * embedded, batch_calls)),
         blocks=batch_calls * sizes.config.blocks,
         memory=sizes.drawing_bytes(at_once, at_once * heads / calls),
+        host=host_bytes(sizes.parameters, 1),
         batch=batch,
         disk=rows * file_bytes,
     )

@@ -58,8 +58,8 @@ class Runtime(Block):
 
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where there is one")
     precision: Literal["auto", Precision] = Field("auto", description="of the network's body; auto: bfloat16 on cuda")
-    devices: Positive | None = Field(None, description="GPUs a node that train one network together (DDP); null: all that are visible")
-    nodes: Positive = Field(1, description="nodes that train one network together")
+    gpus: Positive = Field(1, description="GPUs of a node that train one network together (DDP); on cpu, processes")
+    nodes: Positive = Field(1, description="nodes that train one network together; Snakemake starts them by Slurm")
     micro_batch: Positive | None = Field(
         None, description="most sequences in one training pass of a device; smaller passes are accumulated to the batch; null: all at once"
     )
@@ -76,8 +76,8 @@ class Runtime(Block):
 
     @property
     def planned_gpus(self) -> int:
-        """GPUs that train one network together; without `devices` one a node, as the Slurm profile asks for."""
-        return (self.devices or 1) * self.nodes
+        """GPUs that train one network together, on all nodes."""
+        return self.gpus * self.nodes
 
 
 class Shards(Block):

@@ -27,6 +27,8 @@ from imdm.errors import UserError
 META = "meta.json"
 _LOCK = ".lock"
 _FINGERPRINT = ".fingerprint"
+_LAUNCH = ".launch"
+_PATIENCE = 30  # seconds that the other processes of a training wait for a sign of the first
 
 
 def sha256(path: str | Path) -> str:
@@ -116,8 +118,7 @@ class Artifact:
 
     def __enter__(self) -> Artifact:
         waited = self._hold()
-        meta = self._meta_place()
-        if waited and meta.exists() and json.loads(meta.read_text(encoding="utf-8")).get("fingerprint") == self.fingerprint:
+        if waited and self.made():
             self._lock.close()
             shutil.rmtree(self.partial)
             raise AlreadyMade
@@ -131,6 +132,7 @@ class Artifact:
         if self.older_code:
             print(f"going on with what other code began in {self.partial}; delete it to start anew", file=sys.stderr, flush=True)
         mark.write_text("\n".join([self.fingerprint, *self.older_code, self.code]))
+        (self.partial / _LAUNCH).write_text(launch())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
@@ -164,6 +166,11 @@ class Artifact:
                 if os.path.samestat(os.fstat(self._lock.fileno()), (self.partial / _LOCK).stat()):
                     return waited
             self._lock.close()  # it went with the artifact that the other process finished
+
+    def made(self) -> bool:
+        """Whether it is there, of the same parameters, arguments and inputs."""
+        meta = self._meta_place()
+        return meta.exists() and json.loads(meta.read_text(encoding="utf-8")).get("fingerprint") == self.fingerprint
 
     def _meta_place(self) -> Path:
         return self.out.with_suffix(f".{META}") if self.out.suffix else self.out / META
@@ -203,23 +210,48 @@ class Artifact:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def launch() -> str:
+    """What the processes of one training have in common, and those of another that writes the same artifact have not."""
+    names = ("SLURM_JOB_ID",) if "SLURM_PROCID" in os.environ else ("TORCHELASTIC_RUN_ID", "MASTER_ADDR", "MASTER_PORT")
+    # Processes that this one starts inherit it, whatever else they are told.
+    return os.environ.setdefault("IMDM_LAUNCH", " ".join(os.environ.get(name, "") for name in names))
+
+
 class Follower:
     """The same place as seen by the other processes of a training on several devices, which write nothing.
 
+    They begin after their first process, and so wait with it for another training that writes the same artifact.
+
     Raises:
-        UserError: the first process does not begin within a minute.
+        UserError: there is no sign of the first process for half a minute, or it makes something else.
+        AlreadyMade: another training has finished the artifact.
     """
 
     def __init__(self, out: str | Path, fingerprint: str, code: str = ""):
-        self.partial, self.fingerprint, self.resumed = Artifact(out, fingerprint, code).partial, fingerprint, True
+        self.place = Artifact(out, fingerprint, code)
+        self.partial, self.fingerprint, self.resumed = self.place.partial, fingerprint, True
 
     def __enter__(self) -> Follower:
-        mark, deadline = self.partial / _FINGERPRINT, time.monotonic() + 60
-        while not (mark.exists() and mark.read_text().startswith(self.fingerprint)):
-            if time.monotonic() > deadline:
+        deadline = time.monotonic() + _PATIENCE
+        while _text(self.partial / _LAUNCH) != launch():
+            if self.partial.exists():
+                deadline = time.monotonic() + _PATIENCE
+            elif time.monotonic() > deadline:
+                if self.place.made():
+                    raise AlreadyMade
                 raise UserError(f"{self.partial} was not begun by the first process of this training; look at its messages.")
             time.sleep(0.1)
+        if not (_text(self.partial / _FINGERPRINT) or "").startswith(self.fingerprint):
+            raise UserError(f"{self.partial} is made by a first process with other parameters or inputs; start all with the same words.")
         return self
 
     def __exit__(self, *_: Any) -> None:
         pass
+
+
+def _text(path: Path) -> str | None:
+    """None where there is no file."""
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return None

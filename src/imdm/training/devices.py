@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 from typing import Any, Self
 
 import torch
@@ -110,8 +111,9 @@ class SeveralDevices(OneDevice):
 
 def open_devices(runtime: Runtime, device: torch.device, batch_size: int) -> OneDevice:
     """The devices of the runtime parameters, with this node's other processes started. Raises UserError: they can't share the batch."""
-    count = runtime.devices or (torch.cuda.device_count() if device.type == "cuda" else 1)
-    world = count * runtime.nodes
+    world = runtime.planned_gpus
     if batch_size % world:
         raise UserError(f"batch_size = {batch_size} can't be divided by {world} devices; make it a multiple.")
-    return SeveralDevices(device, count, runtime.nodes) if world > 1 else OneDevice(device)
+    if runtime.nodes > 1 and not {"SLURM_PROCID", "NODE_RANK", "RANK"} & os.environ.keys():
+        raise UserError(f"runtime.nodes = {runtime.nodes} wants a process on each node; docs/cluster.md says what starts them.")
+    return SeveralDevices(device, runtime.gpus, runtime.nodes) if world > 1 else OneDevice(device)
