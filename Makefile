@@ -16,8 +16,8 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 run: .venv/.installed
 	@git rev-parse --git-dir > /dev/null 2>&1 || git init --quiet  # an unpacked archive: DVC wants a repository
-	@PYTHONPATH=workflow/logger $(BIN)/snakemake --profile workflow/profiles/local register --logger progress  # all; then DVC knows of it
-	@PYTHONPATH=src $(BIN)/python -m imdm.results.show results/$(RUN)
+	@$(BIN)/snakemake --profile workflow/profiles/local register --logger progress  # all; then DVC knows of it
+	@$(BIN)/imdm show results/$(RUN)
 
 test: .venv/.installed
 	$(BIN)/ruff check .
@@ -42,7 +42,7 @@ bench: .venv/.installed
 # first, without a hash, since it is another file in every index. The stamp comes last, so that an interrupted installation is continued.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-compile
 TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' requirements-cuda.lock)
-.venv/.installed: requirements.lock requirements-cuda.lock
+.venv/.installed: requirements.lock requirements-cuda.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=... run" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
 	@if $(PIP) --dry-run --no-deps --ignore-installed --report - $(TORCH) | grep -q '"nvidia-'; then \
@@ -50,6 +50,7 @@ TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' requirements-cuda.lock)
 	else \
 	    $(PIP) --no-deps $(TORCH) && $(PIP) --require-hashes --requirement requirements.lock; \
 	fi
+	@$(PIP) --no-deps --no-build-isolation --editable .  # the command imdm, and Snakemake's progress logger
 	@$(BIN)/python -m compileall -qq -j 0 .venv/lib || true  # on all cores, which pip does on one
 	@touch $@
 

@@ -1,4 +1,4 @@
-"""Writes an experiment as one whole parameter file, for DVC: `python -m imdm.params presets/lm1b.yaml --out params.yaml`."""
+"""Writes an experiment as one whole parameter file, for DVC: `imdm params presets/lm1b.yaml --out params.yaml`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from imdm.params import load_params, resolved_yaml
 
 def main(argv: list[str] | None = None) -> int:
     """Write the file; 0, or 2 for a user's mistake."""
-    parser = argparse.ArgumentParser(prog="python -m imdm.params", description=__doc__)
+    parser = argparse.ArgumentParser(prog="imdm params", description=__doc__)
     parser.add_argument("files", nargs="+", help="parameter files; each holds what differs from those before it and from params.yaml")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace one parameter")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write, params.yaml too (default: standard output)")

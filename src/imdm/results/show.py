@@ -1,8 +1,8 @@
 """Prints a run's main table and where its report is, the tables of its synthetic task alone, or several runs side by side.
 
-Examples: python -m imdm.results.show results/tiny
-          python -m imdm.results.show results/tiny results/seed1
-          python -m imdm.results.show results/tiny/synthetic/synthetic.json
+Examples: imdm show results/tiny
+          imdm show results/tiny results/seed1
+          imdm show results/tiny/synthetic/synthetic.json
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SHOWN |= {"ratio, equal entropy": "equal entropy", "paper ratio": "paper"}
 def main(argv: list[str] | None = None) -> int:
     """Print the tables of a run; 0, or 2 for a user's mistake."""
     parser = argparse.ArgumentParser(
-        prog="python -m imdm.results.show", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="imdm show", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("runs", type=Path, nargs="+", help="results/RUN or tables.csv of one or more runs, or a synthetic.json")
     paths = parser.parse_args(argv).runs

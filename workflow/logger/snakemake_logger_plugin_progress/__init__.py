@@ -1,7 +1,7 @@
 """`snakemake --logger progress`: what is done, what runs, and about how long the rest takes.
 
 On a terminal a live view; elsewhere, as in a log file, one line a finished job. Errors and warnings are always shown,
-and of a failed job what it said last. Snakemake finds the plugin with this folder on PYTHONPATH, as `make run` has it.
+and of a failed job what it said last. `make run` installs it with the library.
 """
 
 from __future__ import annotations
