@@ -17,14 +17,13 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "workflow")]
 
 from graph import Job, jobs  # noqa: E402
 
-from imdm.params import load_params  # noqa: E402
+from imdm.params import Params, load_params  # noqa: E402
+from imdm.results import plan  # noqa: E402
 from imdm.stage.reads import declared, keys  # noqa: E402
 
 HEADER = """# Written from the Snakefile by `make docs`; a test fails where the two differ. One experiment on this machine: `dvc repro`,
 # or a variation of it: `dvc exp run -S noise_dim=64`.
 """
-METRICS = ("scores.json", "validation.json", "reference.json")
-PLOTS = ("tables.csv", "figure02.png", "frontier.png", "training.png")
 
 
 def document(project: Path = ROOT) -> str:
@@ -36,7 +35,7 @@ def document(project: Path = ROOT) -> str:
         if name in stages:
             raise SystemExit(f"two jobs are called {name}; rename a variant.")
         stages[name] = stage(job, project)
-    tree = {"stages": dict(sorted(stages.items())), "artifacts": artifacts(params.paper.student)}
+    tree = {"stages": dict(sorted(stages.items())), "plots": plots(params), "artifacts": artifacts(params.paper.student)}
     text = yaml.safe_dump(tree, sort_keys=False, width=10_000)
     corpus = params.corpus
     text = text.replace(f"data/{corpus.name}-{corpus.packing}-{corpus.seq_len}", "data/${corpus.name}-${corpus.packing}-${corpus.seq_len}")
@@ -52,12 +51,18 @@ def stage_name(job: Job) -> str:
 
 def stage(job: Job, project: Path) -> dict:
     """A job as DVC's stage."""
-    outs = {kind: [path for path in job.outputs if Path(path).name in names] for kind, names in (("metrics", METRICS), ("plots", PLOTS))}
-    outs["outs"] = [path for path in job.outputs if path not in outs["metrics"] + outs["plots"]]
-    plots = [{path: {"x": "steps", "y": "value"}} if path.endswith(".csv") else path for path in outs.pop("plots")]
+    metrics = [path for path in job.outputs if Path(path).name == plan.SUMMARY]
+    outs = {"outs": [path for path in job.outputs if path not in metrics], "metrics": metrics}
     read = keys(declared(project / f"stages/{job.stage}.py"), "variant" in job.arguments)
-    tree = {"cmd": job.command, "params": read, "deps": sorted(set(job.inputs)), **outs, "plots": plots}
+    tree = {"cmd": job.command, "params": read, "deps": sorted(set(job.inputs)), **outs}
     return {key: value for key, value in tree.items() if value}
+
+
+def plots(params: Params) -> list[dict[str, dict]]:
+    """What `dvc plots` draws: Gen-PPL by sampling steps, and the loss of every training."""
+    by_steps = {f"results/{params.run}/tables/{plan.BY_STEPS}": plan.models(params)}
+    losses = {f"results/{params.run}/{log}": "loss" for log in plan.training_logs(params)}
+    return [{"Gen-PPL": {"x": "steps", "y": by_steps}}, {"Training loss": {"x": "step", "y": losses}}]
 
 
 def artifacts(student: str) -> dict[str, dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import shutil
@@ -18,8 +19,9 @@ from imdm.results.collect import paired_interval, ratios, with_means
 from imdm.results.frame import COLUMNS, RATIO, Number, decided, frame_of, lines, one, read_frame, select, write_frame
 from imdm.results.names import recipe_label
 from imdm.results.paper import paper_of, paper_value
+from imdm.results.summary import summary, verdict
 from imdm.results.table import better_cell, paper_cell, value_cell
-from imdm.results.tables import comparisons, frontier, table04, table05, verdict
+from imdm.results.tables import comparisons, frontier, table04, table05
 from imdm.results.view import Cell, View, latex, markdown, read_view, write_view
 
 
@@ -164,14 +166,22 @@ def test_table04_says_where_imdm_wins_ties_and_loses(frame):
     assert shown["Real text", "–"]["MDLM"].sort == 40.9 and shown["Real text", "–"]["IMDM"].text == "–"
 
 
-def test_the_verdict_counts_decided_comparisons_and_what_chance_would_decide(frame):
-    counts = [[int(n) for n in re.findall(r"\b\d+\b(?!\.)", part)[:4]] for part in verdict(frame).split(". ")[1:3]]
-    sides_of = {kind: [decided(row) for row in lines(select(frame, variant="imdm", metric=RATIO, kind=kind)) if row.target != "data"]
-             for kind in ("samples", "equal_entropy")}  # fmt: skip
-    for (ours, total, base, ties), sides in zip(counts, sides_of.values(), strict=True):
-        assert (ours, total, base, ties) == (sides.count("ours"), len(sides), sides.count("base"), sides.count("tie")) and total == 15
-    assert "0.8" in verdict(frame)
-    assert "nothing is compared" in verdict(frame[:0])
+def test_the_summary_counts_what_the_paired_intervals_decide(frame):
+    numbers = summary(frame)
+    for where, kind in (("as_sampled", "samples"), ("equal_entropy", "equal_entropy")):
+        ratios = lines(select(frame, variant="imdm", metric=RATIO, kind=kind))
+        sides = [decided(ratio) for ratio in ratios if ratio.target != "data"]
+        assert numbers["better"][where] == {"imdm": sides.count("ours"), "mdlm": sides.count("base"), "of": 15} and len(sides) == 15
+    samples = select(frame, kind="samples", metric="gen_ppl", steps=2)
+    assert numbers["best"]["2"]["gen_ppl"] == samples["value"].min()
+    assert (numbers["real_text"], numbers["judge"]) == (40.9, one(frame, kind="judge", metric="val_ppl").value)
+    assert numbers["teacher"] == one(frame, kind="samples", metric="gen_ppl", model="teacher", steps=16).value
+    assert json.loads(json.dumps(numbers)) == numbers
+
+
+def test_the_verdict_says_how_many_chance_would_decide(frame):
+    assert "about 0.8" in verdict(summary(frame))[0]
+    assert verdict(summary(frame[:0])) == ["MDLM and IMDM were not both sampled, so nothing is compared."]
 
 
 def test_equal_entropy_stands_beside_gen_ppl(frame):

@@ -17,6 +17,7 @@ rule tabulate:
         main=shown("<results>/tables/tables.csv", "Tables", "all tables"),
         shown=[shown(f"<results>/tables/{name}.csv", "Tables", name) for name in plan.MAIN_TABLES],
         files=expand("<results>/tables/{name}.{suffix}", name=plan.MAIN_TABLES, suffix=["json", "md", "tex"]),
+        summary=[f"<results>/tables/{name}" for name in (plan.SUMMARY, plan.BY_STEPS)],
         meta="<results>/tables/tables.meta.json",
     params:
         **about("tabulate", file=True),

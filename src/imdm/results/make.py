@@ -11,11 +11,13 @@ from imdm.params import Params
 from imdm.results import collect, extras, plan, tables
 from imdm.results.compare import exhibit_table
 from imdm.results.frame import RATIO, first_seed, read_frame, select, write_frame
+from imdm.results.summary import summary
 from imdm.results.view import View, write_view
+from imdm.stage.artifact import write_json
 
 
 def write_main(results: Path, params: Params, folder: Path) -> pd.DataFrame:
-    """Write tables.csv and the files of every table of the main comparison, and return the frame.
+    """Write tables.csv, its summary, and the files of every table of the main comparison, and return the frame.
 
     Args:
         results: the folder results/RUN.
@@ -26,9 +28,17 @@ def write_main(results: Path, params: Params, folder: Path) -> pd.DataFrame:
     """
     frame = collect.main(results, params)
     write_frame(folder / "tables.csv", frame)
+    write_json(folder / plan.SUMMARY, summary(frame))
+    _by_steps(frame).to_csv(folder / plan.BY_STEPS, float_format="%.6g", lineterminator="\n")
     for table, kinds in tables.TABLES.items():
         _write(folder, table(frame), select(frame, kind=kinds))
     return frame
+
+
+def _by_steps(frame: pd.DataFrame) -> pd.DataFrame:
+    """Gen-PPL by sampling steps, a column each model: what DVC plots."""
+    shown = select(frame, kind="samples", metric="gen_ppl")
+    return shown.pivot_table(index="steps", columns="model", values="value", sort=False).sort_index()
 
 
 def write_exhibit(output: str, results: Path, params: Params, data: Dataset, folder: Path) -> None:

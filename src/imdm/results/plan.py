@@ -13,6 +13,7 @@ from imdm.params import TEACHER, Params, trained
 from imdm.results.paper import describe, methods
 
 MAIN_TABLES = ("table01", "table02", "table04", "table05", "frontier", "quality", "models")  # of stage tabulate
+SUMMARY, BY_STEPS = "summary.json", "gen_ppl.csv"  # beside them
 MAIN_FIGURES = ("figure02", "frontier", "training")  # of stage plot
 EXTRA_TABLES = ("copies", "pairs", "factorization", "dictionary", "chain")
 EXTRA_FIGURES = ("factorization", "dictionary", "chain")

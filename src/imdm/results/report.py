@@ -15,7 +15,7 @@ from imdm.results.html import embedded_json, fill, inline_svg
 from imdm.results.plan import MAIN_FIGURES, MAIN_TABLES, exhibits, heading, models, title
 from imdm.results.provenance import Run, Settings, duration, timings
 from imdm.results.samples import first_samples
-from imdm.results.tables import verdict
+from imdm.results.summary import summary, verdict
 from imdm.results.view import View, read_view
 
 _SHOWN = {".csv": ".json", ".png": ".svg"}  # what a page shows of an output
@@ -32,8 +32,9 @@ class Section(NamedTuple):
     target: str = "all"
 
 
-def sections(params: Params, claim: str) -> list[Section]:
-    """The parts of the page that show tables, figures and pages of samples, with the run's verdict on the paper's claim."""
+def sections(params: Params) -> list[Section]:
+    """The parts of the page that show tables, figures and pages of samples."""
+    bars = "Gen-PPL is the perplexity under the judge; lower is better, and repetition lowers it too. Intervals are of 95%."
     synthetic = "The data are 00 and 11, half each: the smallest case where tokens depend on each other. Both are written in one step."
     copies = "Do samples copy what a model was trained on? What does it know of pairs of noise and text that it was not trained on?"
     words = "The data are K words of L letters, so that every probability of one step can be computed."
@@ -42,7 +43,7 @@ def sections(params: Params, claim: str) -> list[Section]:
     own = "Each with this run's models instead of the paper's. Tables 1, 2, 4 and 5 and Figure 2 stand above."
     paper = tuple(Path(output).stem for output in exhibits(params, "paper"))
     return [
-        Section("results", "Few-step generation", claim, ("figure02", "table04", "table05", "frontier", "quality")),
+        Section("results", "Few-step generation", bars, ("figure02", "table04", "table05", "frontier", "quality")),
         Section("synthetic", "Synthetic task", synthetic, ("table01", "table02")),
         Section("memorization", "Memorization", copies, ("pairs", "copies"), "extras"),
         Section("dictionary-section", "Dictionary task", words, ("dictionary",), "extras"),
@@ -77,7 +78,7 @@ def render(params: Params, results: Path, data: Path, settings: Settings) -> str
     for file in shown:
         if fault := run.fault(file):
             raise UserError(f"{file} {fault}; run `{command(file.with_suffix(_MADE.get(file.suffix, file.suffix)))}`.")
-    parts = sections(params, verdict(read_frame(results / "tables/tables.csv")))
+    parts = sections(params)
     absent: dict[str, list[tuple[str, ...]]] = {part.id: [] for part in parts}  # label, output, why, and what makes it
     for part in parts:
         for output in map(Path, exhibits(params, part.target)):
@@ -91,6 +92,7 @@ def render(params: Params, results: Path, data: Path, settings: Settings) -> str
     return fill(
         "report.html.j2",
         run=params.run,
+        verdict=verdict(summary(read_frame(results / "tables/tables.csv"))),
         dataset=dataset,
         sections=parts,
         absent=absent,

@@ -18,9 +18,10 @@ from scipy import stats
 
 from imdm.errors import UserError
 from imdm.results.collect import synthetic
-from imdm.results.frame import RATIO, first_seed, frame_of, lines, one, read_frame, select, side
+from imdm.results.frame import RATIO, first_seed, frame_of, lines, read_frame, select, side
+from imdm.results.summary import summary, verdict
 from imdm.results.table import MARKS, digits
-from imdm.results.tables import SYNTHETIC, WHERE, comparisons, table04, verdict
+from imdm.results.tables import SYNTHETIC, WHERE, comparisons, table04
 from imdm.results.view import NONE, Cell, View, plain
 
 _SHOWN = {head: head for head in ("Recipe", "Steps", "MDLM", "IMDM", "IMDM / MDLM", "Better", "ratio, seeds")}
@@ -67,10 +68,9 @@ def text_of(paths: list[Path]) -> str:
 
 def main_text(frame: pd.DataFrame) -> str:
     """Table 4 without its small print, and what the run shows, for a terminal of 80 to 120 columns."""
-    judge = one(frame, kind="judge", metric="val_ppl")
     head = "Gen-PPL (lower is better) with 95% intervals; Better: the ratio's paired interval leaves out 1; at equal entropy: the ratio"
-    parts = [head, "", plain(table04(frame), _SHOWN), "", verdict(frame)]
-    return "\n".join(parts + ([f"Judge {judge.setting!r}: own held-out perplexity {judge.value:.2f}."] if judge else []))
+    parts = [head, "", plain(table04(frame), _SHOWN), ""]
+    return "\n".join([*parts, *verdict(summary(frame))])
 
 
 def _whole(view: View) -> str:

@@ -1,4 +1,4 @@
-"""The main comparison, from tables.csv: who is compared with whom, the verdict, and its tables."""
+"""The main comparison, from tables.csv: who is compared with whom, and its tables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from imdm.params import PUBLIC
-from imdm.results.frame import RATIO, decided, first_seed, lines, one, select, with_seed_means
+from imdm.results.frame import RATIO, one, select, with_seed_means
 from imdm.results.names import BASELINE, METRICS, REAL, TEACHER, baseline_of, name_of, setting_of
 from imdm.results.paper import paper_note
 from imdm.results.table import (
@@ -54,23 +54,6 @@ def comparisons(frame: pd.DataFrame) -> list[Line]:
             label = label[0].upper() + label[1:]
             compared.append({"recipe": recipe, "label": label, "base": base, "ours": None if model == base else model})
     return compared
-
-
-def verdict(frame: pd.DataFrame) -> str:
-    """How many ratios of IMDM over MDLM, same recipe and steps, the paired intervals decide for whom, and how many chance would."""
-    sentences = []
-    for name, wanted in WHERE.items():
-        ratios = lines(select(first_seed(frame), metric=RATIO, variant="imdm", **wanted))
-        sides = [decided(ratio) for ratio in ratios if ratio.against.startswith(f"{BASELINE}/") and ratio.value is not None]
-        if sides:
-            ours, base, ties = (sides.count(side) for side in ("ours", "base", "tie"))
-            sentences.append(
-                f"{name}, {ours} of {len(sides)} comparisons are decided for IMDM, {base} for MDLM, {ties} are undecided "
-                f"(chance would decide about {0.05 * len(sides):.1f})."
-            )
-    if not sentences:
-        return "MDLM and IMDM were not both sampled, so nothing is compared."
-    return " ".join(["Gen-PPL of IMDM over MDLM's by recipe and step count, paired 95% intervals.", *sentences])
 
 
 def _stepped(frame: pd.DataFrame, *of: Line) -> list[Line]:

@@ -1,0 +1,67 @@
+"""What a run says in a dozen numbers: summary.json, the first lines of the report and the terminal, and DVC's metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from imdm.results.frame import RATIO, decided, first_seed, lines, one, select
+from imdm.results.names import BASELINE, REAL, TEACHER, name_of
+from imdm.results.table import digits
+from imdm.results.tables import WHERE
+
+FEW = (1, 2, 4)  # sampling steps at which the best model is named
+_WORDS = {"as_sampled": "As sampled", "equal_entropy": "At the teacher's entropy"}
+
+
+def summary(frame: pd.DataFrame) -> dict[str, Any]:
+    """The numbers, of the first training seed.
+
+    Returns:
+        better: by where (as_sampled, equal_entropy), the comparisons of IMDM with MDLM (same recipe and steps) that the paired
+            interval decides for imdm and for mdlm, and of how many.
+        best: by sampling steps, model and gen_ppl of the lowest Gen-PPL as sampled.
+        teacher, real_text: Gen-PPL of the teacher at its most steps, and of held-out text. judge: its own held-out perplexity.
+        What the frame does not hold is left out.
+    """
+    frame = first_seed(frame)
+    numbers: dict[str, Any] = {"better": {}, "best": {}}
+    for where, wanted in zip(_WORDS, WHERE.values(), strict=True):
+        ratios = lines(select(frame, metric=RATIO, variant="imdm", **wanted))
+        sides = [decided(ratio) for ratio in ratios if ratio.against.startswith(f"{BASELINE}/") and ratio.value is not None]
+        if sides:
+            numbers["better"][where] = {"imdm": sides.count("ours"), "mdlm": sides.count("base"), "of": len(sides)}
+    samples = select(frame, kind="samples", metric="gen_ppl")
+    for steps in FEW:
+        if len(at := select(samples, steps=steps)):
+            best = at.loc[at["value"].idxmin()]
+            numbers["best"][str(steps)] = {"model": best["model"], "gen_ppl": float(best["value"])}
+    teacher = select(samples, model=TEACHER)
+    if len(teacher):
+        numbers["teacher"] = float(teacher.sort_values("steps")["value"].iloc[-1])
+    for name, wanted in {"real_text": {"model": REAL, "metric": "gen_ppl"}, "judge": {"kind": "judge", "metric": "val_ppl"}}.items():
+        if found := one(frame, **wanted):
+            numbers[name] = found.value
+    return numbers
+
+
+def verdict(numbers: dict[str, Any]) -> list[str]:
+    """The answer to the paper's claim, and the best models, as sentences."""
+    said = []
+    for where, count in numbers["better"].items():
+        chance = f"{0.05 * count['of']:.1f}"
+        said.append(
+            f"{_WORDS[where]}, IMDM is better than MDLM in {count['imdm']} of {count['of']} comparisons and worse in {count['mdlm']}; "
+            f"chance alone would decide about {chance}."
+        )
+    if not said:
+        said.append("MDLM and IMDM were not both sampled, so nothing is compared.")
+    if best := ", ".join(
+        f"{name_of(at['model'])} at {steps} ({digits(at['gen_ppl'], 'gen_ppl')})" for steps, at in numbers["best"].items()
+    ):
+        said.append(f"Lowest Gen-PPL by sampling steps: {best}.")
+    known = {"the teacher at its most steps": "teacher", "real text": "real_text", "the judge's own held-out perplexity": "judge"}
+    if rest := ", ".join(f"{words} {digits(numbers[name], 'gen_ppl')}" for words, name in known.items() if name in numbers):
+        said.append(f"For scale: {rest}.")
+    return said
