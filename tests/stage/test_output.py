@@ -12,19 +12,21 @@ import pytest
 import torch
 
 from imdm.errors import UserError
-from imdm.stage import artifact, chunks
-from imdm.stage.artifact import AlreadyMade, Artifact, Follower, verify
+from imdm.stage import chunks, follower
+from imdm.stage.artifact import verify
 from imdm.stage.chunks import in_chunks
+from imdm.stage.follower import Follower
+from imdm.stage.output import AlreadyMade, Output
 
 
 def test_an_artifact_appears_at_once_and_replaces_the_old_one(tmp_path):
     out = tmp_path / "a"
     for text in ("one", "two"):
-        with Artifact(out, "f") as artifact:
-            (artifact.partial / "file.txt").write_text(text)
-            (artifact.partial / ".chunks").mkdir()
+        with Output(out, "sample", "f") as output:
+            (output.partial / "file.txt").write_text(text)
+            (output.partial / ".chunks").mkdir()
             assert not out.exists() or (out / "file.txt").read_text() != text
-            artifact.commit({"outputs": artifact.digests()})
+            output.commit({"outputs": output.digests()})
         assert (out / "file.txt").read_text() == text
     assert sorted(path.name for path in out.iterdir()) == ["file.txt", "meta.json"]
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
@@ -32,10 +34,10 @@ def test_an_artifact_appears_at_once_and_replaces_the_old_one(tmp_path):
 
 def test_files_of_a_shared_folder(tmp_path):
     for name in ("table03", "table06"):
-        with Artifact(tmp_path / f"{name}.csv", name) as artifact:
+        with Output(tmp_path / f"{name}.csv", "exhibit", name, file=True) as output:
             for suffix in ("csv", "md"):
-                (artifact.partial / f"{name}.{suffix}").write_text(name)
-            artifact.commit({"stage": "exhibit", "outputs": artifact.digests()})
+                (output.partial / f"{name}.{suffix}").write_text(name)
+            output.commit({"outputs": output.digests()})
     names = [f"{name}.{suffix}" for name in ("table03", "table06") for suffix in ("csv", "md", "meta.json")]
     assert [path.name for path in sorted(tmp_path.iterdir())] == names
     verify(tmp_path / "table06.md")
@@ -46,37 +48,37 @@ def test_files_of_a_shared_folder(tmp_path):
 
 @pytest.mark.parametrize(("fingerprint", "resumed"), [("same", True), ("other", False)])
 def test_work_in_progress_is_kept_for_the_same_run_only(tmp_path, fingerprint, resumed):
-    with pytest.raises(KeyboardInterrupt), Artifact(tmp_path / "a", "same") as artifact:
-        (artifact.partial / ".resume").mkdir()
-        (artifact.partial / ".resume" / "last.ckpt").write_text("half")
+    with pytest.raises(KeyboardInterrupt), Output(tmp_path / "a", "sample", "same") as output:
+        (output.partial / ".resume").mkdir()
+        (output.partial / ".resume" / "last.ckpt").write_text("half")
         raise KeyboardInterrupt
-    with Artifact(tmp_path / "a", fingerprint) as artifact:
-        assert artifact.resumed == resumed
-        assert (artifact.partial / ".resume").exists() == resumed
+    with Output(tmp_path / "a", "sample", fingerprint) as output:
+        assert output.resumed == resumed
+        assert (output.partial / ".resume").exists() == resumed
 
 
 def test_an_edit_of_the_code_loses_no_work_and_is_recorded(tmp_path, capsys):
     for code in ("one", "two"):
-        with pytest.raises(KeyboardInterrupt), Artifact(tmp_path / "a", "f", code) as artifact:
-            (artifact.partial / ".resume").mkdir(exist_ok=True)
+        with pytest.raises(KeyboardInterrupt), Output(tmp_path / "a", "sample", "f", code) as output:
+            (output.partial / ".resume").mkdir(exist_ok=True)
             raise KeyboardInterrupt
-    with Artifact(tmp_path / "a", "f", "three") as artifact:
-        assert artifact.resumed and (artifact.partial / ".resume").exists()
-        assert artifact.older_code == ["one", "two"]
+    with Output(tmp_path / "a", "sample", "f", "three") as output:
+        assert output.resumed and (output.partial / ".resume").exists()
+        assert output.older_code == ["one", "two"]
     assert "what other code began" in capsys.readouterr().err
-    with Artifact(tmp_path / "a", "g", "three") as artifact:
-        assert not artifact.resumed and artifact.older_code == []
+    with Output(tmp_path / "a", "sample", "g", "three") as output:
+        assert not output.resumed and output.older_code == []
 
 
 def write_slowly(out, fingerprint, content, started, go_on):
-    with Artifact(out, fingerprint) as artifact:
+    with Output(out, "sample", fingerprint, file=bool(out.suffix)) as output:
         started.set()
         go_on.wait()
-        (artifact.partial / "file.txt").write_text(content)
-        artifact.commit({"outputs": artifact.digests()})
+        (output.partial / "file.txt").write_text(content)
+        output.commit({"outputs": output.digests()})
 
 
-@pytest.mark.parametrize(("name", "ends"), [("a", "finished"), ("a", "another"), ("a", "killed"), ("a.txt", "finished")])
+@pytest.mark.parametrize(("name", "ends"), [("a", "finished"), ("a", "another"), ("a", "killed"), ("file.txt", "finished")])
 def test_a_second_writer_waits_for_the_first(tmp_path, name, ends):
     """What was asked for is there then; if not, the second makes it."""
     out, context = tmp_path / name, multiprocessing.get_context("fork")
@@ -86,7 +88,7 @@ def test_a_second_writer_waits_for_the_first(tmp_path, name, ends):
     assert started.wait(60)
     threading.Timer(0.2, first.kill if ends == "killed" else go_on.set).start()
     try:
-        with Artifact(out, "f") as second:
+        with Output(out, "sample", "f", file=bool(out.suffix)) as second:
             (second.partial / "file.txt").write_text("second")
             second.commit({"outputs": second.digests()})
     except AlreadyMade:
@@ -102,7 +104,7 @@ def test_a_second_writer_waits_for_the_first(tmp_path, name, ends):
 def follow(out, launch, begins):
     os.environ["IMDM_LAUNCH"] = launch
     try:
-        with Follower(out, "f"):
+        with Follower(out, "sample", "f"):
             begins.put("begun")
     except (AlreadyMade, UserError) as error:
         begins.put(type(error).__name__)
@@ -111,36 +113,36 @@ def follow(out, launch, begins):
 @pytest.mark.parametrize("ends", ["finished", "killed"])
 def test_other_processes_of_a_training_wait_with_their_first(tmp_path, monkeypatch, ends):
     """While another training writes the artifact; then they begin, or end with it."""
-    monkeypatch.setattr(artifact, "_PATIENCE", 2)
+    monkeypatch.setattr(follower, "_PATIENCE", 2)
     out, context = tmp_path / "a", multiprocessing.get_context("fork")
     started, go_on, begins = context.Event(), context.Event(), context.Queue()
     monkeypatch.setenv("IMDM_LAUNCH", "one")
     writer = context.Process(target=write_slowly, args=(out, "f", "first", started, go_on))
     writer.start()
     assert started.wait(60)
-    follower = context.Process(target=follow, args=(out, "two", begins))
-    follower.start()
+    other = context.Process(target=follow, args=(out, "two", begins))
+    other.start()
     threading.Timer(0.5, writer.kill if ends == "killed" else go_on.set).start()
     monkeypatch.setenv("IMDM_LAUNCH", "two")
-    with contextlib.suppress(AlreadyMade), Artifact(out, "f"):
+    with contextlib.suppress(AlreadyMade), Output(out, "sample", "f"):
         assert begins.get(timeout=60) == "begun"
     assert ends == "killed" or begins.get(timeout=60) == "AlreadyMade"
-    follower.join(60), writer.join(60)
+    other.join(60), writer.join(60)
 
 
 def test_other_processes_of_a_training_miss_their_first(tmp_path, monkeypatch):
-    monkeypatch.setattr(artifact, "_PATIENCE", 0.2)
+    monkeypatch.setattr(follower, "_PATIENCE", 0.2)
     monkeypatch.setenv("IMDM_LAUNCH", "one")
-    with pytest.raises(UserError, match="was not begun by the first process"), Follower(tmp_path / "a", "f"):
+    with pytest.raises(UserError, match="was not begun by the first process"), Follower(tmp_path / "a", "sample", "f"):
         pass
-    with Artifact(tmp_path / "a", "f"), pytest.raises(UserError, match="other parameters"), Follower(tmp_path / "a", "g"):
+    with Output(tmp_path / "a", "sample", "f"), pytest.raises(UserError, match="other parameters"), Follower(tmp_path / "a", "sample", "g"):
         pass
 
 
 def test_a_changed_byte_is_noticed(tmp_path):
-    with Artifact(tmp_path / "a", "f") as artifact:
-        (artifact.partial / "w.bin").write_bytes(b"12345")
-        artifact.commit({"stage": "pretrain", "outputs": artifact.digests()})
+    with Output(tmp_path / "a", "pretrain", "f") as output:
+        (output.partial / "w.bin").write_bytes(b"12345")
+        output.commit({"outputs": output.digests()})
     file = tmp_path / "a" / "w.bin"
     digest = verify(file)
     assert digest == json.loads((tmp_path / "a" / "meta.json").read_text())["outputs"]["w.bin"]
