@@ -1,15 +1,19 @@
-"""Artifacts are complete or absent; interrupted work is kept, but only for the same run."""
+"""Outputs are complete or absent, and replace nothing that a stage did not make; interrupted work is kept, but only for the same run."""
 
 import contextlib
+import errno
 import itertools
 import json
 import multiprocessing
 import os
+import stat
 import threading
 import types
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from imdm.errors import UserError
 from imdm.stage import chunks, follower
@@ -17,6 +21,8 @@ from imdm.stage.artifact import verify
 from imdm.stage.chunks import in_chunks
 from imdm.stage.follower import Follower
 from imdm.stage.output import AlreadyMade, Output
+from imdm.stage.shards import save_rows
+from imdm.writing import whole
 
 
 def test_an_artifact_appears_at_once_and_replaces_the_old_one(tmp_path):
@@ -184,3 +190,230 @@ def test_chunks_go_on_where_they_stopped(tmp_path, stop, monkeypatch):
     assert result.keys() == {"x"} and torch.equal(result["x"], torch.arange(30))
     assert seconds == pytest.approx(0.1 * 8)  # those before the interruption too
     assert made == list(range(0, 30, 4)) and made[: len(before)] == before
+
+
+def write(out, stage="sample", names=("x.txt",), text="new", **more):
+    """The output of a stage, of files that all hold `text`."""
+    with Output(out, stage, text, **more) as output:
+        for name in names:
+            (output.partial / name).write_text(text)
+        output.commit({"outputs": output.digests()})
+
+
+def tree(folder):
+    """All that lies in a folder: content of files, targets of links."""
+    found = {str(path.relative_to(folder)): path for path in folder.rglob("*")}
+    return {name: os.readlink(path) if path.is_symlink() else path.is_file() and path.read_text() for name, path in found.items()}
+
+
+def a_run(folder):
+    write(folder / "out" / "models" / "teacher", "pretrain")
+
+
+def somebodys_folder(folder):
+    (folder / "out").mkdir()
+    (folder / "out" / "thesis.tex").write_text("mine")
+
+
+def a_file_beside_ours(folder):
+    write(folder / "out", text="old")
+    (folder / "out" / "thesis.tex").write_text("mine")
+
+
+def a_hidden_file_beside_ours(folder):
+    write(folder / "out", text="old")
+    (folder / "out" / ".git").mkdir()
+    (folder / "out" / ".git" / "HEAD").write_text("mine")
+
+
+def a_file_beside_an_empty_record(folder):
+    a_file_beside_ours(folder)
+    (folder / "out" / "meta.json").write_text("")
+
+
+def of_another_stage(folder):
+    write(folder / "out", "pretrain")
+
+
+def a_file(folder):
+    (folder / "out").write_text("mine")
+
+
+def a_link(folder):
+    somebodys_folder(folder)
+    (folder / "out").rename(folder / "place")
+    (folder / "out").symlink_to("place")
+
+
+def somebodys_work_folder(folder):
+    (folder / "out.partial").mkdir()
+    (folder / "out.partial" / "thesis.tex").write_text("mine")
+
+
+def a_linked_work_folder(folder):
+    somebodys_work_folder(folder)
+    (folder / "out.partial").rename(folder / "place")
+    (folder / "out.partial").symlink_to("place")
+
+
+def a_dangling_work_folder(folder):
+    (folder / "out.partial").symlink_to("nowhere")
+
+
+def work_of_another_stage(folder):
+    with contextlib.suppress(KeyboardInterrupt), Output(folder / "out", "pretrain", "f") as output:
+        (output.partial / ".resume").mkdir()
+        (output.partial / ".resume" / "last.ckpt").write_text("days")
+        raise KeyboardInterrupt
+
+
+def a_linked_lock(folder):
+    (folder / "mine.txt").write_text("mine")
+    (folder / "out.partial").mkdir()
+    (folder / "out.partial" / ".lock").symlink_to("../mine.txt")
+
+
+def linked_chunks(folder):
+    with contextlib.suppress(KeyboardInterrupt), Output(folder / "out", "sample", "new") as output:
+        (output.partial / ".chunks").symlink_to("../mine")
+        raise KeyboardInterrupt
+
+
+STRANGE = (a_run, somebodys_folder, a_file_beside_ours, a_hidden_file_beside_ours, a_file_beside_an_empty_record, of_another_stage, a_file)
+STRANGE += (
+    a_link,
+    somebodys_work_folder,
+    a_linked_work_folder,
+    a_dangling_work_folder,
+    work_of_another_stage,
+    a_linked_lock,
+    linked_chunks,
+)
+
+
+@pytest.mark.parametrize("laid", STRANGE, ids=lambda laid: laid.__name__)
+def test_nothing_is_erased_that_this_kind_of_stage_has_not_made(tmp_path, laid):
+    laid(tmp_path)
+    before = tree(tmp_path)
+    with pytest.raises(UserError, match="move it away, or choose another --out"):
+        write(tmp_path / "out")
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", [".", "..", "/", "a/..", ".hidden", "b.partial", "meta.json", "a.meta.json"])
+def test_reserved_names(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="must end in a name"):
+        Output(name, "sample", "f")
+
+
+def test_a_dot_makes_no_file_of_a_folder(tmp_path):
+    """Each model's folder is its own, whatever it is called."""
+    for model in ("m.v1", "m.v2"):
+        write(tmp_path / model, text=model)
+    assert {name: text for name, text in tree(tmp_path).items() if name.endswith(".txt")} == {f"{m}/x.txt": m for m in ("m.v1", "m.v2")}
+
+
+def test_files_replace_their_own_alone(tmp_path):
+    out, names = tmp_path / "a.csv", ("a.csv", "a.md")
+    (tmp_path / "a.md").write_text("mine")
+    with pytest.raises(UserError, match=r"a.md stands in the way"):
+        write(out, names=names, file=True)
+    assert tree(tmp_path) == {"a.md": "mine"}
+    (tmp_path / "a.md").unlink()
+    write(out, names=(*names, "a.old.md"), text="old", file=True)
+    (tmp_path / "thesis.tex").write_text("mine")
+    write(out, names=names, file=True)
+    found = tree(tmp_path)
+    del found["a.meta.json"]
+    assert found == {"a.csv": "new", "a.md": "new", "thesis.tex": "mine"}
+    with pytest.raises(UserError, match="is no file that sample writes; give one of a.csv, a.md"):
+        write(tmp_path / "b.csv", names=names, file=True)
+
+
+def test_what_was_emptied_by_a_crash_is_made_again(tmp_path):
+    """Files of no content, where a machine failed before the disk had them: as if they were not there."""
+    write(tmp_path / "out", text="old")
+    for name in ("x.txt", "meta.json"):
+        (tmp_path / "out" / name).write_text("")
+    write(tmp_path / "out")
+    assert (tmp_path / "out" / "x.txt").read_text() == "new"
+    with contextlib.suppress(KeyboardInterrupt), Output(tmp_path / "out", "sample", "new") as output:
+        (output.partial / ".fingerprint").write_text("")
+        raise KeyboardInterrupt
+    write(tmp_path / "out")
+    assert set(tree(tmp_path)) == {"out", "out/x.txt", "out/meta.json"}
+    (tmp_path / "b" / ".chunks").mkdir(parents=True)
+    for content in (b"", b"half"):
+        (tmp_path / "b" / ".chunks" / "chunk-000000000.safetensors").write_bytes(content)
+        made, _ = in_chunks(tmp_path / "b", range(2), 2, lambda first, count: {"x": torch.arange(count)})
+        assert made["x"].tolist() == [0, 1]
+
+
+def test_on_a_shared_file_system_a_folder_goes_when_no_file_in_it_is_open(tmp_path, monkeypatch):
+    """There an open file that is removed stays under another name, and `rmdir` fails."""
+    rmdir = os.rmdir
+
+    def refuse_open(path, *more, **options):
+        place = os.readlink(f"/proc/self/fd/{options['dir_fd']}") if options.get("dir_fd") is not None else ""
+        folder = os.path.join(place, path)
+        for number in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                if os.readlink(f"/proc/self/fd/{number}").startswith(f"{folder}/"):
+                    raise OSError(errno.ENOTEMPTY, "Directory not empty")
+        rmdir(path, *more, **options)
+
+    monkeypatch.setattr(os, "rmdir", refuse_open)
+    for text in ("one", "two"):
+        write(tmp_path / "x.txt", text=text, file=True)
+        write(tmp_path / "a", text=text)
+    with pytest.raises(UserError, match="mistake"), Output(tmp_path / "b", "sample", "f"):
+        raise UserError("mistake")
+    assert set(tree(tmp_path)) == {"x.txt", "x.meta.json", "a", "a/x.txt", "a/meta.json"}
+
+
+def test_what_is_left_of_a_replaced_output_blocks_nothing(tmp_path, monkeypatch):
+    """A read-only file system, or an open file on a shared one: what was replaced stays for a while."""
+    write(tmp_path / "out", text="old")
+    with monkeypatch.context() as patch:
+        patch.setattr("imdm.stage.output.shutil.rmtree", lambda path: (_ for _ in ()).throw(OSError(errno.ENOTEMPTY, "x")))
+        write(tmp_path / "out")
+    assert (tmp_path / "out" / ".replaced").exists() and verify(tmp_path / "out")
+    write(tmp_path / "out", text="newer")
+    assert set(tree(tmp_path)) == {"out", "out/x.txt", "out/meta.json"}
+
+
+def test_without_flock(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(UserError, match=r"out.partial can't be locked \(No locks available\); set runtime.lock to false"):
+        write(tmp_path / "out")
+    assert tree(tmp_path) == {}
+    write(tmp_path / "out", lock=False)
+    assert (tmp_path / "out" / "x.txt").read_text() == "new"
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_files_have_the_permissions_of_the_umask(tmp_path, umask, mode):
+    """Safetensors, and what saves with it, makes files for their owner alone."""
+    before = os.umask(umask)
+    try:
+        with Output(tmp_path / "out", "sample", "f") as output:
+            save_file({"x": torch.zeros(1)}, output.partial / "foreign.safetensors")
+            save_rows(output.partial / "ours.safetensors", {"x": np.zeros(1)}, {})
+            output.commit({"outputs": output.digests()})
+        save_rows(tmp_path / "alone.safetensors", {"x": np.zeros(1)}, {})
+    finally:
+        os.umask(before)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) == 4 and {stat.S_IMODE(path.stat().st_mode) for path in files} == {mode}
+
+
+def test_a_file_that_fails_leaves_the_one_before(tmp_path):
+    (tmp_path / "x").write_text("before")
+    with pytest.raises(KeyboardInterrupt), whole(tmp_path / "x") as beside:
+        beside.write_text("half")
+        raise KeyboardInterrupt
+    assert tree(tmp_path) == {"x": "before"}
