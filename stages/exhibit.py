@@ -29,6 +29,7 @@ READS = (
 
 
 def arguments(parser: StageParser) -> None:
+    parser.writes_file("file of the exhibit: tables/NAME.csv, figures/NAME.png or figures/NAME.html below results/RUN")
     parser.input("--data", help="dataset.json of tokenize_pack")
     parser.add_argument("--results", required=True, help="folder results/RUN")
     parser.inputs_by(inputs)

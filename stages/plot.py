@@ -13,6 +13,7 @@ READS = ("run", "compare")
 
 
 def arguments(parser: StageParser) -> None:
+    parser.writes_file("figure02.png in the folder that all figures go to")
     parser.add_argument("--results", required=True, help="folder results/RUN with tables/tables.csv and the train_log.csv of its trainings")
     parser.inputs_by(inputs)
 

@@ -17,6 +17,7 @@ READS = ("run", "compare", "paper")
 
 
 def arguments(parser: StageParser) -> None:
+    parser.writes_file("page to write: report.html, extras.html or paper.html")
     parser.input("--data", help="dataset.json of tokenize_pack")
     parser.add_argument("--results", required=True, help="folder results/RUN")
     parser.inputs_by(inputs)

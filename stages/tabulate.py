@@ -16,6 +16,7 @@ READS = ("run", "compare")
 
 
 def arguments(parser: StageParser) -> None:
+    parser.writes_file("tables.csv in the folder that all tables go to")
     parser.add_argument("--results", required=True, help="folder results/RUN")
     parser.inputs_by(inputs)
 

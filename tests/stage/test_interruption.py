@@ -1,71 +1,21 @@
 """Stages that are killed, or told to stop, and run again: the same bytes as without, and no finished work is done twice."""
 
-import csv
 import json
+import os
 import shutil
 from collections import Counter
-from pathlib import Path
 from random import Random
 from signal import SIGKILL, SIGTERM
 
 import pytest
 
 import killing
-from corpora import few_words
+from kills import STAGES, Project, content, kept, kill
 
-# Checkpoints after every step, several chunks, dropout.
-SETS = (
-    "runtime.checkpoint_seconds=0.001",
-    "network.dropout=0.1",
-    "sampling.batch_size=8",
-    "couplings.batch_size=4",
-    *(f"{stage}.steps=8" for stage in ("pretrain", "finetune", "judge", "sdtt", "di4c", "redi")),
-)
-DATA, TEACHER = ("--data", "{}/tokenize_pack/dataset.json"), "{}/pretrain/model.safetensors"
-JUDGE = ("--judge", "{}/train_judge/judge.json")
-ARGUMENTS = {
-    "tokenize_pack": (),
-    "train_judge": DATA,
-    "pretrain": DATA,
-    "reference": (*DATA, *JUDGE),
-    "finetune": (*DATA, "--init", TEACHER),
-    "di4c": (*DATA, "--teacher", TEACHER, "--round", "1"),
-    "sdtt": (*DATA, "--teacher", TEACHER, "--round", "1"),
-    "couple": (*DATA, "--teacher", TEACHER),
-    "redi": ("--couplings", "{}/couple/couplings.safetensors", "--init", TEACHER),
-    "sample": ("--model", TEACHER),
-    "complete": (*DATA, "--model", TEACHER),
-    "score": (*DATA, *JUDGE, "--reference", "{}/reference/reference.json", "--samples", "{}/sample/samples.safetensors"),
-    "match_entropy": ("--model", TEACHER, "--target", "{}/score/scores.json"),
-    "frontier": (*DATA, *JUDGE, "--model", TEACHER),
-}
 TRAININGS = ("train_judge", "pretrain", "finetune", "di4c", "sdtt", "redi")
 GENERATIONS = ("couple", "sample", "complete", "match_entropy", "frontier")
 JUDGED = ("reference", "score")
 QUICK = ("pretrain", "sample")  # of a training and of a generation, also in `make test`
-
-
-class Project:
-    """A small corpus, and stages' artifacts from one undisturbed run, made when they are asked for."""
-
-    def __init__(self, folder: Path):
-        self.folder, self.ended = folder, {}
-        few_words(folder)
-        self.sets = (*SETS, "corpus.name=files", f"corpus.path={folder}/text.txt", "corpus.vocab_size=280")
-
-    def undisturbed(self, stage: str) -> killing.Ended:
-        """The run of a stage that nothing stopped, after those that it needs; its artifact lies in `folder`."""
-        if stage not in self.ended:
-            for argument in ARGUMENTS[stage]:
-                if argument.startswith("{}/"):
-                    self.undisturbed(argument.split("/")[1])
-            self.ended[stage] = self.run(stage, self.folder / stage)
-            assert self.ended[stage].code == 0, self.ended[stage].said
-        return self.ended[stage]
-
-    def run(self, stage: str, out: Path, *sets: str, stop: tuple[int | str, int] | None = None) -> killing.Ended:
-        arguments = [argument.format(self.folder) for argument in ARGUMENTS[stage]]
-        return killing.run(stage, out, *arguments, sets=(*self.sets, *sets), stop=stop)
 
 
 @pytest.fixture(scope="module")
@@ -75,25 +25,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         return Project(tmp_path_factory.mktemp("project"))
 
 
-def kept(ended: killing.Ended) -> list[str]:
-    """The chunks, checkpoints and seeds that a run has put aside for the next one."""
-    return [change for change in ended.changes if change.startswith("rename") and ".partial/." in change]
-
-
-def content(artifact: Path) -> dict[str, object]:
-    """Every file of an artifact but for times and for what its metadata say of the run."""
-    files = {str(path.relative_to(artifact)): path for path in sorted(artifact.rglob("*")) if path.is_file()}
-    found = {name: path.read_bytes() for name, path in files.items()}
-    meta = json.loads(found["meta.json"])
-    found["meta.json"] = [meta[key] for key in ("stage", "arguments", "parameters", "code")]
-    found["digests"] = meta["outputs"]
-    if log := found.pop("train_log.csv", None):
-        found["train_log.csv"] = [row[:3] for row in csv.reader(log.decode().splitlines())]
-        del found["digests"]["train_log.csv"]
-    return found
-
-
-@pytest.mark.parametrize("stage", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ARGUMENTS])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
+        for name in TRAININGS + GENERATIONS + JUDGED + ("tokenize_pack",)
+    ],
+)
 def test_the_same_bytes_after_interruptions(stage, project, tmp_path):
     """Before anything is put aside, twice in the middle, by either signal, and when all is done but not yet in place."""
     undisturbed, draw, out = project.undisturbed(stage), Random(stage), tmp_path / stage
@@ -139,8 +77,8 @@ def test_a_kill_at_any_moment_of_putting_an_artifact_in_place(project, tmp_path)
     before, wanted = content(older), content(project.folder / "sample")
     assert content(out) == wanted != before
     placing = changes.index("rename sample.partial sample")
-    assert changes[placing - 1] == "rename sample sample.old/replaced"
-    for moment in range(changes.index("open sample.partial/meta.json"), len(changes)):
+    assert changes[placing - 1] == "rename sample sample.partial/.replaced"
+    for moment in range(changes.index("open sample.partial/.new-meta.json"), len(changes)):
         shutil.rmtree(out)
         shutil.copytree(older, out)
         assert project.run("sample", out, stop=(moment, SIGKILL)).code == -SIGKILL
@@ -159,8 +97,16 @@ def test_seeds_of_a_synthetic_task_are_kept(project, tmp_path, task):
     sets = [f"{task}.seeds=[0,1]"]
     whole = killing.run(task, tmp_path / "whole", sets=sets)
     assert whole.code == 0 and len(kept(whole)) == 2, whole.said
-    stops = [("open out.partial/.seeds/0.tmp", SIGKILL), ("open out.partial/.seeds/1.tmp", SIGTERM), None]
+    stops = [("open out.partial/.seeds/.new-0.json", SIGKILL), ("open out.partial/.seeds/.new-1.json", SIGTERM), None]
     runs = [killing.run(task, tmp_path / "out", sets=sets, stop=stop) for stop in stops]
     assert [ended.code for ended in runs] == [-SIGKILL, 143, 0], runs[-1].said
     assert [len(kept(ended)) for ended in runs] == [0, 1, 1]
     assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", STAGES)
+def test_kills_at_random_moments(stage, project, tmp_path):
+    """Also between open and write, and with the machine; IMDM_KILLS of each stage, or `python tests/kills.py` for a table."""
+    kills, wrong = kill(project, stage, tmp_path, int(os.environ.get("IMDM_KILLS", "2")), Random(stage))
+    assert not wrong and kills.total()

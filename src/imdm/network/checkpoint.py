@@ -21,6 +21,7 @@ from imdm.errors import UserError
 from imdm.network.config import NetworkConfig
 from imdm.network.ema import Ema
 from imdm.network.network import Network
+from imdm.writing import whole
 
 _KEY = "imdm"
 _ADDED = ("vocab_embed.imdm_mlp.", "vocab_embed.mask_table", "latent_projection.")  # what a variant or Di4C adds to an MDLM
@@ -41,7 +42,8 @@ def write_checkpoint(path: str | Path, config: NetworkConfig, online: dict[str, 
     """As `save_network`, from tensors by name; `ema` is empty where there is one set of weights."""
     sets = {"online": online, "ema": ema}
     tensors = {f"{kind}.{name}": tensor.detach().cpu().contiguous() for kind, weights in sets.items() for name, tensor in weights.items()}
-    save_file(tensors, path, metadata={_KEY: config.model_dump_json()})
+    with whole(path) as beside:
+        save_file(tensors, beside, metadata={_KEY: config.model_dump_json()})
 
 
 def is_checkpoint(path: str | Path) -> bool:

@@ -9,6 +9,18 @@ from imdm.params.experiment import Compare, Paper, Params
 from imdm.params.inputs import Corpus, Network, PublicCheckpoint, Teacher
 from imdm.params.languages import Chain, Dictionary, DictionaryCell, KeyedWords, Rectify, Synthetic, Task
 from imdm.params.load import load_params, resolved_yaml
-from imdm.params.names import PUBLIC, RECIPES, REPLICATE, TEACHER, Recipe, couplings_of, parent, parse_recipe, parse_variant, trained
+from imdm.params.names import (
+    PUBLIC,
+    RECIPES,
+    REPLICATE,
+    RESERVED,
+    TEACHER,
+    Recipe,
+    couplings_of,
+    parent,
+    parse_recipe,
+    parse_variant,
+    trained,
+)
 from imdm.params.scoring import Audit, Conditional, Factorization, Frontier, Matching, Sampling, Scoring
 from imdm.params.training import Couplings, Di4c, Finetune, Judge, Keyed, Optimizer, Pretrain, Redi, Sdtt

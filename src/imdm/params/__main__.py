@@ -8,6 +8,7 @@ from pathlib import Path
 
 from imdm.errors import UserError
 from imdm.params import load_params, resolved_yaml
+from imdm.writing import whole
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -23,7 +24,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"params: {error}", file=sys.stderr)
         return 2
     if args.out:
-        args.out.write_text(text, encoding="utf-8")
+        with whole(args.out) as beside:
+            beside.write_text(text, encoding="utf-8")
     else:
         sys.stdout.write(text)
     return 0

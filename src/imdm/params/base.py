@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from imdm.params.names import RESERVED
+
+
+def _unreserved(name: str) -> str:
+    if name.endswith(RESERVED):
+        raise ValueError(f"{name!r} ends in {' or '.join(RESERVED)}, as what lies beside stages' outputs; choose another name")
+    return name
+
 
 Positive = Annotated[int, Field(gt=0)]
 NonNegative = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._]*(-[a-z0-9._]+)*$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*([.-][a-z0-9_]+)*$"), AfterValidator(_unreserved)]
 
 MaskKind = Literal["single", "infinite", "finite"]
 CARRIED_BITS = 32  # of a key, which say when its position is unmasked and which token it gets: the first of Rademacher noise
@@ -72,6 +81,7 @@ class Runtime(Block):
     )
     deterministic: bool = Field(False, description="torch.use_deterministic_algorithms")
     checkpoint_seconds: PositiveFloat = Field(60.0, description="time between the checkpoints of a training")
+    lock: bool = Field(True, description="a stage waits for another process that writes its output; false: the file system has no flock")
     loggers: list[Literal["tensorboard", "dvclive"]] = Field([], description="where trainings log besides CSV, below logs/")
 
     @property

@@ -15,6 +15,7 @@ from imdm.errors import UserError
 from imdm.publish.foreign import OURS
 from imdm.publish.public import FINITE, TABLE, PublicModel, load_public
 from imdm.stage.artifact import read_meta, write_json
+from imdm.writing import whole
 
 CODE = Path(__file__).with_name("modeling_imdm.py")  # never imported here
 _SHOWN = ("gen_ppl", "entropy", "mauve")  # of the scores, in the card
@@ -46,7 +47,8 @@ def export_model(
     if TABLE in tensors:
         tensors[FINITE] = tensors.pop(TABLE)
     named = {f"backbone.{name}": tensor.contiguous() for name, tensor in tensors.items()}
-    save_file(named, folder / "model.safetensors", metadata={"format": "pt"})
+    with whole(folder / "model.safetensors") as beside:
+        save_file(named, beside, metadata={"format": "pt"})
     write_json(folder / "config.json", _config(public))
     write_json(folder / "tokenizer_config.json", _tokenizer_config(data))
     shutil.copyfile(data.path.with_name("tokenizer.json"), folder / "tokenizer.json")

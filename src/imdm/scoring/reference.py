@@ -22,6 +22,7 @@ from imdm.scoring.metrics import judge_each, text_figures
 from imdm.scoring.reference_file import TENSORS, read_tensor
 from imdm.stage.artifact import sha256, write_json
 from imdm.stage.chunks import Progress, no_progress
+from imdm.writing import whole
 
 _TOKENS, _RESAMPLES = 2**20, 1000  # for the perplexity of the judge itself, which needs no more
 Settings = dict[str, Any]
@@ -91,7 +92,8 @@ def save_reference(folder: Path, common: dict[str, Settings], texts: dict[str, R
         tree[name] |= {metric: dict(zip(("value", "low", "high"), figure, strict=True)) for metric, figure in figures.items()}
         values = vars(text.judged) | {"entropy": entropy(text.tokens)}
         tensors |= {f"{name}.{key}": np.ascontiguousarray(value) for key, value in values.items()}
-    save_file(tensors, folder / TENSORS)
+    with whole(folder / TENSORS) as beside:
+        save_file(tensors, beside)
     write_json(folder / "reference.json", tree)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import as_completed
@@ -11,11 +10,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from imdm.stage.artifact import write_json
 from imdm.stage.processes import worker_processes
+from imdm.writing import whole
 
 
 class Progress(Protocol):
@@ -60,12 +61,14 @@ def in_chunks(
         for first in rows[::size]:
             count = min(size, rows.stop - first)
             path = place / f"{name}-{first:09d}.safetensors"
-            if not path.exists():
+            try:
+                parts.append(load_file(path))
+            except (FileNotFoundError, SafetensorError):  # not made yet, or lost with the machine that made it
                 start = time.perf_counter()
                 made = make(first, count)
-                save_file(made | {_SECONDS: torch.tensor([time.perf_counter() - start])}, path.with_suffix(".tmp"))
-                os.replace(path.with_suffix(".tmp"), path)
-            parts.append(load_file(path))
+                with whole(path) as beside:
+                    save_file(made | {_SECONDS: torch.tensor([time.perf_counter() - start])}, beside)
+                parts.append(load_file(path))
             bar.update(count)
     seconds = sum(part.pop(_SECONDS).item() for part in parts)
     return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}, seconds
@@ -88,12 +91,18 @@ def side_by_side(
     place = folder / f".{unit}s"
     place.mkdir(exist_ok=True, parents=True)
     files = {name: place / f"{name}.json" for name in parts}
-    missing = [name for name, file in files.items() if not file.exists()]
+    missing = [name for name, file in files.items() if _records(file) is None]
     with worker_processes(workers) as executor, progress(len(missing), unit) as bar:
         running = {executor.submit(compute, *parts[name]): files[name] for name in missing}
         for future in as_completed(running):
-            unfinished = running[future].with_suffix(".tmp")
-            write_json(unfinished, future.result())
-            os.replace(unfinished, running[future])
+            write_json(running[future], future.result())
             bar.update()
-    return [record for file in files.values() for record in json.loads(file.read_text(encoding="utf-8"))]
+    return [record for file in files.values() for record in _records(file) or ()]
+
+
+def _records(file: Path) -> list[dict] | None:
+    """What a finished part holds; None where it is not made yet, or was lost with the machine that made it."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None

@@ -26,7 +26,9 @@ from typing import Any
 
 from imdm.errors import UserError
 from imdm.params import Params, load_params
-from imdm.stage.artifact import AlreadyMade, Artifact, Follower, verify
+from imdm.stage.artifact import verify
+from imdm.stage.follower import Follower
+from imdm.stage.output import AlreadyMade, Output
 from imdm.stage.reads import resolve
 
 _ROOT = Path(__file__).resolve().parents[3]
@@ -40,15 +42,20 @@ class StageParser(argparse.ArgumentParser):
         super().__init__(prog=f"stages/{stage}.py", description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
         self.inputs: list[str] = []
         self.computed: Callable[[Params, argparse.Namespace], list[Path]] = lambda params, args: []
+        self.file = False
         files = "parameter files, each over those before it (default: params.yaml)"
         self.add_argument("--params", nargs="+", default=["params.yaml"], metavar="FILE", help=files)
         self.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace one parameter, for example noise_dim=64")
-        self.add_argument("--out", required=True, help="directory to write; appears only when complete")
+        self.out = self.add_argument("--out", required=True, help="folder to write; appears only when complete")
 
     def input(self, flag: str, help: str, nargs: str | None = None, required: bool = True) -> None:
         """Add an argument that names one file (or several) of another stage."""
         self.inputs.append(flag.removeprefix("--").replace("-", "_"))
         self.add_argument(flag, help=help, nargs=nargs, required=required)
+
+    def writes_file(self, help: str) -> None:
+        """--out names a file, of a folder that several stages write to, and no folder."""
+        self.file, self.out.help = True, help
 
     def inputs_by(self, files: Callable[[Params, argparse.Namespace], list[Path]]) -> None:
         """Further inputs, which follow from the parameters and arguments."""
@@ -138,23 +145,22 @@ def _run(
     arguments = {key: value for key, value in vars(args).items() if key not in ("params", "set", "out")}
     code = code_digest(script)
     identity = json.dumps([stage, resolved, arguments, inputs], sort_keys=True)
-    place = Artifact if _rank() == 0 else Follower
-    with place(args.out, hashlib.sha256(identity.encode()).hexdigest(), code) as artifact:
-        job = Job(stage, args, params, artifact.partial, artifact.resumed)
+    place, fingerprint = Output if _rank() == 0 else Follower, hashlib.sha256(identity.encode()).hexdigest()
+    with place(args.out, stage, fingerprint, code, parser.file, params.runtime.lock) as output:
+        job = Job(stage, args, params, output.partial, output.resumed)
         run(job)
-        artifact.commit(
+        output.commit(
             {
-                "stage": stage,
                 "arguments": arguments,
                 "parameters": resolved,
                 "inputs": inputs,
-                "outputs": artifact.digests(),
+                "outputs": output.digests(),
                 "metrics": job.metrics,
                 "seconds": round(time.perf_counter() - start, 2),
-                "resumed": artifact.resumed,
+                "resumed": output.resumed,
                 "peak_memory_mib": _peak_memory(),
                 "code": code,
-                "older_code": artifact.older_code,
+                "older_code": output.older_code,
                 "git": _git(),
                 "machine": {"platform": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version(), "gpu": _gpu()},
                 "libraries": {name: library_version(name) for name in LIBRARIES},

@@ -16,13 +16,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from imdm.errors import UserError
+from imdm.writing import whole
 
 _KEY = "imdm"  # of the metadata
 
 
 def save_rows(path: str | Path, tensors: dict[str, np.ndarray], about: dict[str, Any]) -> None:
     """Write tensors, whose first dimension is the rows, and what they are; equal ones give equal bytes."""
-    save_file(tensors, path, metadata={_KEY: json.dumps(about, sort_keys=True)})
+    with whole(path) as beside:
+        save_file(tensors, beside, metadata={_KEY: json.dumps(about, sort_keys=True)})
 
 
 def load_rows(path: str | Path, content: str, key: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -90,8 +92,8 @@ def merge_shards(paths: Sequence[str | Path], out: str | Path) -> int:
         parts.append((about.pop("rows"), about, tensors, path))
     parts.sort(key=lambda part: part[0][0])
     about, expected, total = parts[0][1], 0, parts[0][0][2]
-    for (first, last, whole), other, _, path in parts:
-        if other != about or whole != total:
+    for (first, last, number), other, _, path in parts:
+        if other != about or number != total:
             differ = next((key for key in sorted(about.keys() | other.keys()) if about.get(key) != other.get(key)), "number of rows")
             raise UserError(f"{path} differs from {parts[0][3]} in {differ}; make all shards with the same settings.")
         if first != expected:

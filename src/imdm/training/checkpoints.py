@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import pickle
 import signal
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,6 +23,7 @@ from imdm.stage.device import bfloat16_peak
 from imdm.training.devices import OneDevice
 from imdm.training.loggers import Logger, open_loggers
 from imdm.training.training import Training
+from imdm.writing import whole
 
 LOG_COLUMNS = ("step", "loss", "lr", "tokens_per_second", "seconds")  # of train_log.csv
 _LOG_ROWS = 200  # rows that a training aims at
@@ -51,23 +52,20 @@ class Checkpoints:
         self.every, self.stop = max(1, self.steps // _LOG_ROWS), False
         self.first, self.total, self.count, self.seconds_before = 0, torch.zeros((), device=devices.device), 0, 0.0
         self.metrics: dict[str, float] = {}
+        self.rows: list[list[str]] = []  # of train_log.csv
         self.loggers: list[Logger] = []
         self.flops, self.peak = 0.0, bfloat16_peak(devices.device)
 
     def __enter__(self) -> Self:
         self.before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-        if self.checkpoint.exists():
+        if zipfile.is_zipfile(self.checkpoint):  # its directory comes last, so an empty or torn file is none
             self._resume()
         self.saved = self.started = time.monotonic()
         if self.devices.rank == 0:
             self.checkpoint.parent.mkdir(exist_ok=True, parents=True)
-            lines = list(csv.reader(self.table.open())) if self.table.exists() else []
-            done = [line for line in lines[1:] if int(line[0]) <= self.first]
             with self.table.open("w", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow(LOG_COLUMNS)
-                writer.writerows(done)
-            values = [(int(line[0]), dict(zip(LOG_COLUMNS[1:4], map(float, line[1:4])))) for line in done]
+                csv.writer(file).writerows([LOG_COLUMNS, *self.rows])
+            values = [(int(row[0]), dict(zip(LOG_COLUMNS[1:4], map(float, row[1:4])))) for row in self.rows]
             name = str(self.folder).removesuffix(".partial").replace("/", "-")
             self.loggers = open_loggers(self.runtime.loggers, name, values)
         self.bar = self.progress(self.steps, "step", initial=self.first)
@@ -88,21 +86,22 @@ class Checkpoints:
 
     def _save(self, step: int) -> None:
         if self.devices.rank == 0:
-            log = {"total": float(self.total), "count": self.count, "seconds": self._seconds(), "metrics": self.metrics}
+            log = {"total": float(self.total), "count": self.count, "seconds": self._seconds(), "metrics": self.metrics, "rows": self.rows}
             state = {"step": step, "log": log} | {name: part.state_dict() for name, part in self.parts.items()}
-            with self.checkpoint.with_suffix(".tmp").open("wb") as file:
+            with whole(self.checkpoint) as beside, beside.open("wb") as file:
                 torch.save(state, file)
-            os.replace(self.checkpoint.with_suffix(".tmp"), self.checkpoint)
         self.saved = time.monotonic()
 
     def _resume(self) -> None:
         try:
             state = torch.load(self.checkpoint, map_location=self.devices.device, weights_only=True)
-            self.first, log = state["step"], state["log"]
+            step, log = state["step"], state["log"]
+            self.rows = log["rows"]
         except (KeyError, pickle.UnpicklingError):
             if self.devices.rank == 0:
                 print(f"{self.name}: {self.checkpoint} was written by an older version; the training starts anew.", file=sys.stderr)
             return
+        self.first = step
         for name, part in self.parts.items():
             part.load_state_dict(state[name])
         self.total += log["total"]
@@ -147,8 +146,9 @@ class Checkpoints:
             self.metrics["mfu"] = round(sustained / self.peak, 4)
         if self.devices.rank:
             return
+        self.rows.append([str(step), f"{loss:.6g}", f"{lr:.4g}", f"{rate:.0f}", f"{self._seconds():.1f}"])
         with self.table.open("a", newline="") as file:
-            csv.writer(file).writerow([step, f"{loss:.6g}", f"{lr:.4g}", f"{rate:.0f}", f"{self._seconds():.1f}"])
+            csv.writer(file).writerow(self.rows[-1])
         self.bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
         for logger in self.loggers:
             logger.add(step, {"loss": loss, "lr": lr, "tokens_per_second": rate})

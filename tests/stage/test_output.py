@@ -1,0 +1,419 @@
+"""Outputs are complete or absent, and replace nothing that a stage did not make; interrupted work is kept, but only for the same run."""
+
+import contextlib
+import errno
+import itertools
+import json
+import multiprocessing
+import os
+import stat
+import threading
+import types
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from imdm.errors import UserError
+from imdm.stage import chunks, follower
+from imdm.stage.artifact import verify
+from imdm.stage.chunks import in_chunks
+from imdm.stage.follower import Follower
+from imdm.stage.output import AlreadyMade, Output
+from imdm.stage.shards import save_rows
+from imdm.writing import whole
+
+
+def test_an_artifact_appears_at_once_and_replaces_the_old_one(tmp_path):
+    out = tmp_path / "a"
+    for text in ("one", "two"):
+        with Output(out, "sample", "f") as output:
+            (output.partial / "file.txt").write_text(text)
+            (output.partial / ".chunks").mkdir()
+            assert not out.exists() or (out / "file.txt").read_text() != text
+            output.commit({"outputs": output.digests()})
+        assert (out / "file.txt").read_text() == text
+    assert sorted(path.name for path in out.iterdir()) == ["file.txt", "meta.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_files_of_a_shared_folder(tmp_path):
+    for name in ("table03", "table06"):
+        with Output(tmp_path / f"{name}.csv", "exhibit", name, file=True) as output:
+            for suffix in ("csv", "md"):
+                (output.partial / f"{name}.{suffix}").write_text(name)
+            output.commit({"outputs": output.digests()})
+    names = [f"{name}.{suffix}" for name in ("table03", "table06") for suffix in ("csv", "md", "meta.json")]
+    assert [path.name for path in sorted(tmp_path.iterdir())] == names
+    verify(tmp_path / "table06.md")
+    (tmp_path / "table06.md").write_text("other")
+    with pytest.raises(UserError, match=r"table06.md is damaged .* run stage exhibit again"):
+        verify(tmp_path / "table06.md")
+
+
+@pytest.mark.parametrize(("fingerprint", "resumed"), [("same", True), ("other", False)])
+def test_work_in_progress_is_kept_for_the_same_run_only(tmp_path, fingerprint, resumed):
+    with pytest.raises(KeyboardInterrupt), Output(tmp_path / "a", "sample", "same") as output:
+        (output.partial / ".resume").mkdir()
+        (output.partial / ".resume" / "last.ckpt").write_text("half")
+        raise KeyboardInterrupt
+    with Output(tmp_path / "a", "sample", fingerprint) as output:
+        assert output.resumed == resumed
+        assert (output.partial / ".resume").exists() == resumed
+
+
+def test_an_edit_of_the_code_loses_no_work_and_is_recorded(tmp_path, capsys):
+    for code in ("one", "two"):
+        with pytest.raises(KeyboardInterrupt), Output(tmp_path / "a", "sample", "f", code) as output:
+            (output.partial / ".resume").mkdir(exist_ok=True)
+            raise KeyboardInterrupt
+    with Output(tmp_path / "a", "sample", "f", "three") as output:
+        assert output.resumed and (output.partial / ".resume").exists()
+        assert output.older_code == ["one", "two"]
+    assert "what other code began" in capsys.readouterr().err
+    with Output(tmp_path / "a", "sample", "g", "three") as output:
+        assert not output.resumed and output.older_code == []
+
+
+def write_slowly(out, fingerprint, content, started, go_on):
+    with Output(out, "sample", fingerprint, file=bool(out.suffix)) as output:
+        started.set()
+        go_on.wait()
+        (output.partial / "file.txt").write_text(content)
+        output.commit({"outputs": output.digests()})
+
+
+@pytest.mark.parametrize(("name", "ends"), [("a", "finished"), ("a", "another"), ("a", "killed"), ("file.txt", "finished")])
+def test_a_second_writer_waits_for_the_first(tmp_path, name, ends):
+    """What was asked for is there then; if not, the second makes it."""
+    out, context = tmp_path / name, multiprocessing.get_context("fork")
+    started, go_on = context.Event(), context.Event()
+    first = context.Process(target=write_slowly, args=(out, "other" if ends == "another" else "f", "first", started, go_on))
+    first.start()
+    assert started.wait(60)
+    threading.Timer(0.2, first.kill if ends == "killed" else go_on.set).start()
+    try:
+        with Output(out, "sample", "f", file=bool(out.suffix)) as second:
+            (second.partial / "file.txt").write_text("second")
+            second.commit({"outputs": second.digests()})
+    except AlreadyMade:
+        assert ends == "finished"
+    else:
+        assert ends != "finished"
+    first.join()
+    file = (tmp_path if out.suffix else out) / "file.txt"
+    assert file.read_text() == ("first" if ends == "finished" else "second")
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def follow(out, launch, begins):
+    os.environ["IMDM_LAUNCH"] = launch
+    try:
+        with Follower(out, "sample", "f"):
+            begins.put("begun")
+    except (AlreadyMade, UserError) as error:
+        begins.put(type(error).__name__)
+
+
+@pytest.mark.parametrize("ends", ["finished", "killed"])
+def test_other_processes_of_a_training_wait_with_their_first(tmp_path, monkeypatch, ends):
+    """While another training writes the artifact; then they begin, or end with it."""
+    monkeypatch.setattr(follower, "_PATIENCE", 2)
+    out, context = tmp_path / "a", multiprocessing.get_context("fork")
+    started, go_on, begins = context.Event(), context.Event(), context.Queue()
+    monkeypatch.setenv("IMDM_LAUNCH", "one")
+    writer = context.Process(target=write_slowly, args=(out, "f", "first", started, go_on))
+    writer.start()
+    assert started.wait(60)
+    other = context.Process(target=follow, args=(out, "two", begins))
+    other.start()
+    threading.Timer(0.5, writer.kill if ends == "killed" else go_on.set).start()
+    monkeypatch.setenv("IMDM_LAUNCH", "two")
+    with contextlib.suppress(AlreadyMade), Output(out, "sample", "f"):
+        assert begins.get(timeout=60) == "begun"
+    assert ends == "killed" or begins.get(timeout=60) == "AlreadyMade"
+    other.join(60), writer.join(60)
+
+
+def test_other_processes_of_a_training_miss_their_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(follower, "_PATIENCE", 0.2)
+    monkeypatch.setenv("IMDM_LAUNCH", "one")
+    with pytest.raises(UserError, match="was not begun by the first process"), Follower(tmp_path / "a", "sample", "f"):
+        pass
+    with Output(tmp_path / "a", "sample", "f"), pytest.raises(UserError, match="other parameters"), Follower(tmp_path / "a", "sample", "g"):
+        pass
+
+
+def test_a_changed_byte_is_noticed(tmp_path):
+    with Output(tmp_path / "a", "pretrain", "f") as output:
+        (output.partial / "w.bin").write_bytes(b"12345")
+        output.commit({"outputs": output.digests()})
+    file = tmp_path / "a" / "w.bin"
+    digest = verify(file)
+    assert digest == json.loads((tmp_path / "a" / "meta.json").read_text())["outputs"]["w.bin"]
+    file.write_bytes(b"12346")
+    for place in (file, tmp_path):
+        with pytest.raises(UserError, match=r"w.bin is damaged .* run stage pretrain again"):
+            verify(place)
+    (tmp_path / "b.partial").mkdir()
+    file.unlink()
+    with pytest.raises(UserError, match="holds no finished artifact"):
+        verify(tmp_path)
+
+
+@pytest.mark.parametrize("stop", [0, 3, 6])
+def test_chunks_go_on_where_they_stopped(tmp_path, stop, monkeypatch):
+    clock = itertools.count()
+    monkeypatch.setattr(chunks, "time", types.SimpleNamespace(perf_counter=lambda: 0.1 * next(clock)))
+    bar = types.SimpleNamespace(update=lambda n: None, __enter__=None)
+
+    class Bar:
+        def __enter__(self):
+            return bar
+
+        def __exit__(self, *_):
+            return None
+
+    made = []
+
+    def make(first, count):
+        if len(made) == stop and stop not in made:
+            raise KeyboardInterrupt
+        made.append(first)
+        return {"x": torch.arange(first, first + count)}
+
+    with pytest.raises(KeyboardInterrupt):
+        in_chunks(tmp_path, range(30), 4, make, progress=lambda total, unit: Bar())
+    before, stop = list(made), -1
+    result, seconds = in_chunks(tmp_path, range(30), 4, make, progress=lambda total, unit: Bar())
+    assert result.keys() == {"x"} and torch.equal(result["x"], torch.arange(30))
+    assert seconds == pytest.approx(0.1 * 8)  # those before the interruption too
+    assert made == list(range(0, 30, 4)) and made[: len(before)] == before
+
+
+def write(out, stage="sample", names=("x.txt",), text="new", **more):
+    """The output of a stage, of files that all hold `text`."""
+    with Output(out, stage, text, **more) as output:
+        for name in names:
+            (output.partial / name).write_text(text)
+        output.commit({"outputs": output.digests()})
+
+
+def tree(folder):
+    """All that lies in a folder: content of files, targets of links."""
+    found = {str(path.relative_to(folder)): path for path in folder.rglob("*")}
+    return {name: os.readlink(path) if path.is_symlink() else path.is_file() and path.read_text() for name, path in found.items()}
+
+
+def a_run(folder):
+    write(folder / "out" / "models" / "teacher", "pretrain")
+
+
+def somebodys_folder(folder):
+    (folder / "out").mkdir()
+    (folder / "out" / "thesis.tex").write_text("mine")
+
+
+def a_file_beside_ours(folder):
+    write(folder / "out", text="old")
+    (folder / "out" / "thesis.tex").write_text("mine")
+
+
+def a_hidden_file_beside_ours(folder):
+    write(folder / "out", text="old")
+    (folder / "out" / ".git").mkdir()
+    (folder / "out" / ".git" / "HEAD").write_text("mine")
+
+
+def a_file_beside_an_empty_record(folder):
+    a_file_beside_ours(folder)
+    (folder / "out" / "meta.json").write_text("")
+
+
+def of_another_stage(folder):
+    write(folder / "out", "pretrain")
+
+
+def a_file(folder):
+    (folder / "out").write_text("mine")
+
+
+def a_link(folder):
+    somebodys_folder(folder)
+    (folder / "out").rename(folder / "place")
+    (folder / "out").symlink_to("place")
+
+
+def somebodys_work_folder(folder):
+    (folder / "out.partial").mkdir()
+    (folder / "out.partial" / "thesis.tex").write_text("mine")
+
+
+def a_linked_work_folder(folder):
+    somebodys_work_folder(folder)
+    (folder / "out.partial").rename(folder / "place")
+    (folder / "out.partial").symlink_to("place")
+
+
+def a_dangling_work_folder(folder):
+    (folder / "out.partial").symlink_to("nowhere")
+
+
+def work_of_another_stage(folder):
+    with contextlib.suppress(KeyboardInterrupt), Output(folder / "out", "pretrain", "f") as output:
+        (output.partial / ".resume").mkdir()
+        (output.partial / ".resume" / "last.ckpt").write_text("days")
+        raise KeyboardInterrupt
+
+
+def a_linked_lock(folder):
+    (folder / "mine.txt").write_text("mine")
+    (folder / "out.partial").mkdir()
+    (folder / "out.partial" / ".lock").symlink_to("../mine.txt")
+
+
+def linked_chunks(folder):
+    with contextlib.suppress(KeyboardInterrupt), Output(folder / "out", "sample", "new") as output:
+        (output.partial / ".chunks").symlink_to("../mine")
+        raise KeyboardInterrupt
+
+
+STRANGE = (a_run, somebodys_folder, a_file_beside_ours, a_hidden_file_beside_ours, a_file_beside_an_empty_record, of_another_stage, a_file)
+STRANGE += (
+    a_link,
+    somebodys_work_folder,
+    a_linked_work_folder,
+    a_dangling_work_folder,
+    work_of_another_stage,
+    a_linked_lock,
+    linked_chunks,
+)
+
+
+@pytest.mark.parametrize("laid", STRANGE, ids=lambda laid: laid.__name__)
+def test_nothing_is_erased_that_this_kind_of_stage_has_not_made(tmp_path, laid):
+    laid(tmp_path)
+    before = tree(tmp_path)
+    with pytest.raises(UserError, match="move it away, or choose another --out"):
+        write(tmp_path / "out")
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", [".", "..", "/", "a/..", ".hidden", "b.partial", "meta.json", "a.meta.json"])
+def test_reserved_names(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="must end in a name"):
+        Output(name, "sample", "f")
+
+
+def test_a_dot_makes_no_file_of_a_folder(tmp_path):
+    """Each model's folder is its own, whatever it is called."""
+    for model in ("m.v1", "m.v2"):
+        write(tmp_path / model, text=model)
+    assert {name: text for name, text in tree(tmp_path).items() if name.endswith(".txt")} == {f"{m}/x.txt": m for m in ("m.v1", "m.v2")}
+
+
+def test_files_replace_their_own_alone(tmp_path):
+    out, names = tmp_path / "a.csv", ("a.csv", "a.md")
+    (tmp_path / "a.md").write_text("mine")
+    with pytest.raises(UserError, match=r"a.md stands in the way"):
+        write(out, names=names, file=True)
+    assert tree(tmp_path) == {"a.md": "mine"}
+    (tmp_path / "a.md").unlink()
+    write(out, names=(*names, "a.old.md"), text="old", file=True)
+    (tmp_path / "thesis.tex").write_text("mine")
+    write(out, names=names, file=True)
+    found = tree(tmp_path)
+    del found["a.meta.json"]
+    assert found == {"a.csv": "new", "a.md": "new", "thesis.tex": "mine"}
+    with pytest.raises(UserError, match="is no file that sample writes; give one of a.csv, a.md"):
+        write(tmp_path / "b.csv", names=names, file=True)
+
+
+def test_what_was_emptied_by_a_crash_is_made_again(tmp_path):
+    """Files of no content, where a machine failed before the disk had them: as if they were not there."""
+    write(tmp_path / "out", text="old")
+    for name in ("x.txt", "meta.json"):
+        (tmp_path / "out" / name).write_text("")
+    write(tmp_path / "out")
+    assert (tmp_path / "out" / "x.txt").read_text() == "new"
+    with contextlib.suppress(KeyboardInterrupt), Output(tmp_path / "out", "sample", "new") as output:
+        (output.partial / ".fingerprint").write_text("")
+        raise KeyboardInterrupt
+    write(tmp_path / "out")
+    assert set(tree(tmp_path)) == {"out", "out/x.txt", "out/meta.json"}
+    (tmp_path / "b" / ".chunks").mkdir(parents=True)
+    for content in (b"", b"half"):
+        (tmp_path / "b" / ".chunks" / "chunk-000000000.safetensors").write_bytes(content)
+        made, _ = in_chunks(tmp_path / "b", range(2), 2, lambda first, count: {"x": torch.arange(count)})
+        assert made["x"].tolist() == [0, 1]
+
+
+def test_on_a_shared_file_system_a_folder_goes_when_no_file_in_it_is_open(tmp_path, monkeypatch):
+    """There an open file that is removed stays under another name, and `rmdir` fails."""
+    rmdir = os.rmdir
+
+    def refuse_open(path, *more, **options):
+        place = os.readlink(f"/proc/self/fd/{options['dir_fd']}") if options.get("dir_fd") is not None else ""
+        folder = os.path.join(place, path)
+        for number in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                if os.readlink(f"/proc/self/fd/{number}").startswith(f"{folder}/"):
+                    raise OSError(errno.ENOTEMPTY, "Directory not empty")
+        rmdir(path, *more, **options)
+
+    monkeypatch.setattr(os, "rmdir", refuse_open)
+    for text in ("one", "two"):
+        write(tmp_path / "x.txt", text=text, file=True)
+        write(tmp_path / "a", text=text)
+    with pytest.raises(UserError, match="mistake"), Output(tmp_path / "b", "sample", "f"):
+        raise UserError("mistake")
+    assert set(tree(tmp_path)) == {"x.txt", "x.meta.json", "a", "a/x.txt", "a/meta.json"}
+
+
+def test_what_is_left_of_a_replaced_output_blocks_nothing(tmp_path, monkeypatch):
+    """A read-only file system, or an open file on a shared one: what was replaced stays for a while."""
+    write(tmp_path / "out", text="old")
+    with monkeypatch.context() as patch:
+        patch.setattr("imdm.stage.output.shutil.rmtree", lambda path: (_ for _ in ()).throw(OSError(errno.ENOTEMPTY, "x")))
+        write(tmp_path / "out")
+    assert (tmp_path / "out" / ".replaced").exists() and verify(tmp_path / "out")
+    write(tmp_path / "out", text="newer")
+    assert set(tree(tmp_path)) == {"out", "out/x.txt", "out/meta.json"}
+
+
+def test_without_flock(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(UserError, match=r"out.partial can't be locked \(No locks available\); set runtime.lock to false"):
+        write(tmp_path / "out")
+    assert tree(tmp_path) == {}
+    write(tmp_path / "out", lock=False)
+    assert (tmp_path / "out" / "x.txt").read_text() == "new"
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_files_have_the_permissions_of_the_umask(tmp_path, umask, mode):
+    """Safetensors, and what saves with it, makes files for their owner alone."""
+    before = os.umask(umask)
+    try:
+        with Output(tmp_path / "out", "sample", "f") as output:
+            save_file({"x": torch.zeros(1)}, output.partial / "foreign.safetensors")
+            save_rows(output.partial / "ours.safetensors", {"x": np.zeros(1)}, {})
+            output.commit({"outputs": output.digests()})
+        save_rows(tmp_path / "alone.safetensors", {"x": np.zeros(1)}, {})
+    finally:
+        os.umask(before)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) == 4 and {stat.S_IMODE(path.stat().st_mode) for path in files} == {mode}
+
+
+def test_a_file_that_fails_leaves_the_one_before(tmp_path):
+    (tmp_path / "x").write_text("before")
+    with pytest.raises(KeyboardInterrupt), whole(tmp_path / "x") as beside:
+        beside.write_text("half")
+        raise KeyboardInterrupt
+    assert tree(tmp_path) == {"x": "before"}
