@@ -19,7 +19,7 @@ from imdm.results.plan import output
 
 DATA = "pydocs-carry-32"
 STEPS = (1, 2, 4, 8, 16)
-JUDGE = {"name": "trained", "precision": "float32", "held_out_perplexity": 41.5}
+JUDGE = {"name": "trained", "precision": "float32", "held_out_perplexity": 41.5, "retokenize": True, "clean_up": True}
 RECIPES = ("sdtt3", "redi", "sdtt3-redi")
 LEVEL = {"teacher": 5.6, "sdtt3": 5.3, "redi": 5.1, "sdtt3-redi": 4.8, "keyed": 5.0}  # ln Gen-PPL at one step
 NOISE = ("imdm-gaussian", "imdm-d64", "imdm-d512", "imdm-s0.5", "imdm-s2", "multimask")  # variants of the ablations in params.yaml
