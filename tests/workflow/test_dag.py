@@ -86,6 +86,13 @@ def test_an_exhibit_needs_its_own_models_alone(project, exhibit, variants):
     assert {path.split("/")[3] for path in outputs if path.startswith("results/tiny/models/")} == variants
 
 
+def test_what_is_not_distilled_is_sampled_at_steps_of_its_own(project):
+    jobs = {job.out: job for job in graph.jobs(project, "results/tiny/tables/table12.csv", "--config", "paper={scratch_steps: 20}")}
+    sampled = jobs["results/tiny/at20/samples/imdm/scratch"]
+    assert sampled.arguments["steps"] == "20" and "results/tiny/at20/scores/teacher" in jobs
+    assert "results/tiny/samples/teacher" not in jobs
+
+
 def test_models_are_made_from_what_their_names_say(project):
     wanted = ("mdlm/sdtt2-di4c2", "imdm-signs/sdtt1-keyed", "imdm/sdtt1-redi", "imdm/finetune", "imdm/scratch")
     jobs = graph.jobs(project, *(f"results/tiny/models/{model}/model.safetensors" for model in wanted))

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from imdm.errors import UserError
-from imdm.params.base import CARRIED_BITS, Block, MaskSettings, Name, Runtime, Seeds, Shards, VariantOverride
+from imdm.params.base import CARRIED_BITS, Block, MaskSettings, Name, Positive, Runtime, Seeds, Shards, VariantOverride
 from imdm.params.inputs import Corpus, Network, PublicCheckpoint, Teacher
 from imdm.params.languages import Chain, Dictionary, Synthetic
 from imdm.params.names import KNOWN, PUBLIC, TEACHER, parse_recipe, parse_variant
@@ -47,6 +47,9 @@ class Paper(Block):
     scale: list[Name] = Field([], description="variants with small, default and large noise scale (Tab. 3, 8)")
     finite: list[Name] = Field([], description="the infinite and the finite mask (Tab. 11)")
     width: list[Name] = Field([], description="variants with small and default noise dimension (Tab. 14)")
+    scratch_steps: Positive = Field(
+        128, description="steps at which what was not distilled is sampled (Tab. 12); the paper does not say, MDLM's configuration: 128"
+    )
 
 
 class Params(MaskSettings):

@@ -21,7 +21,7 @@ class Number(NamedTuple):
     """One line of the frame; None (or an empty text) where a column says nothing.
 
     Attributes:
-        kind: samples, conditional, matched, frontier, equal_entropy, copies, pairs, factorization, validation, judge, reference,
+        kind: samples, conditional, matched, atN, frontier, equal_entropy, copies, pairs, factorization, validation, judge, reference,
             synthetic, dictionary or chain.
         model: teacher, VARIANT/RECIPE, public/NAME, judge or `test text`; in the small tasks mdm, imdm, keyed, data, ...
         variant, recipe, replicate: the parts of VARIANT/RECIPE; replicate 0 is the first training seed, and of all else.

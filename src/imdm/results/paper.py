@@ -86,7 +86,7 @@ class Model:
         name: teacher, VARIANT/RECIPE or public/NAME.
         paper: columns of the paper's numbers that are of this model; None where it has none like it.
         against: head of the model that this one is compared with; None for that one itself.
-        kind: which samples are meant: samples, conditional or matched.
+        kind: which samples are meant: samples, conditional, matched, or atN for those at N steps alone.
     """
 
     head: str
@@ -102,7 +102,7 @@ class Model:
 
 
 def scores_of(model: str, kind: str = "") -> str:
-    """Where a model's scores lie, below results/RUN; `kind` is empty, conditional or matched."""
+    """Where a model's scores lie, below results/RUN; `kind` is empty, conditional, matched or atN."""
     return f"{kind and f'{kind}/'}scores/{model}/scores.json"
 
 
@@ -160,7 +160,8 @@ def describe(params: Params, name: str) -> Exhibit:
     small, large, before = _methods(params), _methods(params, di4c=False), Model("MDLM", TEACHER, {"method": "MDLM"})
     where = {"method": "IMDM", "setting": "unconditional, entropy-matched (parentheses)"}
     matched = Model("IMDM at SDTT's entropy", student, where, "SDTT", "matched")
-    scratch = Model("IMDM", f"{variant}/scratch", {"method": "IMDM"}, "MDLM")
+    at = f"at{params.paper.scratch_steps}"
+    scratch = (replace(before, kind=at), Model("IMDM", f"{variant}/scratch", {"method": "IMDM"}, "MDLM", at))
     heads = {"MDLM-ft": "mdlm/finetune", "IMDM-ft": f"{variant}/finetune"}
     tuned = tuple(Model(head, model, {"method": head}, "MDLM") for head, model in heads.items())
     further = f"Both are trained further from the teacher, here {params.finetune.steps:,} steps, in the paper 10,000."
@@ -172,7 +173,7 @@ def describe(params: Params, name: str) -> Exhibit:
         9: Exhibit(9, (*large, matched), ppl | {"temperature": 9}, note=_MATCHED),
         10: Exhibit(10, _methods(params, "conditional", di4c=False), ppl | {"mauve": 10}),
         11: Exhibit(11, _finite(params), ppl, ("steps", "metric")),
-        12: Exhibit(12, (before, scratch), ppl | {"val_ppl": 12}, ("setting",), "The paper does not tell its sampling steps."),
+        12: Exhibit(12, scratch, ppl | {"val_ppl": 12}, ("setting",), "The paper does not tell its sampling steps."),
         13: Exhibit(13, (before, *tuned), {"val_ppl": 13}, (), further),
         14: Exhibit(14, tuple(_varied(params, _WIDTH)), ppl),
     }[number]
