@@ -17,7 +17,7 @@ from checkout import ROOT, clone, run
 from dag import dvc_stages, graph, stub
 from imdm.errors import UserError
 from imdm.params import load_params
-from imdm.stage.reads import declared, keys, of_stages
+from imdm.stage.reads import declared, keys, of_stages, resolve
 
 BY_HAND = {"export", "preflight", "generate"}
 PRESETS = [path.stem for path in sorted((ROOT / "presets").glob("*.yaml"))]
@@ -91,6 +91,19 @@ def test_what_is_not_distilled_is_sampled_at_steps_of_its_own(project):
     sampled = jobs["results/tiny/at20/samples/imdm/scratch"]
     assert sampled.arguments["steps"] == "20" and "results/tiny/at20/scores/teacher" in jobs
     assert "results/tiny/samples/teacher" not in jobs
+
+
+def test_redi_may_differ_by_variant(project):
+    """The paper's ReDi and another are two rows of one run; a change of the latter's settings touches no other model."""
+    sets = ["variants.imdm-fresh.redi.steps=7", "variants.imdm-fresh.redi.keys=fresh"]
+    models = [f"results/tiny/models/{variant}/redi/model.safetensors" for variant in ("imdm", "imdm-fresh")]
+    words = ["--config", "variants={imdm-fresh: {redi: {keys: fresh, steps: 7}}}"]
+    jobs = {job.out.split("/")[3]: job for job in graph.jobs(project, *models, *words) if job.rule == "redi"}
+    assert "variant" not in jobs["imdm"].arguments and jobs["imdm-fresh"].arguments["variant"] == "imdm-fresh"
+    assert [job.arguments["couplings"] for job in jobs.values()] == ["results/tiny/couplings/teacher/couplings.safetensors"] * 2
+    params, reads = load_params(ROOT / "params.yaml", sets), declared(ROOT / "stages/redi.py")
+    own, shared = (resolve(params, reads, variant)["redi"] for variant in ("imdm-fresh", "imdm"))
+    assert own == shared | {"steps": 7, "keys": "fresh"} and shared == resolve(params, reads)["redi"]
 
 
 def test_models_are_made_from_what_their_names_say(project):

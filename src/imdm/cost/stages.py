@@ -84,6 +84,8 @@ class StageCosts:
 
     def _trained(self, job: Job, block: str) -> Cost:
         settings, runtime = dict(self.params)[block], self.params.runtime
+        if block == "redi" and "variant" in job.arguments:
+            settings = self.params.redi_settings(job.arguments["variant"])
         if block == "judge":
             return judge_training(self.judge, settings, self.length, runtime)
         return training(self._network(job), settings, runtime, int(job.arguments.get("round", 1)))

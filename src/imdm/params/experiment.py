@@ -57,7 +57,7 @@ class Params(MaskSettings):
 
     run: Name = Field(description="name of the experiment; results go to results/RUN")
     seeds: Seeds = Seeds()
-    variants: dict[Name, VariantOverride] = Field(description="mask settings by name, as overrides of the top-level ones")
+    variants: dict[Name, VariantOverride] = Field(description="by name, the mask settings and those of ReDi that a variant replaces")
     compare: Compare
     paper: Paper = Paper()
     corpus: Corpus
@@ -159,11 +159,18 @@ class Params(MaskSettings):
 
     def mask_settings(self, variant: str) -> MaskSettings:
         """The mask settings of `variant`, or of the one that it replicates: the top-level ones with its overrides."""
+        base = {name: getattr(self, name) for name in MaskSettings.model_fields}
+        return MaskSettings(**(base | self._override(variant).model_dump(exclude_none=True, exclude={"redi"})))
+
+    def redi_settings(self, variant: str) -> Redi:
+        """The settings of `redi` for the students of `variant`."""
+        return self.redi.model_copy(update=self._override(variant).redi.model_dump(exclude_none=True))
+
+    def _override(self, variant: str) -> VariantOverride:
         variant, _ = parse_variant(variant)
         if variant not in self.variants:
             raise UserError(f"variants has no {variant!r}; it declares {', '.join(self.variants)}.")
-        base = {name: getattr(self, name) for name in MaskSettings.model_fields}
-        return MaskSettings(**(base | self.variants[variant].model_dump(exclude_none=True)))
+        return self.variants[variant]
 
     def temperatures(self) -> list[float]:
         """Every temperature of the frontier, ascending; sampling.temperature is always one, so that it has the usual samples."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from imdm.params.base import Block, Fraction, NonNegative, Positive, PositiveFloat, Weights
+from imdm.params.base import Block, Fraction, NonNegative, Positive, PositiveFloat, RediKeys, Weights
 
 
 class Optimizer(Block):
@@ -140,4 +140,4 @@ class Couplings(Block):
 
 
 class Redi(Optimizer):
-    keys: Literal["stored", "fresh"] = Field("stored", description="stored: the coupling's own noise; fresh: new noise each step")
+    keys: RediKeys = Field("stored", description="stored: the coupling's own noise; fresh: new noise each step")

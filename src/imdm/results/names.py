@@ -12,6 +12,7 @@ NAMES = {
     "mdm": "MDM",
     "mdlm": "MDLM",
     "imdm": "IMDM",
+    "imdm-fresh": "IMDM, fresh noise in each step",
     "imdm-signs": "IMDM, Rademacher noise",
     "imdm-driven": "IMDM, noise-driven couplings",
     "imdm-driven-any-order": "IMDM, noise-driven in any order",

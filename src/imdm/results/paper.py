@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ABOUT = ["table", "dataset", "model_size", "method", "variant", "setting", "metric"]
-_VARIANTS = {"mdlm": "MDLM", "imdm": "IMDM"}
+_VARIANTS = {"mdlm": "MDLM", "imdm": "IMDM", "imdm-fresh": "IMDM"}
 _METHODS = {(True, False): "SDTT", (False, True): "ReDi", (True, True): "SDTT+ReDi"}  # by SDTT, ReDi
 _SCORED = {"gen_ppl", "entropy", "mauve", "temperature"}
 
