@@ -25,7 +25,7 @@ Record = dict[str, Any]  # some columns of the frame
 _RESAMPLES = 1000
 
 # The paper's names of what it ran. Its "Error" is only possible as the valid mass, so error_kl_nats has none.
-_SYNTHETIC = {"mdm": "MDM", "imdm": "IMDM", "random": "Random sequence"}
+_SYNTHETIC = {"mdm": "MDM", "imdm": "IMDM", "imdm-plain": "IMDM", "random": "Random sequence"}
 _NOISE = {"noise A": "noise=eps_A", "noise B": "noise=eps_B"}
 _PAPER_METRICS = {"error_valid_mass_nats": "factorization_error_nats"}
 

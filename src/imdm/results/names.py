@@ -14,6 +14,7 @@ NAMES = {
     "imdm": "IMDM",
     "imdm-fresh": "IMDM, fresh noise in each step",
     "imdm-signs": "IMDM, Rademacher noise",
+    "imdm-plain": "IMDM, pairs as they are drawn",
     "imdm-driven": "IMDM, noise-driven couplings",
     "imdm-driven-any-order": "IMDM, noise-driven in any order",
     "keyed": "Keyed distillation",

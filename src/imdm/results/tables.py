@@ -193,6 +193,7 @@ def table01(frame: pd.DataFrame) -> View:
             columns.append(numbers("paper", {"metric": metric}, "paper"))
     caption = (
         f"One-step generation of {{00, 11}} with fresh noise, {_seeds(frame)}. "
+        "Pairs of noise and text are balanced, but for those as they are drawn. "
         "The data's token entropy is ln 2 = 0.69; a model that draws tokens independently has error ln 2 = 0.693. "
         "Valid mass: mean over noise of -ln P(valid). KL: KL(data || mean over noise of the product of the tokens' probabilities). "
         "The paper's error is only possible as the first."
