@@ -140,6 +140,18 @@ def test_di4c_may_be_left_out(copy, capsys):
     assert "give paper.di4c" in capsys.readouterr().err
 
 
+def test_a_public_file_that_is_missing_leaves_out_its_rows_and_says_so(copy, capsys):
+    missing = ("--set", "public={di4c: {checkpoint: ./none.ckpt}}", "--set", "paper.di4c=public/di4c")
+    assert fake_run.exhibit(copy, "table06", *missing) == 0
+    view = view_of(copy, "table06")
+    assert not any(name.startswith("Di4C") for name in view.columns) and "./none.ckpt" in view.caption
+    assert fake_run.exhibit(copy, "figure10", *missing) == 2
+    assert "./none.ckpt" in capsys.readouterr().err
+    assert fake_run.report(copy, *missing, page="paper") == 0
+    page = (copy / "paper.html").read_text(encoding="utf-8")
+    assert "figures/figure11.html is left out" in page and 'id="figure12"' not in page
+
+
 def test_a_missing_file_is_named_in_one_sentence(copy, capsys):
     shutil.rmtree(copy / "scores" / "imdm-s2")
     assert fake_run.exhibit(copy, "table03") == 2

@@ -113,7 +113,10 @@ def test_the_reference_is_real_text_judged_once(run):
     assert json.loads((short / "reference.json").read_text())["conditional"] is None
 
 
-@pytest.mark.parametrize(("change", "key"), [("scoring.max_tokens=5", "settings"), ("scoring.clean_up=true", "settings"), ("scoring.precision=bfloat16", "judge")])
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [("scoring.max_tokens=5", "settings"), ("scoring.clean_up=true", "settings"), ("scoring.precision=bfloat16", "judge")],
+)
 def test_a_reference_of_other_settings_is_refused(run, tmp_path, change, key):
     flags = [part for flag, path in inputs(run, "samples").items() for part in (f"--{flag}", path)]
     done = script.run("score", *flags, "--out", tmp_path / "out", sets=[*SETS, change])

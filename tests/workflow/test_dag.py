@@ -78,6 +78,22 @@ def test_extras_add_what_lies_beside_the_comparison(project, jobs):
     assert {job.stage for job in added} == {"audit", "factorization", "dictionary", "chain", "exhibit", "report"}
 
 
+@pytest.mark.parametrize("preset", ["lm1b", "owt"])
+def test_the_paper_waits_for_no_more_than_it_has(preset):
+    stages = {job.stage for job in graph.jobs(ROOT, "paper", "--configfile", f"presets/{preset}.yaml")}
+    assert not stages & {"frontier", "audit", "factorization", "dictionary", "chain", "keyed"} and {"sample", "score", "tabulate"} < stages
+
+
+def test_a_missing_public_file_leaves_out_its_rows_alone(tmp_path):
+    project, words = clone(tmp_path), ("paper", "--configfile", str(ROOT / "presets/owt.yaml"))
+    without = {job.out for job in graph.jobs(project, *words)}
+    (project / "checkpoints").mkdir()
+    (project / "checkpoints/sdtt7-di4c2.ckpt").touch()
+    added = {job.out.removeprefix("results/owt/") for job in graph.jobs(project, *words) if job.out not in without}
+    rows = {f"{folder}/public/di4c" for folder in ("models", "samples", "scores", "conditional/samples", "conditional/scores")}
+    assert added == rows | {"figures/figure10.html", "figures/figure11.html"}
+
+
 @pytest.mark.parametrize(
     ("exhibit", "variants"), [("tables/table14.csv", {"imdm", "imdm-d64", "teacher"}), ("figures/figure10.html", {"mdlm", "teacher"})]
 )
@@ -187,5 +203,6 @@ def test_snakemake_runs_again_what_a_parameter_touches_and_nothing_else(tmp_path
     again = graph.jobs(project, "all", "--config", "noise_dim=64", force=False)
     counts = Counter(job.rule for job in again)
     assert counts.pop("sdtt") == counts.pop("initialize") == counts.pop("couple") == 1
-    assert set(counts) == {"sample", "score", "frontier", "redi", "tabulate", "plot", "report"}
+    shown = {"tabulate", "plot", "exhibit_table", "exhibit_figure", "report"}
+    assert set(counts) == {"sample", "score", "frontier", "redi"} | shown
     assert all("mdlm" not in job.command for job in again)

@@ -58,8 +58,7 @@ class Scoring(Block):
     retokenize: bool = Field(True, description="decode samples and encode them with the judge's tokenizer")
     clean_up: bool = Field(
         False,
-        description="rid decoded text of blanks around punctuation, as transformers' tokenizers with clean_up_tokenization_spaces (BERT's); "
-        "for retokenize: true",
+        description="decoded text loses blanks around punctuation, as by transformers' clean_up_tokenization_spaces; for retokenize",
     )
     max_tokens: Positive | None = Field(
         None, description="texts are cut to so many judge tokens (as published: the model's length); null: the judge's longest input"

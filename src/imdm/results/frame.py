@@ -108,6 +108,14 @@ def read_frame(path: str | Path) -> pd.DataFrame:
     return _typed(frame)
 
 
+def read_comparison(path: Path) -> pd.DataFrame:
+    """tables.csv with the numbers of frontier.csv, where that lies beside it; older files hold them themselves. Raises as `read_frame`."""
+    frame, beside = read_frame(path), path.with_name("frontier.csv")
+    if not beside.exists() or len(select(frame, kind="equal_entropy")):
+        return frame
+    return pd.concat([frame, read_frame(beside)], ignore_index=True)
+
+
 def select(frame: pd.DataFrame, **wanted: Any) -> pd.DataFrame:
     """The lines whose columns have the wanted values, in their order; None stands for what is missing, a list for any of its values."""
     keep = pd.Series(True, index=frame.index)

@@ -48,6 +48,9 @@ def write_exhibit(output: str, results: Path, params: Params, data: Dataset, fol
 
         frames = [read_frame(results / file) for file in plan.files(params, output)]
         draw(name, pd.concat(frames, ignore_index=True), folder / name)
+    elif name == "frontier":
+        curves = collect.frontiers(results, params)
+        _write(folder, tables.frontier(pd.concat([read_frame(results / "tables/tables.csv"), curves], ignore_index=True)), curves)
     elif name in extras.TABLES:
         frame = _extra_frame(name, results, params)
         _write(folder, extras.TABLES[name](first_seed(frame)), frame)
