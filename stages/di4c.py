@@ -2,7 +2,8 @@
 
 Round 1 starts from an MDM (the teacher or an SDTT student), whose student gets a fresh latent token; in later
 rounds teacher and student both start from the student of the round before. All of these are online weights, as in
-the public code. Writes model.safetensors (online weights and moving average) and train_log.csv.
+the public code, whose authors also sample with them. Writes model.safetensors (online weights, with di4c.weights: ema the moving
+average too) and train_log.csv.
 
 Example: python stages/di4c.py --data data/pydocs-carry-32/dataset.json --round 1
     --teacher results/tiny/models/mdlm/sdtt3/model.safetensors --out results/tiny/models/mdlm/sdtt3-di4c1
@@ -43,7 +44,7 @@ def run(job: Job) -> None:
     student = mixture_student(teacher, settings.latent_hidden, seed)
     training = Di4cTraining(student, teacher, settings, number, seed, data.split("train"))
     job.metrics |= fit(training, job.dir, job.params.runtime, job.progress)
-    save_network(job.dir / "model.safetensors", training.network, training.ema)
+    save_network(job.dir / "model.safetensors", training.network, training.ema if settings.weights == "ema" else None)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def run(job: Job) -> None:
         frames.append(per_sample(tokens, verdict, model=sampler.model, steps=steps, temperature=temperature))
     pd.concat(frames, ignore_index=True).to_parquet(job.dir / "per_sample.parquet")
     about = {"model": sampler.model, "precision": precision_name(sampler.network.body_dtype), "sampled_at": params.sampling.temperature}
-    write_json(job.dir / "frontier.json", about | {"judge": judge.named(), "rows": rows})
+    write_json(job.dir / "frontier.json", about | {"judge": judge.named(settings), "rows": rows})
     job.metrics["samples"] = sum(map(len, frames))
 
 

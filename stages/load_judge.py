@@ -11,7 +11,7 @@ import sys
 import _src  # noqa: F401, I001  (first: this checkout's library)
 from imdm.stage.job import Job, StageParser, run_stage
 
-READS = ("judge.model", "scoring.precision", "scoring.batch_size", "seeds.scoring")
+READS = ("judge.model", "scoring.precision", "scoring.batch_size", "scoring.clean_up", "seeds.scoring")
 
 
 def arguments(parser: StageParser) -> None:
@@ -32,7 +32,8 @@ def run(job: Job) -> None:
         raise UserError("judge.model is empty; set it to the hub id or folder of a causal LM, such as gpt2-large.")
     device, _ = setup(params.runtime)
     judge = open_judge(params.judge.model, device, params.scoring.precision)
-    perplexity = held_out_perplexity(judge, Dataset.open(job.args.data), True, params.scoring.batch_size, params.seeds.scoring)
+    data, settings = Dataset.open(job.args.data), params.scoring
+    perplexity = held_out_perplexity(judge, data, settings.batch_size, params.seeds.scoring, True, settings.clean_up)
     write_json(job.dir / "judge.json", judge.describe() | perplexity)
     (job.dir / "train_log.csv").write_text(",".join(LOG_COLUMNS) + "\n")
     job.metrics |= perplexity

@@ -1,4 +1,4 @@
-"""Draw the main figures, each as PNG and SVG: Figure 2, Gen-PPL against entropy, and the training curves.
+"""Draw the main figures, each as PNG and SVG: Figure 2 and the training curves.
 
 Example: python stages/plot.py --results results/tiny --out results/tiny/figures/figure02.png
 """

@@ -15,6 +15,7 @@ READS = ("redi", "seeds.train")
 def arguments(parser: StageParser) -> None:
     parser.input("--couplings", help="couplings.safetensors of couple")
     parser.input("--init", help="model.safetensors whose EMA weights the student starts from")
+    parser.add_argument("--variant", help="name from `variants` in params.yaml, where it replaces some of redi")
 
 
 def run(job: Job) -> None:
@@ -24,7 +25,7 @@ def run(job: Job) -> None:
     from imdm.network.checkpoint import load_network, save_network
     from imdm.training.loop import fit
 
-    settings = job.params.redi
+    settings = job.params.redi_settings(job.args.variant) if job.args.variant else job.params.redi
     student = load_network(job.args.init, "ema")
     couplings = load_couplings(job.args.couplings, student.config)
     seed = training_seed(job.params.seeds.train, student.config.replicate)

@@ -1,6 +1,8 @@
 """Write a page of a run: verdict, tables, figures, samples, timings and parameters in one file that needs no other.
 
-Everything on it is checked to be of this run as the run now is. The main tables, the main figures and the samples must be; extras
+The verdict's numbers lie beside it as NAME.summary.json.
+
+Everything on the page is checked to be of this run as the run now is. The main tables, the main figures and the samples must be; extras
 and the paper's other tables and figures are shown where they are, else named with the command that makes them. A page called
 extras.html or paper.html waits for these.
 
@@ -32,9 +34,11 @@ def inputs(params, args) -> list[Path]:
 
 def run(job: Job) -> None:
     from imdm.results.provenance import Settings
-    from imdm.results.report import render
+    from imdm.results.report import answer, render
+    from imdm.stage.artifact import write_json
 
     args = job.args
+    write_json(job.dir / f"{Path(args.out).stem}.summary.json", answer(Path(args.results)))
     page = render(job.params, Path(args.results), Path(args.data), Settings(args.params, args.set))
     (job.dir / Path(args.out).name).write_text(page, encoding="utf-8")
     print(f"{args.out}: {len(page.encode()) / 1e6:.2f} MB")

@@ -60,7 +60,7 @@ def run(job: Job) -> None:
             bar.update()
     pd.concat(frames, ignore_index=True).to_parquet(job.dir / "per_sample.parquet")
     scores = {key: about[key] for key in ("task", "model", "precision", "temperature", "conditional", "matching")}
-    write_json(job.dir / "scores.json", scores | {"judge": judge.named(), "rows": rows, "metrics": metrics})
+    write_json(job.dir / "scores.json", scores | {"judge": judge.named(settings), "rows": rows, "metrics": metrics})
     job.metrics["samples"] = sum(map(len, frames))
 
 

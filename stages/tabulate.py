@@ -1,7 +1,7 @@
-"""Write the table of a run, tables.csv, and from it Tables 1, 2, 4 and 5, the frontier, and the tables of the report.
+"""Write the table of a run, tables.csv, and from it Tables 1, 2, 4 and 5, and the tables of the report.
 
-Each is written as .csv, .json, .md and .tex. Needs the scores and frontiers of the teacher and of every model that compare names,
-the judge, the reference, the teacher's validation and the synthetic task.
+Each is written as .csv, .json, .md and .tex. Needs the scores of the teacher and of every model that compare names, the judge, the
+reference, the teacher's validation and the synthetic task.
 
 Example: python stages/tabulate.py --results results/tiny --out results/tiny/tables/tables.csv
 """

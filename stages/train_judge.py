@@ -47,7 +47,7 @@ def run(job: Job) -> None:
     # the unigram's perplexity of the same targets as the judge's, which don't include end-of-text
     own, targets = (data.split(split)[:, 1:] for split in ("judge", "valid"))
     unigram = unigram_perplexity(own[own != data.eos_id], targets[targets != data.eos_id], data.vocab_size)
-    perplexity = held_out_perplexity(judge, data, False, settings.batch_size, seed)
+    perplexity = held_out_perplexity(judge, data, settings.batch_size, seed)
     summary = judge.describe() | perplexity | {"unigram_perplexity": unigram}
     write_json(job.dir / "judge.json", summary)
     job.metrics |= summary

@@ -19,7 +19,7 @@ from imdm.results.plan import output
 
 DATA = "pydocs-carry-32"
 STEPS = (1, 2, 4, 8, 16)
-JUDGE = {"name": "trained", "precision": "float32", "held_out_perplexity": 41.5}
+JUDGE = {"name": "trained", "precision": "float32", "held_out_perplexity": 41.5, "retokenize": True, "clean_up": True}
 RECIPES = ("sdtt3", "redi", "sdtt3-redi")
 LEVEL = {"teacher": 5.6, "sdtt3": 5.3, "redi": 5.1, "sdtt3-redi": 4.8, "keyed": 5.0}  # ln Gen-PPL at one step
 NOISE = ("imdm-gaussian", "imdm-d64", "imdm-d512", "imdm-s0.5", "imdm-s2", "multimask")  # variants of the ablations in params.yaml
@@ -57,10 +57,10 @@ def rates(model: str, steps: int, nll_at_one: float) -> np.ndarray:
     return nll_at_one - 0.28 * math.log(steps) + np.random.default_rng(steps).normal(0, 0.15, COUNT) + own
 
 
-def scores(folder: Path, model: str, nll_at_one: float, entropy: float = 2.9, **about: Any) -> None:
+def scores(folder: Path, model: str, nll_at_one: float, entropy: float = 2.9, counts: tuple[int, ...] = STEPS, **about: Any) -> None:
     """scores.json and per_sample.parquet whose corpus-level Gen-PPL is exp(sum of nll / sum of tokens)."""
     rows, frames = [], []
-    for steps in STEPS:
+    for steps in counts:
         rate = rates(model, steps, nll_at_one)
         frames.append(pd.DataFrame({"model": model, "steps": steps, "sample": range(COUNT), "nll": rate * LENGTH, "tokens": LENGTH}))
         value, spread = math.exp(rate.mean()), math.exp(1.96 * rate.std() / math.sqrt(COUNT))
@@ -68,7 +68,7 @@ def scores(folder: Path, model: str, nll_at_one: float, entropy: float = 2.9, **
         more = {"gen_ppl_mean": value, "entropy": entropy + 0.0003 - 0.05 / steps, "distinct_4": 0.9}  # no exact half in the last digit
         more["mauve"] = 1 / (1 + math.exp(nll_at_one - 4.9) / steps)
         rows += [number(metric, value, steps=steps) for metric, value in more.items()]
-    about = {"task": "unconditional", "temperature": {str(n): 1.0 for n in STEPS}, "conditional": None, "matching": None} | about
+    about = {"task": "unconditional", "temperature": {str(n): 1.0 for n in counts}, "conditional": None, "matching": None} | about
     about |= {"model": model, "judge": JUDGE, "precision": "float32", "rows": rows}
     artifact(folder, "score", {"scores.json": about, "per_sample.parquet": pd.concat(frames)})
 
@@ -272,8 +272,9 @@ def add_paper(results: Path) -> None:
     for place, variant in enumerate(NOISE):
         scores(results / "scores" / variant / "sdtt3-redi", f"{variant}/sdtt3-redi", 5.0 + 0.15 * place, 2.84)
     samples(results / "samples" / DI4C, DI4C, tokenizer, digest)
-    for model in (DI4C, "imdm/scratch"):
-        scores(results / "scores" / model, model, levels.get(model, 5.65), 2.88)
+    scores(results / "scores" / DI4C, DI4C, levels[DI4C], 2.88)
+    for model in ("teacher", "imdm/scratch"):
+        scores(results / "at32/scores" / model, model, levels.get(model, 5.65), 2.88, (32,))
     for model, level in levels.items():
         scores(results / "conditional/scores" / model, model, level - 0.4, 2.8, task="conditional", conditional=TASK)
         samples(results / "conditional/samples" / model, model, tokenizer, digest, TASK)

@@ -43,15 +43,17 @@ def document(project: Path = ROOT) -> str:
 
 
 def stage_name(job: Job) -> str:
-    """STAGE, or STAGE-MODEL of a job for one model; DVC's names have no slash and no dot."""
+    """STAGE, STAGE-MODEL of a job for one model, or exhibit-FOLDER-NAME; DVC's names have no slash and no dot."""
     parts = Path(job.out).parts[2:]
+    if job.stage == "exhibit":
+        return "-".join([job.stage, parts[0], Path(parts[1]).stem])
     model = parts[1:] if parts and parts[0] in ("models", "couplings", "samples", "scores", "frontier") else ()
     return "-".join([job.stage, *model]).replace(".", "_")
 
 
 def stage(job: Job, project: Path) -> dict:
     """A job as DVC's stage."""
-    metrics = [path for path in job.outputs if Path(path).name == plan.SUMMARY]
+    metrics = [path for path in job.outputs if path.endswith("summary.json")]
     outs = {"outs": [path for path in job.outputs if path not in metrics], "metrics": metrics}
     read = keys(declared(project / f"stages/{job.stage}.py"), "variant" in job.arguments)
     tree = {"cmd": job.command, "params": read, "deps": sorted(set(job.inputs)), **outs}

@@ -303,6 +303,14 @@ def test_the_next_round_goes_on_from_the_online_weights(inputs, tmp_path):
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(before.parameters(), after.parameters()))
 
 
+@pytest.mark.parametrize("weights", ["online", "ema"])
+def test_a_student_is_sampled_with_the_weights_that_are_asked_for(inputs, tmp_path, weights):
+    sets = [] if weights == "online" else ["di4c.weights=ema"]
+    assert stage(inputs, tmp_path / "out", sets=sets).returncode == 0
+    online, sampled = (load_network(tmp_path / "out" / "model.safetensors", kind).state_dict() for kind in ("online", "ema"))
+    assert all(torch.equal(online[name], sampled[name]) for name in online) == (weights == "online")
+
+
 @pytest.mark.parametrize(
     ("number", "words"), [(2, "does not fit --round 2; give the Di4C student of round 1"), (3, "--round 3 must be between 1 and 2")]
 )

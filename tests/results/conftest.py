@@ -10,7 +10,7 @@ import pytest
 
 import fake_run
 from imdm.results import plan
-from imdm.results.frame import read_frame
+from imdm.results.frame import read_comparison
 
 
 @pytest.fixture(scope="session")
@@ -28,8 +28,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def frame(run: Path) -> pd.DataFrame:
-    """Its tables.csv."""
-    return read_frame(run / "tables" / "tables.csv")
+    """Its tables.csv, and what frontier.csv adds."""
+    return read_comparison(run / "tables" / "tables.csv")
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ def test_values_are_those_of_the_scores(run):
     matched = one(read_frame(run / "tables" / "table09.csv"), setting="IMDM at SDTT's entropy", steps=16, metric="temperature")
     assert matched.value == pytest.approx(1.16)
     last = one(read_frame(run / "tables" / "table12.csv"), setting="IMDM", metric="gen_ppl")
-    assert (last.model, last.steps, last.paper) == ("imdm/scratch", 16, 116.37)
+    assert (last.kind, last.model, last.steps, last.paper) == ("at32", "imdm/scratch", 32, 116.37)  # not the largest of sampling.steps
     validated = one(read_frame(run / "tables" / "table13.csv"), setting="MDLM-ft", metric="val_ppl")
     assert (validated.model, validated.value, validated.low) == ("mdlm/finetune", 60.0, pytest.approx(58.9))
 
@@ -138,6 +138,18 @@ def test_di4c_may_be_left_out(copy, capsys):
     assert not any("Di4C" in name for name in view_of(copy, "table06").columns)
     assert fake_run.exhibit(copy, "figure10", "--set", "paper.di4c=null") == 2
     assert "give paper.di4c" in capsys.readouterr().err
+
+
+def test_a_public_file_that_is_missing_leaves_out_its_rows_and_says_so(copy, capsys):
+    missing = ("--set", "public={di4c: {checkpoint: ./none.ckpt}}", "--set", "paper.di4c=public/di4c")
+    assert fake_run.exhibit(copy, "table06", *missing) == 0
+    view = view_of(copy, "table06")
+    assert not any(name.startswith("Di4C") for name in view.columns) and "./none.ckpt" in view.caption
+    assert fake_run.exhibit(copy, "figure10", *missing) == 2
+    assert "./none.ckpt" in capsys.readouterr().err
+    assert fake_run.report(copy, *missing, page="paper") == 0
+    page = (copy / "paper.html").read_text(encoding="utf-8")
+    assert "figures/figure11.html is left out" in page and 'id="figure12"' not in page
 
 
 def test_a_missing_file_is_named_in_one_sentence(copy, capsys):

@@ -11,10 +11,10 @@ from scipy import stats
 
 import fake_run
 from checkout import ROOT
-from imdm.results.frame import RATIO, first_seed, frame_of, one, read_frame, select, with_seed_means, write_frame
+from imdm.results.frame import RATIO, first_seed, frame_of, one, read_comparison, read_frame, select, with_seed_means, write_frame
 from imdm.results.show import main as show
 from imdm.results.show import main_text, mean_ratio, runs_view
-from imdm.results.tables import table04
+from imdm.results.tables import frontier, table04
 
 SEEDS = ["mdlm", "imdm", "mdlm-seed1", "imdm-seed1", "mdlm-seed2", "imdm-seed2"]
 PIPELINES = [ROOT / "results" / "reference" / f"seed{number}" for number in range(5)]
@@ -24,8 +24,9 @@ PIPELINES = [ROOT / "results" / "reference" / f"seed{number}" for number in rang
 def three_seeds(tmp_path_factory: pytest.TempPathFactory):
     """The frame of a run with two replicates, whose numbers are others."""
     run = fake_run.build(tmp_path_factory.mktemp("three"), seeds=3)
-    assert fake_run.tabulate(run, "--set", f"compare.variants=[{', '.join(SEEDS)}]") == 0
-    return read_frame(run / "tables" / "tables.csv")
+    words = ("--set", f"compare.variants=[{', '.join(SEEDS)}]")
+    assert fake_run.tabulate(run, *words) == 0 == fake_run.exhibit(run, "tables/frontier.csv", *words)
+    return read_comparison(run / "tables" / "tables.csv")
 
 
 def number(model: str, value: float | None, metric: str = RATIO, kind: str = "samples") -> dict:
@@ -61,6 +62,8 @@ def test_tables_show_the_first_seed_and_the_spread(three_seeds):
     line = dict(zip(view.columns, next(line for line in view.body if line[0].text == "ReDi"), strict=True))
     mean = one(shown, kind="samples", model="imdm/redi", metric=RATIO, steps=1, replicate=None)
     assert line["ratio, seeds"].text == f"{mean.value:.2f} ± {mean.high - mean.value:.2f}"
+    curves = frontier(three_seeds)
+    line |= dict(zip(curves.columns, next(line for line in curves.body if line[0].text == "ReDi"), strict=True))
     assert "±" in line["ratio at equal entropy, seeds"].text
     assert [cell.sort for cell in (line["MDLM"], line["IMDM"])] == [
         one(three_seeds, kind="samples", model=f"{variant}/redi", steps=1, metric="gen_ppl").value for variant in ("mdlm", "imdm")

@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from imdm.results.names import recipe_label
 from imdm.results.paper import paper_of, paper_value
 from imdm.results.summary import summary, verdict
 from imdm.results.table import better_cell, paper_cell, value_cell
-from imdm.results.tables import comparisons, frontier, table04, table05
+from imdm.results.tables import comparisons, frontier, table04
 from imdm.results.view import Cell, View, latex, markdown, read_view, write_view
 
 
@@ -192,7 +193,8 @@ def test_equal_entropy_stands_beside_gen_ppl(frame):
     values = [shown["ReDi", "2"][f"{name}, equal entropy"].sort for name in ("IMDM", "MDLM")]
     assert ratio.sort == pytest.approx(values[0] / values[1])
     assert shown["SDTT (3 rounds)", "2"]["ratio, equal entropy"].mark == "lose"  # a tie at its own entropy
-    heats = lines_of(table05(frame))["ReDi", "2"]
+    assert not any("equal entropy" in head for head in table04(select(frame, kind="samples")).columns)  # before there is a frontier
+    heats = lines_of(frontier(frame))["ReDi", "2"]
     found = [heats[f"{name}, temperature"].sort for name in ("MDLM", "IMDM")]
     assert found == pytest.approx([math.exp(0.05 / 0.3), math.exp(0.085 / 0.3)])
     shown = lines_of(frontier(frame))
@@ -214,14 +216,15 @@ def test_models_that_are_no_pair_have_lines_of_their_own():
 
 
 def test_a_missing_result_is_named_with_the_command_that_makes_it(copy, capsys):
-    for folder, file in (("scores", "scores.json"), ("frontier", "frontier.json")):
+    curves = partial(fake_run.exhibit, copy, "tables/frontier.csv")
+    for folder, file, stage in (("scores", "scores.json", partial(fake_run.tabulate, copy)), ("frontier", "frontier.json", curves)):
         shutil.move(copy / folder / "imdm" / "redi", copy / "kept")
-        assert fake_run.tabulate(copy) == 2
+        assert stage() == 2
         message, missing = capsys.readouterr().err, copy / folder / "imdm" / "redi" / file
         assert str(missing) in message and "does not exist" in message and message.count("\n") == 1
         shutil.move(copy / "kept", copy / folder / "imdm" / "redi")
     (copy / "reference" / "reference.safetensors").unlink()
-    assert fake_run.tabulate(copy) == 2
+    assert curves() == 2
     assert "reference.safetensors does not exist" in capsys.readouterr().err
 
 

@@ -10,8 +10,11 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 import judges
-from imdm.data.tokenizer import train_bpe
-from imdm.scoring.gen_ppl import counted, gen_ppl, gen_ppl_mean, judge_ids, judge_texts, scored
+from fixtures import fixture
+from imdm.data.tokenizer import load_tokenizer, train_bpe
+from imdm.params import Scoring
+from imdm.scoring.gen_ppl import counted, decode, gen_ppl, gen_ppl_mean, judge_ids, judge_texts, scored
+from imdm.scoring.metrics import judge_samples
 from judges import LENGTH, packed
 
 
@@ -148,14 +151,42 @@ def test_special_tokens_of_a_bert_vocabulary_reach_the_judge_as_strings(judge):
     assert judge.tokenizer.decode(ids) == "[CLS] the lists. [SEP]"
 
 
+def test_cleaned_text_is_what_transformers_decodes(judge):
+    """Its BERT tokenizer, by which MDLM, Duo and IMDM decode LM1B, cleans up unless it is told not to."""
+    from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy
+
+    folder = fixture("tokenizers/bert_base_uncased")
+    bert, oracle = load_tokenizer(str(folder)), BertTokenizerLegacy(str(folder / "vocab.txt"))
+    lines = fixture("lm1b/news.en.heldout-00000-of-00050").read_text(encoding="utf-8").splitlines()[:1500]
+    stream = [token for line in lines for token in (101, *bert.encode(line).ids)]
+    text = np.array(stream[: len(stream) // 128 * 128]).reshape(-1, 128)
+    for samples in (text, np.random.default_rng(0).integers(1000, 30_522, (100, 128))):
+        assert decode(samples, bert, clean_up=True) == [oracle.decode(row) for row in samples.tolist()]
+        assert decode(samples, bert, clean_up=True) != decode(samples, bert, clean_up=False)
+    sample, texts = np.array([[101, *bert.encode("I don't.").ids, 101]]), []
+    for clean_up in (True, False):
+        (ids,) = judge_ids(sample, bert, judge, True, clean_up)
+        texts.append(judge.tokenizer.decode(ids))
+    assert texts == ["[CLS] i don't. [CLS]", "[CLS] i don ' t. [CLS]"]
+
+
+def test_mauve_reads_as_many_tokens_as_a_sample_has(other):
+    """As in the authors' code, which cuts the text of 100 tokens to 100 of the judge's."""
+    tokenizer, samples = judges.tokenizer(), packed(4)[:, :6]
+    ids = judge_ids(samples, tokenizer, other, True)
+    found = judge_samples(other, samples, tokenizer, Scoring(retokenize=True))
+    assert all(len(text) > 6 for text in ids) and np.array_equal(found.tokens, judge_texts(other, ids, 4).tokens)
+    np.testing.assert_allclose(found.features, judge_texts(other, [text[:6] for text in ids], 4).features, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("retokenize", [True, False])
 def test_texts_are_cut(judge, retokenize):
     tokenizer = judges.tokenizer()
     samples = np.array([[tokenizer.token_to_id(letter) for letter in "abcdefghijklmnopqrstuvwxyz0123456789"]])
     whole = judge_ids(samples, tokenizer, judge, retokenize)[0]
     assert len(whole) == judge.max_length < samples.shape[1]
-    assert judge_ids(samples, tokenizer, judge, retokenize, 5)[0] == whole[:5]
-    assert judge_ids(samples, tokenizer, judge, retokenize, 1000)[0] == whole
+    assert judge_ids(samples, tokenizer, judge, retokenize, most=5)[0] == whole[:5]
+    assert judge_ids(samples, tokenizer, judge, retokenize, most=1000)[0] == whole
 
 
 def test_of_completions_the_first_tokens_are_scored_the_prompt_among_them():

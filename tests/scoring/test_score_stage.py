@@ -71,7 +71,8 @@ def test_scores_are_those_of_the_samples(run, name, task, texts, end):
     scores, table = read(run, name)
     assert (scores["task"], scores["model"], scores["precision"]) == (task, "teacher", "float32")
     assert scores["temperature"] == {"1": 1.0, "2": 1.0}
-    assert scores["judge"] == {"name": "trained judge", "precision": "float32", "held_out_perplexity": judges.HELD_OUT}
+    about = {"name": "trained judge", "precision": "float32", "held_out_perplexity": judges.HELD_OUT}
+    assert scores["judge"] == about | {"retokenize": False, "clean_up": False}
     samples = load_samples(run / name / "samples.safetensors", Dataset.open(run / "data/dataset.json"))
     for steps in (1, 2):
         part, tokens = table[table["steps"] == steps], samples.tokens[steps]
@@ -112,7 +113,10 @@ def test_the_reference_is_real_text_judged_once(run):
     assert json.loads((short / "reference.json").read_text())["conditional"] is None
 
 
-@pytest.mark.parametrize(("change", "key"), [("scoring.max_tokens=5", "settings"), ("scoring.precision=bfloat16", "judge")])
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [("scoring.max_tokens=5", "settings"), ("scoring.clean_up=true", "settings"), ("scoring.precision=bfloat16", "judge")],
+)
 def test_a_reference_of_other_settings_is_refused(run, tmp_path, change, key):
     flags = [part for flag, path in inputs(run, "samples").items() for part in (f"--{flag}", path)]
     done = script.run("score", *flags, "--out", tmp_path / "out", sets=[*SETS, change])

@@ -52,3 +52,12 @@ def test_a_teachers_factorization_error_depends_on_no_noise(run):
     for tree in found.values():
         assert {row["steps"] for row in tree["rows"]} == {1, 2} and tree["teacher"] == "teacher"
         assert all(row["low"] <= row["value"] <= row["high"] for row in tree["rows"])
+
+
+def test_redi_takes_the_settings_of_its_variant(run):
+    start, couplings = run / "models/imdm/teacher/model.safetensors", run / "couplings/couplings.safetensors"
+    words = ("--couplings", couplings, "--init", start, "--variant", "imdm")
+    student = made("redi", run / "short", *words, sets=["variants.imdm.redi.steps=2", "variants.imdm.redi.keys=fresh"])
+    read = json.loads((student / "meta.json").read_text())["parameters"]["redi"]
+    assert (read["steps"], read["keys"]) == (2, "fresh")
+    assert (student / "train_log.csv").read_text().splitlines()[-1].startswith("2,")

@@ -17,7 +17,7 @@ from checkout import ROOT, clone, run
 from dag import dvc_stages, graph, stub
 from imdm.errors import UserError
 from imdm.params import load_params
-from imdm.stage.reads import declared, keys, of_stages
+from imdm.stage.reads import declared, keys, of_stages, resolve
 
 BY_HAND = {"export", "preflight", "generate"}
 PRESETS = [path.stem for path in sorted((ROOT / "presets").glob("*.yaml"))]
@@ -78,12 +78,48 @@ def test_extras_add_what_lies_beside_the_comparison(project, jobs):
     assert {job.stage for job in added} == {"audit", "factorization", "dictionary", "chain", "exhibit", "report"}
 
 
+@pytest.mark.parametrize("preset", ["lm1b", "owt"])
+def test_the_paper_waits_for_no_more_than_it_has(preset):
+    stages = {job.stage for job in graph.jobs(ROOT, "paper", "--configfile", f"presets/{preset}.yaml")}
+    assert not stages & {"frontier", "audit", "factorization", "dictionary", "chain", "keyed"} and {"sample", "score", "tabulate"} < stages
+
+
+def test_a_missing_public_file_leaves_out_its_rows_alone(tmp_path):
+    project, words = clone(tmp_path), ("paper", "--configfile", str(ROOT / "presets/owt.yaml"))
+    without = {job.out for job in graph.jobs(project, *words)}
+    (project / "checkpoints").mkdir()
+    (project / "checkpoints/sdtt7-di4c2.ckpt").touch()
+    added = {job.out.removeprefix("results/owt/") for job in graph.jobs(project, *words) if job.out not in without}
+    rows = {f"{folder}/public/di4c" for folder in ("models", "samples", "scores", "conditional/samples", "conditional/scores")}
+    assert added == rows | {"figures/figure10.html", "figures/figure11.html"}
+
+
 @pytest.mark.parametrize(
     ("exhibit", "variants"), [("tables/table14.csv", {"imdm", "imdm-d64", "teacher"}), ("figures/figure10.html", {"mdlm", "teacher"})]
 )
 def test_an_exhibit_needs_its_own_models_alone(project, exhibit, variants):
     outputs = [path for job in graph.jobs(project, f"results/tiny/{exhibit}") for path in job.outputs]
     assert {path.split("/")[3] for path in outputs if path.startswith("results/tiny/models/")} == variants
+
+
+def test_what_is_not_distilled_is_sampled_at_steps_of_its_own(project):
+    jobs = {job.out: job for job in graph.jobs(project, "results/tiny/tables/table12.csv", "--config", "paper={scratch_steps: 20}")}
+    sampled = jobs["results/tiny/at20/samples/imdm/scratch"]
+    assert sampled.arguments["steps"] == "20" and "results/tiny/at20/scores/teacher" in jobs
+    assert "results/tiny/samples/teacher" not in jobs
+
+
+def test_redi_may_differ_by_variant(project):
+    """The paper's ReDi and another are two rows of one run; a change of the latter's settings touches no other model."""
+    sets = ["variants.imdm-fresh.redi.steps=7", "variants.imdm-fresh.redi.keys=fresh"]
+    models = [f"results/tiny/models/{variant}/redi/model.safetensors" for variant in ("imdm", "imdm-fresh")]
+    words = ["--config", "variants={imdm-fresh: {redi: {keys: fresh, steps: 7}}}"]
+    jobs = {job.out.split("/")[3]: job for job in graph.jobs(project, *models, *words) if job.rule == "redi"}
+    assert "variant" not in jobs["imdm"].arguments and jobs["imdm-fresh"].arguments["variant"] == "imdm-fresh"
+    assert [job.arguments["couplings"] for job in jobs.values()] == ["results/tiny/couplings/teacher/couplings.safetensors"] * 2
+    params, reads = load_params(ROOT / "params.yaml", sets), declared(ROOT / "stages/redi.py")
+    own, shared = (resolve(params, reads, variant)["redi"] for variant in ("imdm-fresh", "imdm"))
+    assert own == shared | {"steps": 7, "keys": "fresh"} and shared == resolve(params, reads)["redi"]
 
 
 def test_models_are_made_from_what_their_names_say(project):
@@ -167,5 +203,6 @@ def test_snakemake_runs_again_what_a_parameter_touches_and_nothing_else(tmp_path
     again = graph.jobs(project, "all", "--config", "noise_dim=64", force=False)
     counts = Counter(job.rule for job in again)
     assert counts.pop("sdtt") == counts.pop("initialize") == counts.pop("couple") == 1
-    assert set(counts) == {"sample", "score", "frontier", "redi", "tabulate", "plot", "report"}
+    shown = {"tabulate", "plot", "exhibit_table", "exhibit_figure", "report"}
+    assert set(counts) == {"sample", "score", "frontier", "redi"} | shown
     assert all("mdlm" not in job.command for job in again)

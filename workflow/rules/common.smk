@@ -55,6 +55,7 @@ def alternatives(names):
 
 VARIANT = rf"({alternatives(PARAMS.variants)})({REPLICATE})?"
 PUBLIC_MODEL = rf"{PUBLIC}/({alternatives(PARAMS.public)})"
+AT = r"at[1-9]\d*/"  # samples at one step count
 MODEL = rf"{TEACHER}|{VARIANT}/({RECIPES}|{TEACHER})|{PUBLIC_MODEL}"
 
 
@@ -157,7 +158,7 @@ SITE = ("slurm_partition", "gpu_partition", "gpu_type", "longest", "slurm_extra"
 # What is asked for, before the graph is built: there Snakemake would only find that no job makes the file.
 KINDS = "models|couplings|samples|scores|frontier|audit|factorization"
 for word in sys.argv[1:]:
-    named = re.match(rf"results/{PARAMS.run}/(?:conditional/|matched/)?(?:{KINDS})/(.+)/", word)
+    named = re.match(rf"results/{PARAMS.run}/(?:conditional/|matched/|{AT})?(?:{KINDS})/(.+)/", word)
     if named:
         checked(named[1])
 

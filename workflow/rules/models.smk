@@ -125,5 +125,6 @@ rule redi:
         recipe=r"(sdtt[1-9]\d*-)?redi",
     params:
         **about("redi"),
+        variant=lambda wildcards: f" --variant {wildcards.variant}" if PARAMS.redi_settings(wildcards.variant) != PARAMS.redi else "",
     shell:
-        stage("redi.py --couplings {input.couplings} --init {input.init}")
+        stage("redi.py --couplings {input.couplings} --init {input.init}{params.variant}")

@@ -17,7 +17,7 @@ rule tabulate:
         main=shown("<results>/tables/tables.csv", "Tables", "all tables"),
         shown=[shown(f"<results>/tables/{name}.csv", "Tables", name) for name in plan.MAIN_TABLES],
         files=expand("<results>/tables/{name}.{suffix}", name=plan.MAIN_TABLES, suffix=["json", "md", "tex"]),
-        summary=[f"<results>/tables/{name}" for name in (plan.SUMMARY, plan.BY_STEPS)],
+        by_steps=f"<results>/tables/{plan.BY_STEPS}",
         meta="<results>/tables/tables.meta.json",
     params:
         **about("tabulate", file=True),
@@ -91,6 +91,7 @@ rule report:
         figures="<results>/figures/figure02.png",
     output:
         main=shown("<results>/{exhibit}.html", "Pages"),
+        summary="<results>/{exhibit}.summary.json",
         meta="<results>/{exhibit}.meta.json",
     wildcard_constraints:
         exhibit="report|extras|paper",

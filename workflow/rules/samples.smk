@@ -1,13 +1,17 @@
+# At every step count of sampling.steps, or below atN/ at N steps alone (Tab. 12).
 rule sample:
     input:
         model=lambda wildcards: weights(wildcards.model),
     output:
-        **artifact("<results>/samples<samples_shard>/{model}", "samples.safetensors"),
+        **artifact("<results>/{at}samples<samples_shard>/{model}", "samples.safetensors"),
+    wildcard_constraints:
+        at=rf"({AT})?",
     params:
         **about("sample"),
+        steps=lambda wildcards: f" --steps {wildcards.at[2:-1]}" if wildcards.at else "",
         shard=shard("samples"),
     shell:
-        stage("sample.py --model {input.model}{params.shard}")
+        stage("sample.py --model {input.model}{params.steps}{params.shard}")
 
 
 # Completions of prompts (Tab. 7, 10).
@@ -48,7 +52,7 @@ rule merge:
         main="<results>/{task}{kind}/{model}/{kind}.safetensors",
         meta="<results>/{task}{kind}/{model}/meta.json",
     wildcard_constraints:
-        task="(conditional/)?",
+        task=rf"(conditional/|{AT})?",
         kind=alternatives(kind for kind in ("couplings", "samples") if shards(kind) > 1),
     params:
         **about("merge"),

@@ -1,4 +1,4 @@
-# Of samples, completions of prompts, or samples at a matched entropy.
+# Of samples, at some step counts or at one, completions of prompts, or samples at a matched entropy.
 rule score:
     input:
         data="<data>/dataset.json",
@@ -8,7 +8,7 @@ rule score:
     output:
         **artifact("<results>/{kind}scores/{model}", "scores.json", "per_sample.parquet"),
     wildcard_constraints:
-        kind="(conditional/|matched/)?",
+        kind=rf"(conditional/|matched/|{AT})?",
     params:
         **about("score"),
     shell:

@@ -6,6 +6,7 @@ validation. A stage that makes a model without training it copies the weights, a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -83,6 +84,8 @@ class StageCosts:
 
     def _trained(self, job: Job, block: str) -> Cost:
         settings, runtime = dict(self.params)[block], self.params.runtime
+        if block == "redi" and "variant" in job.arguments:
+            settings = self.params.redi_settings(job.arguments["variant"])
         if block == "judge":
             return judge_training(self.judge, settings, self.length, runtime)
         return training(self._network(job), settings, runtime, int(job.arguments.get("round", 1)))
@@ -90,7 +93,8 @@ class StageCosts:
     def _sampled(self, job: Job, rows: int, masked: int, kept: bool = True) -> Cost:
         """Every number of steps in one job; tokens and the steps in which they came are kept as int32."""
         settings, sizes, size = self.params.sampling, self._network(job), (8 * self.length + 4) * kept
-        runs = [(steps, masked, settings.batch_size, "sampling.batch_size", size) for steps in settings.steps]
+        counts = [int(job.arguments["steps"])] if "steps" in job.arguments else settings.steps
+        runs = [(steps, masked, settings.batch_size, "sampling.batch_size", size) for steps in counts]
         return together(*(generation(sizes, rows, *run) for run in runs))
 
     def _judged(self, texts: int, length: int) -> Cost:
@@ -128,7 +132,7 @@ class StageCosts:
         return together(self._judged(self.params.sampling.count, self.length), prompts)
 
     def stage_score(self, job: Job) -> Cost:
-        settings, steps = self.params.conditional, len(self.params.sampling.steps)
+        settings, steps = self.params.conditional, 1 if re.search(r"/at\d+/", job.out) else len(self.params.sampling.steps)
         if "/conditional/" in job.out:
             return self._judged(steps * settings.prompts * settings.completions, settings.scored_tokens)
         return self._judged(steps * self.params.sampling.count, self.length)

@@ -15,10 +15,10 @@ from imdm.sampling.sampler import sample
 
 
 def seed_records(task: Synthetic, seed: int) -> list[dict]:
-    """All records of one seed: three students of one teacher, and independent tokens for reference."""
+    """All records of one seed: four students of one teacher, and independent tokens for reference."""
     torch.set_num_threads(1)  # seeds run side by side
     teacher, made = train_teacher(task, BINARY, seed), []
-    for name in ("mdm", "imdm", "imdm-driven"):
+    for name in ("mdm", "imdm", "imdm-plain", "imdm-driven"):
         network = train_student(task, BINARY, name, teacher, seed)
         x = sample(network, row_seeds(root_seed(seed, "samples"), 0, task.samples), steps=1).tokens
         p = measure.output_probabilities(network, BINARY, task.noise_draws, seed)

@@ -29,16 +29,18 @@ Language = Words | MarkovChain  # letters (the mask token is the next id), lengt
 
 
 class Rectified(NamedTuple):
-    """A kind of rectified student: its mask, which settings of the task it gets, and how its teacher draws."""
+    """A kind of rectified student: its mask, which settings of the task it gets, how its teacher draws, and whether pairs are chosen."""
 
     mask: str
     settings: str
     draws: str
+    balanced: bool = True
 
 
 RECTIFIED = {
     "mdm": Rectified("single", "random", "independent"),
     "imdm": Rectified("infinite", "random", "independent"),
+    "imdm-plain": Rectified("infinite", "random", "independent", balanced=False),
     "imdm-driven": Rectified("infinite", "driven", "from_noise_in_order"),
     "imdm-driven-any-order": Rectified("infinite", "driven", "from_noise"),
 }
@@ -105,12 +107,13 @@ def train_student(task: Task, language: Language, name: str, teacher: Network, s
     if name == "keyed":
         assert isinstance(task, Dictionary | Chain)
         return _keyed(task, language, task.keyed, teacher, seed)
-    settings, draws = rectification(task, name), RECTIFIED[name].draws
-    if isinstance(language, Words):
+    settings, kind = rectification(task, name), RECTIFIED[name]
+    draws = kind.draws
+    if isinstance(language, Words) and settings.balanced and kind.balanced:
         pairs = _balanced_couplings(teacher, language, draws, settings, seed)
     else:
         pairs = _couplings(teacher, language, settings.pairs, draws, seed)
-    return _rectified(task, language, RECTIFIED[name].mask, settings, teacher, pairs, seed)
+    return _rectified(task, language, kind.mask, settings, teacher, pairs, seed)
 
 
 def _couplings(teacher: Network, language: Language, count: int, draws: str, seed: int) -> tuple[Tensor, Tensor]:

@@ -25,6 +25,7 @@ MaskKind = Literal["single", "infinite", "finite"]
 CARRIED_BITS = 32  # of a key, which say when its position is unmasked and which token it gets: the first of Rademacher noise
 NoiseDist = Literal["uniform", "gaussian", "rademacher"]
 Precision = Literal["float32", "bfloat16"]
+RediKeys = Literal["stored", "fresh"]
 Weights = Literal["ema", "online"]
 
 
@@ -52,14 +53,22 @@ class MaskSettings(Block):
     finite_masks: Positive = Field(6144, description="number of mask embeddings of mask: finite")
 
 
+class RediOverride(Block):
+    """What a variant replaces of `redi`."""
+
+    steps: Positive | None = Field(None, description="replaces redi.steps")
+    keys: RediKeys | None = Field(None, description="replaces redi.keys")
+
+
 class VariantOverride(Block):
-    """Top-level mask settings that a variant replaces; what it leaves out keeps the top-level value."""
+    """Top-level mask settings, and those of ReDi, that a variant replaces; what it leaves out keeps the top-level value."""
 
     mask: MaskKind | None = Field(None, description="replaces mask")
     noise_dim: Positive | None = Field(None, description="replaces noise_dim")
     noise_dist: NoiseDist | None = Field(None, description="replaces noise_dist")
     noise_scale: PositiveFloat | None = Field(None, description="replaces noise_scale")
     finite_masks: Positive | None = Field(None, description="replaces finite_masks")
+    redi: RediOverride = Field(RediOverride(), description="replaces some of redi, for the variant's rectified students")
 
 
 class Runtime(Block):

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from imdm.errors import UserError
-from imdm.params.base import CARRIED_BITS, Block, MaskSettings, Name, Runtime, Seeds, Shards, VariantOverride
+from imdm.params.base import CARRIED_BITS, Block, MaskSettings, Name, Positive, Runtime, Seeds, Shards, VariantOverride
 from imdm.params.inputs import Corpus, Network, PublicCheckpoint, Teacher
 from imdm.params.languages import Chain, Dictionary, Synthetic
 from imdm.params.names import KNOWN, PUBLIC, TEACHER, parse_recipe, parse_variant
@@ -47,6 +47,9 @@ class Paper(Block):
     scale: list[Name] = Field([], description="variants with small, default and large noise scale (Tab. 3, 8)")
     finite: list[Name] = Field([], description="the infinite and the finite mask (Tab. 11)")
     width: list[Name] = Field([], description="variants with small and default noise dimension (Tab. 14)")
+    scratch_steps: Positive = Field(
+        128, description="steps at which what was not distilled is sampled (Tab. 12); the paper does not say, MDLM's configuration: 128"
+    )
 
 
 class Params(MaskSettings):
@@ -54,7 +57,7 @@ class Params(MaskSettings):
 
     run: Name = Field(description="name of the experiment; results go to results/RUN")
     seeds: Seeds = Seeds()
-    variants: dict[Name, VariantOverride] = Field(description="mask settings by name, as overrides of the top-level ones")
+    variants: dict[Name, VariantOverride] = Field(description="by name, the mask settings and those of ReDi that a variant replaces")
     compare: Compare
     paper: Paper = Paper()
     corpus: Corpus
@@ -156,11 +159,18 @@ class Params(MaskSettings):
 
     def mask_settings(self, variant: str) -> MaskSettings:
         """The mask settings of `variant`, or of the one that it replicates: the top-level ones with its overrides."""
+        base = {name: getattr(self, name) for name in MaskSettings.model_fields}
+        return MaskSettings(**(base | self._override(variant).model_dump(exclude_none=True, exclude={"redi"})))
+
+    def redi_settings(self, variant: str) -> Redi:
+        """The settings of `redi` for the students of `variant`."""
+        return self.redi.model_copy(update=self._override(variant).redi.model_dump(exclude_none=True))
+
+    def _override(self, variant: str) -> VariantOverride:
         variant, _ = parse_variant(variant)
         if variant not in self.variants:
             raise UserError(f"variants has no {variant!r}; it declares {', '.join(self.variants)}.")
-        base = {name: getattr(self, name) for name in MaskSettings.model_fields}
-        return MaskSettings(**(base | self.variants[variant].model_dump(exclude_none=True)))
+        return self.variants[variant]
 
     def temperatures(self) -> list[float]:
         """Every temperature of the frontier, ascending; sampling.temperature is always one, so that it has the usual samples."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -72,3 +73,10 @@ class Teacher(Block):
 class PublicCheckpoint(Block):
     checkpoint: str = Field(description=_CHECKPOINT)
     weights: Weights = Field("ema", description="which weights of a checkpoint that holds both")
+
+    @property
+    def missing(self) -> bool:
+        """Whether it names a file of this machine that is not there; ORG/NAME and ORG/NAME/FILE may be on the hub."""
+        path = Path(self.checkpoint).expanduser()
+        local = self.checkpoint.startswith(("/", ".", "~")) or (path.suffix in (".ckpt", ".safetensors", ".pt") and len(path.parts) < 3)
+        return local and not path.exists()

@@ -16,7 +16,10 @@ _STUDENTS = "students: mdm and imdm on random pairs, imdm-driven on noise-driven
 class Rectify(Block):
     """How a student of a synthetic task is rectified."""
 
-    pairs: Positive = Field(description="couplings; of words equally many of each")
+    pairs: Positive = Field(description="couplings")
+    balanced: bool = Field(
+        True, description="of words equally many couplings of each, and random noise that favours none; false: as they are drawn"
+    )
     steps: Positive = Field(description="optimizer steps")
     batch_size: Positive = Field(description="couplings a step")
     lr: PositiveFloat = Field(description="peak learning rate, cosine to 0")

@@ -56,6 +56,10 @@ class Scoring(Block):
     batch_size: Positive = Field(64, description="sequences scored at once")
     precision: Precision = Field("float32", description="of the judge's weights and activations")
     retokenize: bool = Field(True, description="decode samples and encode them with the judge's tokenizer")
+    clean_up: bool = Field(
+        False,
+        description="decoded text loses blanks around punctuation, as by transformers' clean_up_tokenization_spaces; for retokenize",
+    )
     max_tokens: Positive | None = Field(
         None, description="texts are cut to so many judge tokens (as published: the model's length); null: the judge's longest input"
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from imdm.params.base import Block, Fraction, NonNegative, Positive, PositiveFloat
+from imdm.params.base import Block, Fraction, NonNegative, Positive, PositiveFloat, RediKeys, Weights
 
 
 class Optimizer(Block):
@@ -112,6 +112,7 @@ class Di4c(Optimizer):
     small_time: Fraction = Field(0.02, description="below this time the loss is distillation, above it consistency")
     small_time_share: Fraction = Field(0.3, description="share of steps below small_time")
     correlation_weight: Annotated[float, Field(ge=0)] = Field(0.1, description="largest weight of the data's correlation term")
+    weights: Weights = Field("online", description="which weights a student is sampled with; its authors: online, without the average")
 
     @property
     def rows_per_sequence(self) -> int:
@@ -139,4 +140,4 @@ class Couplings(Block):
 
 
 class Redi(Optimizer):
-    keys: Literal["stored", "fresh"] = Field("stored", description="stored: the coupling's own noise; fresh: new noise each step")
+    keys: RediKeys = Field("stored", description="stored: the coupling's own noise; fresh: new noise each step")

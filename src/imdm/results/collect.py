@@ -25,13 +25,13 @@ Record = dict[str, Any]  # some columns of the frame
 _RESAMPLES = 1000
 
 # The paper's names of what it ran. Its "Error" is only possible as the valid mass, so error_kl_nats has none.
-_SYNTHETIC = {"mdm": "MDM", "imdm": "IMDM", "random": "Random sequence"}
+_SYNTHETIC = {"mdm": "MDM", "imdm": "IMDM", "imdm-plain": "IMDM", "random": "Random sequence"}
 _NOISE = {"noise A": "noise=eps_A", "noise B": "noise=eps_B"}
 _PAPER_METRICS = {"error_valid_mass_nats": "factorization_error_nats"}
 
 
 def main(results: Path, params: Params) -> pd.DataFrame:
-    """The frame of tables.csv: samples, frontiers, judge, teacher, real text and the synthetic task.
+    """The frame of tables.csv: samples, judge, teacher, real text and the synthetic task.
 
     Args:
         results: the folder results/RUN.
@@ -41,23 +41,33 @@ def main(results: Path, params: Params) -> pd.DataFrame:
     """
     models = plan.models(params)
     trees = {model: read_result(results / scores_of(model), "judge", "precision", "rows") for model in models}
-    frontiers = {model: read_result(results / f"frontier/{model}/frontier.json", "judge", "sampled_at", "rows") for model in models}
-    judge = trees[TEACHER]["judge"]
-    for folder, by_model in (("scores", trees), ("frontier", frontiers)):
-        require_same(results / folder, {model: tree["judge"] for model, tree in by_model.items()}, "judge", judge)
-    columns = ["steps", "temperature", "sample", "nll", "tokens", "entropy"]
-    drawn = {model: read_parquet(results / f"frontier/{model}/per_sample.parquet", columns) for model in models}
-    entropies = read_tensor(results / "reference/reference.json", "unconditional.entropy")
-    compared = {model: base for model in models if (base := baseline_of(model)) in trees}
+    require_same(results / "scores", {model: tree["judge"] for model, tree in trees.items()}, "judge")
+    judge, compared = trees[TEACHER]["judge"], _compared(models)
     records = [record for model, tree in trees.items() for record in scored("samples", model, tree, paper_of(model))]
     records += ratios(results, [("samples", model, "samples", base) for model, base in compared.items()], records)
-    records += frontier(frontiers, drawn, entropies, compared)
     records += held_out("judge", "judge", results / "judge/judge.json", judge["name"])
     records += held_out("validation", TEACHER, results / f"models/{TEACHER}/validation.json")
     real = read_result(results / "reference/reference.json", "unconditional")["unconditional"]
     for metric in ("gen_ppl", "entropy"):
         records.append({"kind": "reference", "model": REAL, "setting": f"{real['split']} split", "metric": metric} | real[metric])
     return frame_of([*synthetic(results / "synthetic/synthetic.json"), *records])
+
+
+def frontiers(results: Path, params: Params) -> pd.DataFrame:
+    """The frame of frontier.csv: every model's Gen-PPL and entropy over temperatures, and Gen-PPL at equal entropy; errors as `main`'s."""
+    models, folder = plan.models(params), results / "frontier"
+    trees = {model: read_result(folder / model / "frontier.json", "judge", "sampled_at", "rows") for model in models}
+    judge = read_result(results / scores_of(TEACHER), "judge")["judge"]
+    require_same(folder, {model: tree["judge"] for model, tree in trees.items()}, "judge", judge)
+    columns = ["steps", "temperature", "sample", "nll", "tokens", "entropy"]
+    drawn = {model: read_parquet(folder / model / "per_sample.parquet", columns) for model in models}
+    entropies = read_tensor(results / "reference/reference.json", "unconditional.entropy")
+    return frame_of(frontier(trees, drawn, entropies, _compared(models)))
+
+
+def _compared(models: list[str]) -> dict[str, str]:
+    """By model the one that its ratios are taken over."""
+    return {model: base for model in models if (base := baseline_of(model)) in models}
 
 
 def read_result(path: Path, *keys: str) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class Number(NamedTuple):
     """One line of the frame; None (or an empty text) where a column says nothing.
 
     Attributes:
-        kind: samples, conditional, matched, frontier, equal_entropy, copies, pairs, factorization, validation, judge, reference,
+        kind: samples, conditional, matched, atN, frontier, equal_entropy, copies, pairs, factorization, validation, judge, reference,
             synthetic, dictionary or chain.
         model: teacher, VARIANT/RECIPE, public/NAME, judge or `test text`; in the small tasks mdm, imdm, keyed, data, ...
         variant, recipe, replicate: the parts of VARIANT/RECIPE; replicate 0 is the first training seed, and of all else.
@@ -106,6 +106,14 @@ def read_frame(path: str | Path) -> pd.DataFrame:
     if tuple(frame.columns) != COLUMNS:
         raise UserError(f"{path} must have the columns {', '.join(COLUMNS)}; run `snakemake` for it again.")
     return _typed(frame)
+
+
+def read_comparison(path: Path) -> pd.DataFrame:
+    """tables.csv with the numbers of frontier.csv, where that lies beside it; older files hold them themselves. Raises as `read_frame`."""
+    frame, beside = read_frame(path), path.with_name("frontier.csv")
+    if not beside.exists() or len(select(frame, kind="equal_entropy")):
+        return frame
+    return pd.concat([frame, read_frame(beside)], ignore_index=True)
 
 
 def select(frame: pd.DataFrame, **wanted: Any) -> pd.DataFrame:

@@ -11,13 +11,11 @@ from imdm.params import Params
 from imdm.results import collect, extras, plan, tables
 from imdm.results.compare import exhibit_table
 from imdm.results.frame import RATIO, first_seed, read_frame, select, write_frame
-from imdm.results.summary import summary
 from imdm.results.view import View, write_view
-from imdm.stage.artifact import write_json
 
 
 def write_main(results: Path, params: Params, folder: Path) -> pd.DataFrame:
-    """Write tables.csv, its summary, and the files of every table of the main comparison, and return the frame.
+    """Write tables.csv, gen_ppl.csv and the files of every table of the main comparison, and return the frame.
 
     Args:
         results: the folder results/RUN.
@@ -28,7 +26,6 @@ def write_main(results: Path, params: Params, folder: Path) -> pd.DataFrame:
     """
     frame = collect.main(results, params)
     write_frame(folder / "tables.csv", frame)
-    write_json(folder / plan.SUMMARY, summary(frame))
     _by_steps(frame).to_csv(folder / plan.BY_STEPS, float_format="%.6g", lineterminator="\n")
     for table, kinds in tables.TABLES.items():
         _write(folder, table(frame), select(frame, kind=kinds))
@@ -58,6 +55,9 @@ def write_exhibit(output: str, results: Path, params: Params, data: Dataset, fol
 
         frames = [read_frame(results / file) for file in plan.files(params, output)]
         draw(name, pd.concat(frames, ignore_index=True), folder / name)
+    elif name == "frontier":
+        curves = collect.frontiers(results, params)
+        _write(folder, tables.frontier(pd.concat([read_frame(results / "tables/tables.csv"), curves], ignore_index=True)), curves)
     elif name in extras.TABLES:
         frame = _extra_frame(name, results, params)
         _write(folder, extras.TABLES[name](first_seed(frame)), frame)

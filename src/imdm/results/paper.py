@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from imdm.params import TEACHER, Params, parse_recipe
+from imdm.params import PUBLIC, TEACHER, Params, parse_recipe
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _ABOUT = ["table", "dataset", "model_size", "method", "variant", "setting", "metric"]
-_VARIANTS = {"mdlm": "MDLM", "imdm": "IMDM"}
+_VARIANTS = {"mdlm": "MDLM", "imdm": "IMDM", "imdm-fresh": "IMDM"}
 _METHODS = {(True, False): "SDTT", (False, True): "ReDi", (True, True): "SDTT+ReDi"}  # by SDTT, ReDi
 _SCORED = {"gen_ppl", "entropy", "mauve", "temperature"}
 
@@ -86,7 +86,7 @@ class Model:
         name: teacher, VARIANT/RECIPE or public/NAME.
         paper: columns of the paper's numbers that are of this model; None where it has none like it.
         against: head of the model that this one is compared with; None for that one itself.
-        kind: which samples are meant: samples, conditional or matched.
+        kind: which samples are meant: samples, conditional, matched, or atN for those at N steps alone.
     """
 
     head: str
@@ -102,7 +102,7 @@ class Model:
 
 
 def scores_of(model: str, kind: str = "") -> str:
-    """Where a model's scores lie, below results/RUN; `kind` is empty, conditional or matched."""
+    """Where a model's scores lie, below results/RUN; `kind` is empty, conditional, matched or atN."""
     return f"{kind and f'{kind}/'}scores/{model}/scores.json"
 
 
@@ -155,24 +155,27 @@ _MATCHED = "At SDTT's entropy: sampled at the temperature, searched for each ste
 def describe(params: Params, name: str) -> Exhibit:
     """The description of table03 or one of table06 to table14, for the models that the parameters name."""
     student, number = params.paper.student, int(name.removeprefix("table"))
+    absent = no_di4c(params)
+    rounds = f"{_ROUNDS} Di4C is left out: {absent}." if absent else _ROUNDS
     variant, ppl = student.partition("/")[0], {"gen_ppl": number, "entropy": number}
     noise = tuple(model for axis in _AXES for model in _varied(params, axis))
     small, large, before = _methods(params), _methods(params, di4c=False), Model("MDLM", TEACHER, {"method": "MDLM"})
     where = {"method": "IMDM", "setting": "unconditional, entropy-matched (parentheses)"}
     matched = Model("IMDM at SDTT's entropy", student, where, "SDTT", "matched")
-    scratch = Model("IMDM", f"{variant}/scratch", {"method": "IMDM"}, "MDLM")
+    at = f"at{params.paper.scratch_steps}"
+    scratch = (replace(before, kind=at), Model("IMDM", f"{variant}/scratch", {"method": "IMDM"}, "MDLM", at))
     heads = {"MDLM-ft": "mdlm/finetune", "IMDM-ft": f"{variant}/finetune"}
     tuned = tuple(Model(head, model, {"method": head}, "MDLM") for head, model in heads.items())
     further = f"Both are trained further from the teacher, here {params.finetune.steps:,} steps, in the paper 10,000."
     return {
         3: Exhibit(3, noise, {"gen_ppl": 3, "entropy": 8}, ("steps", "metric"), _NOISE),
-        6: Exhibit(6, small, ppl, note=_ROUNDS),
-        7: Exhibit(7, _methods(params, "conditional"), ppl | {"mauve": 7}, note=_ROUNDS),
+        6: Exhibit(6, small, ppl, note=rounds),
+        7: Exhibit(7, _methods(params, "conditional"), ppl | {"mauve": 7}, note=rounds),
         8: Exhibit(8, noise, {"entropy": 8}, note=_NOISE),
         9: Exhibit(9, (*large, matched), ppl | {"temperature": 9}, note=_MATCHED),
         10: Exhibit(10, _methods(params, "conditional", di4c=False), ppl | {"mauve": 10}),
         11: Exhibit(11, _finite(params), ppl, ("steps", "metric")),
-        12: Exhibit(12, (before, scratch), ppl | {"val_ppl": 12}, ("setting",), "The paper does not tell its sampling steps."),
+        12: Exhibit(12, scratch, ppl | {"val_ppl": 12}, ("setting",), "The paper does not tell its sampling steps."),
         13: Exhibit(13, (before, *tuned), {"val_ppl": 13}, (), further),
         14: Exhibit(14, tuple(_varied(params, _WIDTH)), ppl),
     }[number]
@@ -180,7 +183,17 @@ def describe(params: Params, name: str) -> Exhibit:
 
 def methods(params: Params) -> dict[str, str | None]:
     """The models that stand for the methods of the paper's Tables 6, 7, 9 and 10 and of its samples."""
-    return {"MDLM": TEACHER, "SDTT": params.paper.sdtt, "Di4C": params.paper.di4c, "IMDM": params.paper.student}
+    di4c = None if no_di4c(params) else params.paper.di4c
+    return {"MDLM": TEACHER, "SDTT": params.paper.sdtt, "Di4C": di4c, "IMDM": params.paper.student}
+
+
+def no_di4c(params: Params) -> str:
+    """Why the Di4C that paper.di4c names can't be had: its file is not there, nor was it loaded before; empty where it can."""
+    variant, _, name = (params.paper.di4c or "").partition("/")
+    checkpoint = params.public[name] if variant == PUBLIC else None
+    if checkpoint is None or not checkpoint.missing or Path(f"results/{params.run}/models/{PUBLIC}/{name}/model.safetensors").exists():
+        return ""
+    return f"{checkpoint.checkpoint} (public.{name}.checkpoint) does not exist"
 
 
 def _methods(params: Params, kind: str = "samples", di4c: bool = True) -> tuple[Model, ...]:

@@ -10,15 +10,16 @@ from pathlib import PurePosixPath
 
 from imdm.errors import UserError
 from imdm.params import TEACHER, Params, trained
-from imdm.results.paper import describe, methods
+from imdm.results.paper import describe, methods, no_di4c, scores_of
 
-MAIN_TABLES = ("table01", "table02", "table04", "table05", "frontier", "quality", "models")  # of stage tabulate
-SUMMARY, BY_STEPS = "summary.json", "gen_ppl.csv"  # beside them
-MAIN_FIGURES = ("figure02", "frontier", "training")  # of stage plot
+MAIN_TABLES = ("table01", "table02", "table04", "table05", "quality", "models")  # of stage tabulate
+BY_STEPS = "gen_ppl.csv"  # beside them
+MAIN_FIGURES = ("figure02", "training")  # of stage plot
+FRONTIER = ("tables/frontier.csv", "figures/frontier.png")  # of the comparison, but not of the paper
 EXTRA_TABLES = ("copies", "pairs", "factorization", "dictionary", "chain")
 EXTRA_FIGURES = ("factorization", "dictionary", "chain")
-TABLES = ("table03", *(f"table{number:02}" for number in range(6, 15)), *EXTRA_TABLES)  # of stage exhibit, as the next two
-FIGURES = ("figure03", "figure05", *EXTRA_FIGURES)
+TABLES = ("table03", *(f"table{number:02}" for number in range(6, 15)), "frontier", *EXTRA_TABLES)  # of stage exhibit, as the next two
+FIGURES = ("figure03", "figure05", "frontier", *EXTRA_FIGURES)
 # Samples to read: the method and the step count of each page in the paper.
 PAGES = {"figure04": ("IMDM", 8)}
 PAGES |= {f"figure{n:02}": page for n, page in enumerate(itertools.product(("MDLM", "SDTT", "Di4C", "IMDM"), (4, 8)), 6)}
@@ -73,8 +74,7 @@ def main_files(params: Params) -> list[str]:
     """What stage tabulate reads."""
     compared = models(params)
     files = [f"scores/{model}/{file}" for model in compared for file in ("scores.json", "per_sample.parquet")]
-    files += [f"frontier/{model}/{file}" for model in compared for file in ("frontier.json", "per_sample.parquet")]
-    files += ["judge/judge.json", "reference/reference.json", "reference/reference.safetensors"]
+    files += ["judge/judge.json", "reference/reference.json"]
     return [*files, f"models/{TEACHER}/validation.json", "synthetic/synthetic.json"]
 
 
@@ -96,24 +96,29 @@ def files(params: Params, output: str) -> list[str]:
     if name in PAGES:
         model, folder = methods(params)[PAGES[name][0]], "conditional/samples" if name == "figure04" else "samples"
         needed = [f"{folder}/{model}/samples.safetensors"] if model else []
-    elif name in EXTRA_TABLES:
+    elif name in ("frontier", *EXTRA_TABLES):
         needed = _extra(params, name)
     elif name in TABLES:
         needed = list(dict.fromkeys(describe(params, name).files))
     else:
         raise UserError(f"--out {output} is no table or figure that stands alone; known are {', '.join((*TABLES, *FIGURES, *PAGES))}.")
+    if not needed and (reason := no_di4c(params)):
+        raise UserError(f"{name} can't be made: {reason}; download it to that path.")
     if not needed:
         raise UserError(f"{name} needs models that paper does not name; give paper.{_KEYS.get(name, 'di4c')}.")
     return needed
 
 
-_DRAWN_FROM = {"figure03": ("table06", "table07"), "figure05": ("table09", "table10")}
+_DRAWN_FROM = {"figure03": ("table06", "table07"), "figure05": ("table09", "table10"), "frontier": ("tables", "frontier")}
 _KEYS = {"table11": "finite", "table14": "width"} | dict.fromkeys(("table03", "table08"), "distribution, dimension and scale")
 
 
 def _extra(params: Params, name: str) -> list[str]:
     if name in ("copies", "pairs"):
         return [f"audit/{model}/audit.json" for model in models(params)]
+    if name == "frontier":
+        curves = [f"frontier/{model}/{file}" for model in models(params) for file in ("frontier.json", "per_sample.parquet")]
+        return [*curves, "reference/reference.json", "reference/reference.safetensors", scores_of(TEACHER), "tables/tables.csv"]
     if name == "factorization":
         folders = [f"factorization/{model}" for model in (TEACHER, *map("/".join, params.factorized()))]
         errors = [f"{folder}/{file}" for folder in folders for file in ("factorization.json", "per_sequence.parquet")]
@@ -134,8 +139,15 @@ def exhibits(params: Params, page: str) -> list[str]:
     Args:
         page: report, extras or paper.
     """
+    if page == "report":
+        return [*FRONTIER]
     if page == "extras":
-        return [*(f"tables/{name}.csv" for name in EXTRA_TABLES), *(f"figures/{name}.png" for name in EXTRA_FIGURES)]
+        return [*FRONTIER, *(f"tables/{name}.csv" for name in EXTRA_TABLES), *(f"figures/{name}.png" for name in EXTRA_FIGURES)]
     if page == "paper":
-        return [output(name) for name in params.paper.exhibits if name not in (*MAIN_TABLES, *MAIN_FIGURES)]
+        return [output(name) for name in params.paper.exhibits if name not in (*MAIN_TABLES, *MAIN_FIGURES, *left_out(params))]
     return []
+
+
+def left_out(params: Params) -> list[str]:
+    """The exhibits of the paper that `no_di4c` leaves out: the pages of its samples."""
+    return [name for name in params.paper.exhibits if name in PAGES and PAGES[name][0] == "Di4C" and no_di4c(params)]

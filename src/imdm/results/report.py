@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from imdm.data.blocks import Dataset
 from imdm.data.speller import BREAK
 from imdm.errors import UserError
 from imdm.params import Params
 from imdm.results.draw import CAPTIONS
-from imdm.results.frame import read_frame
+from imdm.results.frame import read_comparison
 from imdm.results.html import embedded_json, fill, inline_svg
-from imdm.results.plan import MAIN_FIGURES, MAIN_TABLES, exhibits, heading, models, title
+from imdm.results.paper import no_di4c
+from imdm.results.plan import MAIN_FIGURES, MAIN_TABLES, exhibits, heading, left_out, models, title
+from imdm.results.plan import output as output_of
 from imdm.results.provenance import Run, Settings, duration, timings
 from imdm.results.samples import first_samples
 from imdm.results.summary import summary, verdict
@@ -23,13 +25,13 @@ _MADE = {shown: output for output, shown in _SHOWN.items()}
 
 
 class Section(NamedTuple):
-    """A part of the page: the tables, figures and pages of samples in it, in their order, and the target that makes them."""
+    """A part of a page: the tables, figures and pages of samples in it, in their order, and the page that waits for them."""
 
     id: str
     heading: str
     text: str
     names: tuple[str, ...]
-    target: str = "all"
+    page: str = "report"
 
 
 def sections(params: Params) -> list[Section]:
@@ -49,8 +51,13 @@ def sections(params: Params) -> list[Section]:
         Section("dictionary-section", "Dictionary task", words, ("dictionary",), "extras"),
         Section("chain-section", "Markov chain task", chain, ("chain",), "extras"),
         Section("factorization-section", "Factorization error", error, ("factorization",), "extras"),
-        *([Section("exhibits", "The paper's tables and figures", own, paper, "paper")] if paper else []),
+        *([Section("exhibits", "The paper's tables and figures", own, paper, "paper")] if paper or left_out(params) else []),
     ]
+
+
+def answer(results: Path) -> dict[str, Any]:
+    """The run's summary, of its main table and, where it is made, the frontier."""
+    return summary(read_comparison(results / "tables/tables.csv"))
 
 
 def main_inputs(params: Params) -> list[str]:
@@ -81,22 +88,25 @@ def render(params: Params, results: Path, data: Path, settings: Settings) -> str
     parts = sections(params)
     absent: dict[str, list[tuple[str, ...]]] = {part.id: [] for part in parts}  # label, output, why, and what makes it
     for part in parts:
-        for output in map(Path, exhibits(params, part.target)):
+        for output in map(Path, exhibits(params, part.page)):
             file = (results / output).with_suffix(_SHOWN.get(output.suffix, output.suffix))
             if file.stem in part.names and (fault := run.fault(file)):
                 absent[part.id].append((heading(file.stem).partition(". ")[0], str(output), fault, command(results / output)))
             elif file.stem in part.names:
                 shown.append(file)
+    for output in (Path(output_of(name)) for name in left_out(params)):
+        why = f"is left out: {no_di4c(params)}"
+        absent["exhibits"].append((heading(output.stem).partition(". ")[0], str(output), why, command(results / output)))
     content = {suffix: {file.stem: _read(file) for file in shown if file.suffix == suffix} for suffix in (".json", ".svg", ".html")}
     metas = run.history(shown)
     return fill(
         "report.html.j2",
         run=params.run,
-        verdict=verdict(summary(read_frame(results / "tables/tables.csv"))),
+        verdict=verdict(answer(results)),
         dataset=dataset,
         sections=parts,
         absent=absent,
-        make={target: settings.command(target) for target in ("all", "extras", "paper")},
+        make={page: settings.command(target) for page, target in (("report", "all"), ("extras", "extras"), ("paper", "paper"))},
         tables=content[".json"],
         figures=content[".svg"],
         pages=content[".html"],

@@ -18,7 +18,7 @@ from scipy import stats
 
 from imdm.errors import UserError
 from imdm.results.collect import synthetic
-from imdm.results.frame import RATIO, first_seed, frame_of, lines, read_frame, select, side
+from imdm.results.frame import RATIO, first_seed, frame_of, lines, read_comparison, select, side
 from imdm.results.summary import summary, verdict
 from imdm.results.table import MARKS, digits
 from imdm.results.tables import SYNTHETIC, WHERE, comparisons, table04
@@ -58,7 +58,7 @@ def text_of(paths: list[Path]) -> str:
         run = table.resolve().parent.parent
         if run.name in frames:
             raise UserError(f"two of the tables are of runs called {run.name}; name each run once.")
-        frames[run.name] = read_frame(table)
+        frames[run.name] = read_comparison(table)
     if len(frames) > 1:
         return _whole(runs_view(frames))
     report = run / "report.html"

@@ -97,17 +97,17 @@ def _judge(frame: pd.DataFrame) -> str:
 def table04(frame: pd.DataFrame) -> View:
     """Gen-PPL of the teacher and of each recipe with one mask and with infinitely many."""
     columns = [_RECIPE, STEPS, numbers("MDLM", _of("base")), numbers("IMDM", _of("ours")), numbers("IMDM / MDLM", _of("ratio"))]
-    columns += [numbers("Better", _of("ratio"), "better"), *_at_entropy("teacher", "{}, equal entropy")]
+    matched = len(select(frame, kind="equal_entropy")) > 0
+    columns += [numbers("Better", _of("ratio"), "better"), *(_at_entropy("teacher", "{}, equal entropy") if matched else [])]
     seeds = select(frame, kind="samples")["replicate"].nunique()
     if seeds > 1:
         columns += [numbers(f"{name}, seeds", _of(role, replicate=None), "seeds") for role, name in _ROLES.items()]
-        columns.append(numbers("ratio at equal entropy, seeds", _of("ratio", replicate=None, **AT_TEACHERS), "seeds"))
     columns += [numbers(f"paper {name}", _of(role), "paper") for role, name in _ROLES.items()]
     precision = ", ".join(sorted(set(select(frame, kind="samples", metric="gen_ppl")["setting"])))
     caption = (
         f"Under {_judge(frame)}, lower is better, with bootstrap 95% intervals; sampled in {precision}. A keyed student stands beside its "
-        "teacher. Better: the model for which the ratio's paired interval leaves out 1. Equal entropy: both models at the teacher's "
-        "entropy at the same number of steps, reached by temperature. "
+        "teacher. Better: the model for which the ratio's paired interval leaves out 1. "
+        f"{'Equal entropy: both models at the entropy of the teacher at as many steps, by temperature. ' if matched else ''}"
         f"{f'Seeds: mean ± standard deviation over {seeds} training seeds; else the first. ' if seeds > 1 else ''}{paper_note(4)}"
     )
     return make_view("table04", caption, columns, _with_references(frame), with_seed_means(frame))
@@ -117,11 +117,10 @@ def table05(frame: pd.DataFrame) -> View:
     """Entropy of the same samples."""
     columns, roles = [_RECIPE, STEPS], list(_ROLES.items())[:2]
     columns += [numbers(name, _of(role, "entropy")) for role, name in roles]
-    columns += [numbers(f"{name}, temperature", _of(role, "temperature", **AT_TEACHERS)) for role, name in roles]
     columns += [numbers(f"paper {name}", _of(role, "entropy"), "paper") for role, name in roles]
     caption = (
         "Unigram entropy of a sample's tokens in nats, mean over samples, with bootstrap 95% intervals. Repetition lowers Gen-PPL and "
-        f"entropy. Temperature: the one at which the model has the teacher's entropy at the same number of steps. {paper_note(5)}"
+        f"entropy. {paper_note(5)}"
     )
     return make_view("table05", caption, columns, _with_references(frame), frame)
 
@@ -133,14 +132,18 @@ def frontier(frame: pd.DataFrame) -> View:
     aim = AT_TEACHERS | {"model": TEACHER, "metric": "entropy"}
     columns = [_RECIPE, STEPS, numbers("Teacher's entropy (nats)", lambda line: aim | {"steps": line["steps"]})]
     columns += [column for target in ("teacher", "data") for column in _at_entropy(target, f"{{}} at the {target}'s entropy")]
+    columns += [numbers(f"{name}, temperature", _of(role, "temperature", **AT_TEACHERS)) for role, name in list(_ROLES.items())[:2]]
+    if select(frame, kind="samples")["replicate"].nunique() > 1:
+        columns.append(numbers("ratio at equal entropy, seeds", _of("ratio", replicate=None, **AT_TEACHERS), "seeds"))
     tried = ", ".join(f"{heat:g}" for heat in select(frame, kind="frontier", model=TEACHER)["temperature"].unique())
     caption = (
         f"Under {_judge(frame)}, with bootstrap 95% intervals that cover the entropy aimed at as well. Log Gen-PPL is interpolated in "
         f"entropy between the sampling temperatures {tried}. The teacher's entropy is that of its own samples at the same number of "
         f"steps; the data's is {value_cell(one(aimed, model=REAL)).text} nats. > x: the model's entropy stays below it, and x is its "
-        "Gen-PPL at the highest temperature. < x: it stays above, and x is that at the lowest. –: out of reach."
+        "Gen-PPL at the highest temperature. < x: it stays above, and x is that at the lowest. –: out of reach. "
+        "Temperature: the one at which the model has the teacher's entropy."
     )
-    return make_view("frontier", caption, columns, _stepped(frame, teacher, *comparisons(frame)), frame)
+    return make_view("frontier", caption, columns, _stepped(frame, teacher, *comparisons(frame)), with_seed_means(frame))
 
 
 def quality(frame: pd.DataFrame) -> View:
@@ -176,6 +179,7 @@ def table01(frame: pd.DataFrame) -> View:
             columns.append(numbers("paper", {"metric": metric}, "paper"))
     caption = (
         f"One-step generation of {{00, 11}} with fresh noise, {_seeds(frame)}. "
+        "Pairs of noise and text are balanced, but for those as they are drawn. "
         "The data's token entropy is ln 2 = 0.69; a model that draws tokens independently has error ln 2 = 0.693. "
         "Valid mass: mean over noise of -ln P(valid). KL: KL(data || mean over noise of the product of the tokens' probabilities). "
         "The paper's error is only possible as the first."
@@ -198,6 +202,6 @@ def table02(frame: pd.DataFrame) -> View:
     return make_view("table02", caption, columns, distinct(means, "model", "setting"), means)
 
 
-_SAMPLED = ["samples", "reference", "equal_entropy", "judge"]
+_SAMPLED = ["samples", "reference", "judge"]
 SYNTHETIC = {table01: ["synthetic"], table02: ["synthetic"]}
-TABLES = {frontier: ["frontier", "equal_entropy"], **SYNTHETIC, **dict.fromkeys((table04, table05, quality, models), _SAMPLED)}  # kinds
+TABLES = {**SYNTHETIC, **dict.fromkeys((table04, table05, quality, models), _SAMPLED)}  # kinds

@@ -15,6 +15,9 @@ from imdm.errors import UserError
 from imdm.scoring.judge import Judge
 
 _LOGITS = 2**28  # most logits held at once, 1 GiB
+# What transformers' clean_up_tokenization replaces, in its order.
+_CLEANED = ((" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"))
+_CLEANED += tuple((f" {end}", end) for end in ("'m", "'s", "'ve", "'re"))
 _ROWS = 64  # whose log-softmax is made at once: GPT-2's stays in a CPU's cache
 
 
@@ -25,7 +28,7 @@ class Judged:
     Attributes:
         nll: summed negative log-likelihood in nats, float64 [n].
         tokens: counted judge tokens, int64 [n].
-        features: last hidden state at each text's last token, float32 [n, d], MAUVE's features.
+        features: last hidden state at each text's last token that MAUVE reads, float32 [n, d].
     """
 
     nll: np.ndarray
@@ -44,19 +47,34 @@ def scored(samples: np.ndarray, conditional: dict[str, Any] | None) -> np.ndarra
     return samples if conditional is None else samples[:, : conditional["scored_tokens"]]
 
 
-def judge_ids(samples: np.ndarray, tokenizer: Tokenizer, judge: Judge, retokenize: bool, most: int | None = None) -> list[list[int]]:
+def decode(samples: np.ndarray, tokenizer: Tokenizer, clean_up: bool) -> list[str]:
+    """The texts of samples [n, L], special tokens as strings, as transformers decodes them.
+
+    Args:
+        clean_up: as its clean_up_tokenization_spaces: `i don ' t .` becomes `i don't.`
+    """
+    texts = tokenizer.decode_batch(samples.tolist(), skip_special_tokens=False)
+    for before, after in _CLEANED if clean_up else ():
+        texts = [text.replace(before, after) for text in texts]
+    return texts
+
+
+def judge_ids(
+    samples: np.ndarray, tokenizer: Tokenizer, judge: Judge, retokenize: bool, clean_up: bool = False, most: int | None = None
+) -> list[list[int]]:
     """Samples in the judge's tokens, cut to the judge's longest input.
 
     Args:
         samples: token ids [n, L] of `tokenizer`.
-        retokenize: decode and encode with the judge's tokenizer, as MDLM, Duo and IMDM do (special tokens stay as
-            strings); otherwise the ids are the judge's own, which `Judge.check_vocabulary` makes sure of.
+        retokenize: `decode`, with `clean_up`, and encode with the judge's tokenizer, as MDLM, Duo and IMDM do; otherwise the ids
+            are the judge's own, which `Judge.check_vocabulary` makes sure of.
         most: longest text in judge tokens, where shorter than what the judge reads.
     """
-    ids = samples.tolist()
     if retokenize:
-        texts = tokenizer.decode_batch(ids, skip_special_tokens=False)
+        texts = decode(samples, tokenizer, clean_up)
         ids = [text.ids for text in judge.tokenizer.encode_batch(texts, add_special_tokens=False)]
+    else:
+        ids = samples.tolist()
     most = min(judge.max_length, most or judge.max_length)
     return [text[:most] for text in ids]
 
@@ -81,12 +99,13 @@ def counted(ids: Tensor, lengths: Tensor, end_id: int) -> Tensor:
 
 
 @torch.inference_mode()
-def judge_texts(judge: Judge, texts: list[list[int]], batch_size: int) -> Judged:
+def judge_texts(judge: Judge, texts: list[list[int]], batch_size: int, mauve_tokens: int | None = None) -> Judged:
     """Score texts, in batches of similar length; the result does not depend on batching but for rounding.
 
     Args:
         texts: the judge's token ids of each.
         batch_size: most texts in one pass; fewer where their logits would take more than 1 GiB.
+        mauve_tokens: how many tokens of a text MAUVE reads; None: all.
 
     Raises:
         UserError: a text is empty.
@@ -108,7 +127,7 @@ def judge_texts(judge: Judge, texts: list[list[int]], batch_size: int) -> Judged
             padded[i, : lengths[number]] = texts[number]
         ids = torch.from_numpy(padded).to(device)
         counts = counted(ids, sizes, judge.end_id)
-        loss, last = _forward(judge, ids, counts, sizes)
+        loss, last = _forward(judge, ids, counts, sizes.clamp(max=mauve_tokens or ids.shape[1]))
         nll[chosen] = (
             torch.zeros(counts.shape, dtype=torch.float64, device=device).masked_scatter(counts, loss.double()).sum(1).cpu().numpy()
         )
@@ -119,7 +138,7 @@ def judge_texts(judge: Judge, texts: list[list[int]], batch_size: int) -> Judged
 
 
 def _forward(judge: Judge, ids: Tensor, counts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """NLL of the targets that count, float32 [counts.sum()], and the last hidden state at each text's end [n, d]."""
+    """NLL of the targets that count, float32 [counts.sum()], and the last hidden state at the end of so many tokens of each text [n, d]."""
     last: list[Tensor] = []
 
     def select(_, inputs: tuple[Tensor]) -> tuple[Tensor]:

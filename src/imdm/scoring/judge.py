@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
+from imdm.params import Scoring
 from imdm.stage.artifact import verify
 
 TRAINED = "trained judge"
@@ -59,9 +60,10 @@ class Judge:
             "max_length": self.max_length,
         }
 
-    def named(self) -> dict[str, Any]:
-        """What results say of the judge that scored them."""
-        return {"name": self.name, "precision": self.precision, "held_out_perplexity": self.held_out_perplexity}
+    def named(self, scoring: Scoring) -> dict[str, Any]:
+        """What results say of the judge that scored them, and of the text that it read."""
+        about = {"name": self.name, "precision": self.precision, "held_out_perplexity": self.held_out_perplexity}
+        return about | {"retokenize": scoring.retokenize, "clean_up": scoring.clean_up}
 
     def check_vocabulary(self, data: Dataset, retokenize: bool) -> None:
         """Refuse a judge to which the samples' ids would mean something else.

@@ -24,9 +24,9 @@ Figures = dict[str, tuple[float, float, float]]  # metric: value, low, high
 
 
 def judge_samples(judge: Judge, samples: np.ndarray, tokenizer: Tokenizer, settings: Scoring) -> Judged:
-    """The judge's verdict on samples [n, L], token ids of `tokenizer`."""
-    texts = judge_ids(samples, tokenizer, judge, settings.retokenize, settings.max_tokens)
-    return judge_texts(judge, texts, settings.batch_size)
+    """The judge's verdict on samples [n, L], token ids of `tokenizer`. Of a text, MAUVE reads L judge tokens, as in the authors' code."""
+    texts = judge_ids(samples, tokenizer, judge, settings.retokenize, settings.clean_up, settings.max_tokens)
+    return judge_texts(judge, texts, settings.batch_size, samples.shape[1])
 
 
 def judge_each(

@@ -67,6 +67,7 @@ def common_settings(judge_json: str | Path, judge: Judge, data: Dataset, scoring
         "judge": {"name": judge.name, "precision": judge.precision, "sha256": sha256(judge_json)},
         "settings": {
             "retokenize": scoring.retokenize,
+            "clean_up": scoring.clean_up,
             "max_tokens": scoring.max_tokens,
             "tokenizer_sha256": data.tokenizer_sha256,
             "seq_len": data.seq_len,
@@ -123,10 +124,12 @@ def load_features(path: str | Path, common: dict[str, Settings], settings: Setti
     return read_tensor(path, f"{name}.features")
 
 
-def held_out_perplexity(judge: Judge, data: Dataset, retokenize: bool, batch_size: int, seed: int) -> dict[str, float]:
+def held_out_perplexity(
+    judge: Judge, data: Dataset, batch_size: int, seed: int, retokenize: bool = False, clean_up: bool = False
+) -> dict[str, float]:
     """Perplexity of blocks of the valid split that `seed` chooses, with its 95% interval: entries of judge.json."""
     blocks = data.split("valid")
     chosen = blocks[block_order(len(blocks), seed, 0)[: max(1, _TOKENS // data.seq_len)]]
-    judged = judge_texts(judge, judge_ids(chosen, data.tokenizer(), judge, retokenize), batch_size)
+    judged = judge_texts(judge, judge_ids(chosen, data.tokenizer(), judge, retokenize, clean_up), batch_size)
     low, high = ratio_interval(judged.nll, judged.tokens, _RESAMPLES, seed)
     return {"held_out_perplexity": gen_ppl(judged.nll, judged.tokens), "low": math.exp(low), "high": math.exp(high)}

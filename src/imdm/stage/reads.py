@@ -1,7 +1,7 @@
 """What a stage reads of the parameters: READS in its script, from which triggers, cache keys, DVC's params and meta.json follow.
 
 READS holds dotted keys. `mask_settings` stands for the mask settings of the variant that --variant names, and for nothing without
-one, so that no stage depends on a variant that it does not make.
+one, so that no stage depends on a variant that it does not make. `redi` is that of the variant, where there is one.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ def declared(script: str | Path) -> tuple[str, ...]:
 
 def keys(reads: tuple[str, ...], variant: str | None = None) -> list[str]:
     """The dotted keys of the parameters that `reads` comes to, for a tool that knows no variants."""
-    of_variant = [*MaskSettings.model_fields, "variants"] if variant else []
-    return sorted({key for name in reads for key in (of_variant if name == OF_VARIANT else [name])})
+    of_variant = {OF_VARIANT: [*MaskSettings.model_fields, "variants"] if variant else [], "redi": ["redi", *["variants"] * bool(variant)]}
+    return sorted({key for name in reads for key in of_variant.get(name, [name])})
 
 
 def resolve(params: Params, reads: tuple[str, ...], variant: str | None = None) -> dict[str, Any]:
     """The value of everything that a stage reads, by dotted key. Raises UserError: there is no such variant."""
     tree = params.model_dump(mode="json")
+    if variant and "redi" in reads:
+        tree["redi"] = params.redi_settings(variant).model_dump(mode="json")
     values: dict[str, Any] = {}
     for name in reads:
         if name == OF_VARIANT:
