@@ -1,7 +1,8 @@
 """One round of self-distillation through time: the student learns two of its teacher's steps in one.
 
 The round's teacher also gives the student its first weights. From round 2 on these are the online weights of the
-round before, as in SDTT; its moving average is what sampling and couplings use.
+round before, as in SDTT; its moving average is what sampling and couplings use. With sdtt.carry the moving average, the
+optimizer and the schedule go on too, for which each round but the last keeps the optimizer's state in its file.
 
 Example: python stages/sdtt.py --data data/pydocs/dataset.json --round 1
     --teacher results/tiny/models/imdm/teacher/model.safetensors --out results/tiny/models/imdm/sdtt1
@@ -37,8 +38,11 @@ def run(job: Job) -> None:
     data.check_vocabulary(student.config, job.args.teacher)
     seed = training_seed(job.params.seeds.train, student.config.replicate)
     training = SdttTraining(student, teacher, settings, number, seed, data.split("train"))
+    if settings.carry and number > 1:
+        training.go_on(job.args.teacher)
     job.metrics |= fit(training, job.dir, job.params.runtime, job.progress)
-    save_network(job.dir / "model.safetensors", training.network, training.ema)
+    kept = training.optimizer_state() if settings.leaves_optimizer(number) else None
+    save_network(job.dir / "model.safetensors", training.network, training.ema, kept)
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def training(sizes: Sizes, settings: Optimizer, runtime: Runtime, round_number: 
         memory=sizes.training_bytes(rows, teacher > 0, settings.rows_per_sequence > 1),
         host=host_bytes(sizes.parameters, 2 + (teacher > 0)),  # weights, average, teacher
         batch="runtime.micro_batch",
-        disk=TRAINED_FILE * sizes.parameters,
+        disk=(RESUME_FILE if settings.leaves_optimizer(round_number) else TRAINED_FILE) * sizes.parameters,
         temporary=RESUME_FILE * sizes.parameters,
         gpus=gpus,
     )

@@ -25,6 +25,7 @@ class RediTraining(Training):
 
     def __init__(self, student: Network, settings: Redi, seed: int, couplings: CouplingSet):
         super().__init__(student, settings, seed)
+        self.ema.warmup = not settings.carry
         self.couplings = couplings
         self.draws = root_seed(seed, "redi")
 

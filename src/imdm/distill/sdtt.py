@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor
 from imdm.diffusion.counter import Stream, bits, uniform
 from imdm.diffusion.nelbo import Noised
 from imdm.distill.distillation import DistillTraining
+from imdm.errors import UserError
+from imdm.network.checkpoint import read_checkpoint, read_tensors
 from imdm.network.head_loss import Term, head_loss, head_of
 from imdm.network.network import Network, at_least_float32
 from imdm.params import Sdtt
@@ -130,6 +133,15 @@ class SdttTraining(DistillTraining):
     def __init__(self, student: Network, teacher: Network, settings: Sdtt, round_number: int, seed: int, blocks: np.ndarray):
         super().__init__(student, teacher, settings, f"sdtt:{round_number}", seed, blocks, round_number)
         self.dt = teacher_step(settings.base_steps, round_number)
+        if settings.carry:
+            self.done, self.total = (round_number - 1) * settings.steps, settings.rounds * settings.steps
+
+    def go_on(self, path: str | Path) -> None:
+        """Carry over what the round before has left. Raises UserError: it has left no optimizer state."""
+        optimizer = read_tensors(path, "optimizer.")
+        if not optimizer:
+            raise UserError(f"{path} has no optimizer state; make it with sdtt.carry: true, or set that to false here too.")
+        self.carry(read_checkpoint(path)[2], optimizer)
 
     def loss(self, step: int) -> Tensor:
         batch, settings = self.batch(step), self.settings

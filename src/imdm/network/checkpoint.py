@@ -1,7 +1,8 @@
 """Checkpoints: one safetensors file with online weights, their moving average and the network's config.
 
 Tensors are named `online.NAME` and `ema.NAME`. A file without a moving average (one that was not trained
-here) holds one set of weights, which serves as both.
+here) holds one set of weights, which serves as both. A round that another one continues has its optimizer's state too,
+`optimizer.KEY.NAME`.
 """
 
 from __future__ import annotations
@@ -33,14 +34,16 @@ def model_name(path: str | Path) -> str:
     return "/".join(parts[-2:]) if parts[-3:-2] == ("models",) and parts[-2] != "models" else parts[-1]
 
 
-def save_network(path: str | Path, network: Network, ema: Ema | None = None) -> None:
-    """Write a checkpoint; equal weights give equal bytes."""
-    write_checkpoint(path, network.config, network.state_dict(), dict(zip(ema.names, ema.shadow)) if ema else {})
+def save_network(path: str | Path, network: Network, ema: Ema | None = None, optimizer: dict[str, Tensor] | None = None) -> None:
+    """Write a checkpoint; equal weights give equal bytes. `optimizer` is for a round that goes on from this one."""
+    write_checkpoint(path, network.config, network.state_dict(), dict(zip(ema.names, ema.shadow)) if ema else {}, optimizer)
 
 
-def write_checkpoint(path: str | Path, config: NetworkConfig, online: dict[str, Tensor], ema: dict[str, Tensor]) -> None:
+def write_checkpoint(
+    path: str | Path, config: NetworkConfig, online: dict[str, Tensor], ema: dict[str, Tensor], optimizer: dict[str, Tensor] | None = None
+) -> None:
     """As `save_network`, from tensors by name; `ema` is empty where there is one set of weights."""
-    sets = {"online": online, "ema": ema}
+    sets = {"online": online, "ema": ema, "optimizer": optimizer or {}}
     tensors = {f"{kind}.{name}": tensor.detach().cpu().contiguous() for kind, weights in sets.items() for name, tensor in weights.items()}
     with whole(path) as beside:
         save_file(tensors, beside, metadata={_KEY: config.model_dump_json()})
@@ -52,10 +55,10 @@ def is_checkpoint(path: str | Path) -> bool:
         return _KEY in (file.metadata() or {})
 
 
-def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Every tensor of a safetensors file, in its order; raises as `is_checkpoint`."""
+def read_tensors(path: str | Path, prefix: str = "") -> dict[str, Tensor]:
+    """The tensors of a safetensors file whose name has a prefix, by the rest of it and in the file's order; raises as `is_checkpoint`."""
     with _opened(path) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        return {name.removeprefix(prefix): file.get_tensor(name) for name in file.keys() if name.startswith(prefix)}  # noqa: SIM118
 
 
 def read_checkpoint(path: str | Path) -> tuple[NetworkConfig, dict[str, Tensor], dict[str, Tensor]]:
@@ -70,9 +73,7 @@ def read_checkpoint(path: str | Path) -> tuple[NetworkConfig, dict[str, Tensor],
         config = NetworkConfig.model_validate_json(metadata[_KEY])
     except (KeyError, ValidationError):
         raise UserError(f"{path} is not a checkpoint of this project; load a public one with load_mdlm.") from None
-    tensors = read_tensors(path)
-    sets = [{name.removeprefix(kind): t for name, t in tensors.items() if name.startswith(kind)} for kind in ("online.", "ema.")]
-    return config, sets[0], sets[1]
+    return config, read_tensors(path, "online."), read_tensors(path, "ema.")
 
 
 @contextlib.contextmanager

@@ -12,10 +12,11 @@ class Ema:
     Args:
         network: whose parameters are followed; the shadow starts as a copy.
         decay: final decay; 0 keeps the shadow equal to the weights.
+        warmup: false for the final decay from the first update on, as of an average that goes on after many.
     """
 
-    def __init__(self, network: nn.Module, decay: float):
-        self.decay, self.updates = decay, 0
+    def __init__(self, network: nn.Module, decay: float, warmup: bool = True):
+        self.decay, self.warmup, self.updates = decay, warmup, 0
         self.names = [name for name, _ in network.named_parameters()]
         self.shadow = [parameter.detach().clone() for parameter in network.parameters()]
 
@@ -27,7 +28,7 @@ class Ema:
     def update(self, network: nn.Module) -> None:
         """Move the shadow towards the current weights."""
         self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates)) if self.warmup else self.decay
         torch._foreach_lerp_(self.shadow, list(network.parameters()), 1 - decay)
 
     @torch.no_grad()

@@ -41,6 +41,10 @@ class Optimizer(Block):
         """Forward passes without gradient for each row of the student: of its teacher, or its own for a target."""
         return 0
 
+    def leaves_optimizer(self, round_number: int) -> bool:
+        """Whether the optimizer's state is part of what a training leaves, for the next round."""
+        return False
+
 
 class Pretrain(Optimizer):
     warm_start: NonNegative = Field(0, description="leading steps spent on next-token prediction with causal attention")
@@ -75,11 +79,15 @@ class Judge(Optimizer):
 class Sdtt(Optimizer):
     rounds: Positive = Field(7, description="rounds, one student each; each starts from the student before it and doubles the step")
     base_steps: Positive = Field(1024, description="steps of the first round's teacher")
+    carry: bool = Field(True, description="moving average, optimizer and schedule go on over the rounds, as in SDTT's code, or start anew")
     divergence: Literal["reverse_kl", "forward_kl"] = Field("reverse_kl", description="KL(student || target), or the other way")
     time_grid: Literal["corrected", "released"] = Field("corrected", description="released: the time bug of the published SDTT code")
 
     def teacher_passes(self, round_number: int = 1) -> float:
         return 2
+
+    def leaves_optimizer(self, round_number: int) -> bool:
+        return self.carry and round_number < self.rounds
 
 
 class Keyed(Optimizer):
@@ -140,4 +148,5 @@ class Couplings(Block):
 
 
 class Redi(Optimizer):
+    carry: bool = Field(True, description="the moving average goes on from its start's, as in the authors' code: no warmup of its decay")
     keys: RediKeys = Field("stored", description="stored: the coupling's own noise; fresh: new noise each step")

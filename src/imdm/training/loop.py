@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from imdm.diffusion.counter import root_seed
-from imdm.params import Optimizer, Runtime
+from imdm.params import Runtime
 from imdm.stage.chunks import Progress, no_progress
 from imdm.stage.device import precision_name, setup
 from imdm.training.checkpoints import LOG_COLUMNS, Checkpoints
@@ -26,13 +26,14 @@ from imdm.training.training import Training
 __all__ = ["LOG_COLUMNS", "Training", "fit"]
 
 
-def learning_rate(settings: Optimizer, step: int) -> float:
-    """Linear warmup, then constant, or a cosine to zero."""
+def learning_rate(training: Training, step: int) -> float:
+    """Linear warmup, then constant, or a cosine to zero, over the whole of the training's schedule."""
+    settings, step = training.settings, training.done + step
     if step < settings.warmup:
         return settings.lr * ((step + 1) / settings.warmup)
     if settings.decay == "constant":
         return settings.lr
-    return settings.lr * (0.5 + 0.5 * math.cos(math.pi * (step - settings.warmup) / max(1, settings.steps - settings.warmup)))
+    return settings.lr * (0.5 + 0.5 * math.cos(math.pi * (step - settings.warmup) / max(1, training.total - settings.warmup)))
 
 
 def fit(training: Training, folder: Path, runtime: Runtime, progress: Progress = no_progress) -> dict[str, Any]:
@@ -52,18 +53,17 @@ def fit(training: Training, folder: Path, runtime: Runtime, progress: Progress =
     device, body_dtype = setup(runtime)
     with open_devices(runtime, device, settings.batch_size) as devices:
         training.place(runtime, devices.device)
-        weights = training.network.parameters()
-        optimizer = torch.optim.AdamW(weights, settings.lr, (0.9, 0.999), 1e-8, settings.weight_decay, fused=True)
+        optimizer = training.make_optimizer()
         with Checkpoints(training, optimizer, folder, runtime, devices, progress) as checkpoints:
             devices.wrap(training)
             for step in range(checkpoints.first, settings.steps):
-                optimizer.param_groups[0]["lr"] = learning_rate(settings, step)
+                optimizer.param_groups[0]["lr"] = learning_rate(training, step)
                 optimizer.zero_grad()
                 loss = accumulate(training, devices, step, runtime.micro_batch)
                 nn.utils.clip_grad_norm_(training.network.parameters(), settings.clip)
                 optimizer.step()
                 training.ema.update(training.network)
-                checkpoints.after_step(step + 1, loss, learning_rate(settings, step + 1), training.flops(step))
+                checkpoints.after_step(step + 1, loss, learning_rate(training, step + 1), training.flops(step))
     if devices.rank:
         sys.exit(0)  # the first process goes on with what was trained
     return {"precision": precision_name(body_dtype), "devices": devices.world} | checkpoints.metrics
