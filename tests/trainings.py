@@ -103,7 +103,7 @@ def main() -> None:
     parser.add_argument("--micro-batches", type=int, nargs="+")
     parser.add_argument("--compile", action="store_true")
     args = parser.parse_args()
-    runtime = Runtime(device="cpu", threads=1, devices=args.devices, compile=args.compile)
+    runtime = Runtime(device="cpu", threads=1, gpus=args.devices, compile=args.compile)
     with open_devices(runtime, torch.device("cpu"), STEPS["batch_size"]) as devices:
         for name, most in itertools.product(args.names, args.micro_batches):
             found = gradients(name, runtime.model_copy(update={"micro_batch": most}), devices, double=not args.compile)

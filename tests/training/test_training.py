@@ -44,7 +44,7 @@ def whole_batch(data, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def on_two_devices(data, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("two") / "teacher"
-    subprocess.run(command("pretrain", "--data", data, "--out", out, sets=[*SETS, "runtime.devices=2"]), check=True)
+    subprocess.run(command("pretrain", "--data", data, "--out", out, sets=[*SETS, "runtime.gpus=2"]), check=True)
     return out
 
 
@@ -123,7 +123,7 @@ def test_a_stop_of_two_devices_waits_for_a_slow_save(number, everyone, data, on_
     """Of the first process alone, as by `kill`, or of all, as by a cluster or Ctrl-C."""
     script = tmp_path / "slow.py"
     script.write_text(SLOW_SAVE.format(stages=str(ROOT / "stages"), saved=str(tmp_path / "saved")))
-    sets = [*SETS, "runtime.devices=2", "runtime.checkpoint_seconds=1000"]
+    sets = [*SETS, "runtime.gpus=2", "runtime.checkpoint_seconds=1000"]
     words = command("pretrain", "--data", data, "--out", tmp_path / "teacher", sets=sets)
     words[1] = str(script)
     log = tmp_path / "teacher.partial/train_log.csv"
