@@ -53,6 +53,24 @@ def test_two_processes_have_the_gradients_of_one(tmp_path):
         same(load_file(tmp_path / f"{name}-{most}.safetensors"), name)
 
 
+@pytest.mark.slow
+def test_two_processes_with_compiled_blocks_have_the_gradients_of_one(tmp_path):
+    """In two passes each, so that gradients are also gathered without being exchanged."""
+    names = ["pretrain", "sdtt", "keyed-consistency"]
+    in_two_processes(tmp_path, names, "--micro-batches", "4", "--compile")
+    for name in names:
+        same(load_file(tmp_path / f"{name}-4.safetensors"), name, 1e-4)
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_a_bfloat16_body_has_nearly_the_gradients_of_float32(name):
+    found = gradients(name, Runtime(device="cpu", precision="bfloat16", compile=False), OneDevice(torch.device("cpu")), double=False)
+    wanted = whole(name)
+    assert found.keys() == wanted.keys() and {grad.dtype for grad in found.values()} == {torch.float32}
+    one, other = (torch.cat([grads[key].double().flatten() for key in sorted(wanted)]) for grads in (wanted, found))
+    assert 1e-4 < (one - other).norm() / one.norm() < 0.1
+
+
 @pytest.mark.parametrize("name", [name for name in TRAININGS if name != "warm-start"])
 def test_parts_of_a_batch_are_its_rows(name):
     """Data, masks, keys and times of a row depend on its number alone, whichever device and pass it falls to."""
