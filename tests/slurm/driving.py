@@ -28,7 +28,7 @@ def micro(target: Path, *sets: str) -> Path:
     project = clone(target, "tests/micro.yaml", (*EXPERIMENT, *PLACES, *sets))
     (project / "slurm").symlink_to("workflow/profiles/slurm")
     profile = yaml.safe_load((project / "slurm/config.yaml").read_text())
-    profile |= {"slurm-init-seconds-before-status-checks": 5, "slurm-array-jobs": "sample", "latency-wait": 5}
+    profile |= {"slurm-init-seconds-before-status-checks": 5, "latency-wait": 5}
     profile["set-resources"] = {"synthetic": {"mem_mb": "1500 * attempt"}}
     (project / "slurm/config.yaml").write_text(yaml.safe_dump(profile))
     return project
