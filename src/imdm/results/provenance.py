@@ -118,14 +118,15 @@ def duration(seconds: float) -> str:
 
 def timings(metas: Metas, results: Path) -> View:
     """Time, peak memory and throughput of every artifact."""
-    body = []
+    heads = {"host": "Peak memory (MiB)", "gpu": "GPU memory (MiB)"}
+    memories, body = [kind for kind in heads if any(kind in meta["peak_memory_mib"] for meta in metas.values())], []
     for path, meta in metas.items():
         spent = Cell(duration(meta["seconds"]) + "*" * meta["resumed"], meta["seconds"])
-        numbers = (*map(meta["peak_memory_mib"].get, ("host", "gpu")), meta["metrics"].get("tokens_per_second"))
+        numbers = (*map(meta["peak_memory_mib"].get, memories), meta["metrics"].get("tokens_per_second"))
         numbers = [Cell(f"{number:,.0f}", number) if number else Cell(NONE) for number in numbers]
         body.append([Cell(meta["stage"]), Cell(shorten(path, results)), spent, *numbers])
     caption = "* went on after an interruption; the time is of the last part." * any(meta["resumed"] for meta in metas.values())
-    columns = ["Stage", "Artifact", "Time", "Peak memory (MiB)", "GPU memory (MiB)", "Tokens / s"]
+    columns = ["Stage", "Artifact", "Time", *(heads[kind] for kind in memories), "Tokens / s"]
     return View("timings", "Time and memory of every stage", caption, columns, body)
 
 

@@ -30,9 +30,7 @@ _SHOWN |= {"ratio, equal entropy": "equal entropy", "paper ratio": "paper"}
 
 def main(argv: list[str] | None = None) -> int:
     """Print the tables of a run; 0, or 2 for a user's mistake."""
-    parser = argparse.ArgumentParser(
-        prog="imdm show", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog="imdm show", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+", help="results/RUN or tables.csv of one or more runs, or a synthetic.json")
     paths = parser.parse_args(argv).runs
     try:
