@@ -59,6 +59,16 @@ def test_the_same_bytes_after_interruptions(stage, project, tmp_path):
     assert Counter(change for ended in runs for change in kept(ended)) == Counter(aside)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [0, 1000])
+def test_a_checkpoint_that_is_not_whole_counts_as_none(project, tmp_path, size):
+    stop = project.undisturbed("pretrain").changes.index("rename pretrain.partial pretrain")
+    assert project.run("pretrain", tmp_path / "pretrain", stop=(stop, SIGKILL)).code == -SIGKILL
+    os.truncate(tmp_path / "pretrain.partial/.resume/last.ckpt", size)
+    assert project.run("pretrain", tmp_path / "pretrain").code == 0
+    assert content(tmp_path / "pretrain") == content(project.folder / "pretrain")
+
+
 @pytest.mark.parametrize("stage", ["pretrain", pytest.param("sdtt", marks=pytest.mark.slow)])
 def test_a_training_that_is_told_to_stop_says_so(stage, project, tmp_path):
     ended = project.run(stage, tmp_path / stage, stop=(kept(project.undisturbed(stage))[0], SIGTERM))

@@ -50,6 +50,9 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
         ("teacher.stage=load_mdlm", ["teacher: checkpoint must be given"]),
         ("judge.stage=load_judge", ["judge: model must be given"]),
         ("conditional.scored_tokens=17", ["conditional.scored_tokens", "at most corpus.seq_len"]),
+        ("run=tiny.partial", ["'tiny.partial' ends in .partial or meta.json"]),
+        ("run=..", ["run = '..' is wrong"]),
+        ("public={a..b: {checkpoint: c}}", ["public.a..b"]),
         ("sdtt.rounds=0", ["sdtt.rounds = 0 is wrong"]),
     ],
 )

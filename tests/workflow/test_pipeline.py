@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from checkout import clone, commit, run
+from dag import graph
 
 SNAKEMAKE = ("snakemake", "--profile", "workflow/profiles/local", "--cores", "2")
 
@@ -53,6 +54,14 @@ def test_a_second_run_does_nothing(by_snakemake):
     assert "Nothing to be done" in run(by_snakemake, *SNAKEMAKE, "all", "register")
     # By their times alone: of small files Snakemake would look at the content, of the models of a real run it does not.
     assert "Nothing to be done" in run(by_snakemake, *SNAKEMAKE, "all", "--max-checksum-file-size", "0")
+
+
+def test_the_rules_name_every_file_that_a_stage_writes(by_snakemake):
+    """Before a job Snakemake and DVC remove what they know of; what is left, without its meta.json, the stage refuses to replace."""
+    for job in graph.jobs(by_snakemake, "all"):
+        (meta,) = (path for path in job.outputs if path.endswith("meta.json"))
+        made = json.loads((by_snakemake / meta).read_text())["outputs"]
+        assert sorted([*made, Path(meta).name]) == sorted(Path(path).name for path in job.outputs), job.command
 
 
 def test_the_checkout_is_clean_and_dvc_has_nothing_to_do(by_snakemake):

@@ -21,11 +21,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+RESERVED = (".partial", "meta.json")  # endings of paths that stages give to what lies beside their outputs
 TEACHER = "teacher"
 PUBLIC = "public"  # the "variant" of checkpoints that are loaded, not trained
 REPLICATE = r"-seed[1-9]\d*"
 RECIPES = r"scratch|finetune|(?:sdtt[1-9]\d*-)?(?:redi|keyed|di4c[1-9]\d*)|sdtt[1-9]\d*"
-RESERVED = (".partial", "meta.json")  # endings of paths that stages give to what lies beside their outputs
 KNOWN = "sdttK, redi, sdttK-redi, di4cR, sdttK-di4cR, keyed, sdttK-keyed, scratch and finetune"
 
 
