@@ -101,7 +101,7 @@ def read_frame(path: str | Path) -> pd.DataFrame:
     require_regular(path, f"run `snakemake {path}` for it")
     try:
         frame = pd.read_csv(path, dtype=_NUMBERS, keep_default_na=False, na_values=dict.fromkeys(_NUMBERS, [""]), encoding="utf-8")
-    except (ValueError, TypeError) as error:  # no CSV, empty, or a text or a fraction among whole numbers
+    except (ValueError, TypeError, OverflowError) as error:  # no CSV, empty, or a text or a fraction among whole numbers
         raise UserError(f"{path} is no table of numbers ({said(error)}); run `snakemake` for it again.") from None
     if tuple(frame.columns) != COLUMNS:
         raise UserError(f"{path} must have the columns {', '.join(COLUMNS)}; run `snakemake` for it again.")
