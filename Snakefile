@@ -16,7 +16,7 @@ include: "workflow/rules/common.smk"
 
 
 pathvars:
-    data=f"data/{PARAMS.corpus.name}-{PARAMS.corpus.packing}-{PARAMS.corpus.seq_len}",
+    data=f"data/{PARAMS.corpus.folder}",
     results=f"results/{PARAMS.run}",
     couplings_shard=sharded("couplings"),
     samples_shard=sharded("samples"),

@@ -19,6 +19,7 @@ Graph = dict[str, set[str]]  # a node, and what it points to
 # From the bottom up. A package or module of src/imdm imports from the lines above its own, never from its own line.
 LAYERS = (
     ("errors", "writing"),
+    ("files",),
     ("params", "diffusion"),
     ("network",),
     ("stage",),

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from checkout import ROOT
+from imdm.params import load_params
 from imdm.stage.reads import of_stages
 
 spec = importlib.util.spec_from_file_location("graph", ROOT / "workflow/graph.py")
@@ -49,8 +50,10 @@ def stub(project: Path, *targets: str, runs: tuple[str, ...] = ()) -> None:
 
 
 def dvc_stages(folder: Path) -> dict[str, dict[str, object]]:
-    """The stages of dvc.yaml by command: name, inputs, outputs, parameters."""
+    """The stages of dvc.yaml by command, as the stage will read it: name, inputs, outputs, parameters."""
     from dvc.repo import Repo
+
+    params = load_params(folder / "params.yaml")
 
     with Repo(folder) as repo:
         stages = list(repo.index.stages)
@@ -58,7 +61,7 @@ def dvc_stages(folder: Path) -> dict[str, dict[str, object]]:
     for stage in stages:
         files = [dep for dep in stage.deps if not hasattr(dep, "params")]
         keys = [key for dep in stage.deps if hasattr(dep, "params") for key in dep.params]
-        found[stage.cmd] = {
+        found[stage.cmd.replace("{run}", params.run).replace("{corpus}", params.corpus.folder)] = {
             "name": stage.name,
             "inputs": {dep.def_path for dep in files},
             "outputs": {out.def_path for out in stage.outs},

@@ -68,8 +68,8 @@ def lm1b(folder: Path, judge: Path, *changes: dict[str, Any], held_out: int = 60
     Args:
         held_out: sentences of the held-out shard, all of which the judge reads.
     """
-    pieces = {f"{TRAINING}00001-of-00100": "1b_benchmark.dev.tokens", f"{TRAINING}00002-of-00100": "1b_benchmark.test.tokens"}
-    pieces |= {f"{HELD_OUT}00000-of-00050": "news.en.heldout-00000-of-00050"}
+    pieces = {f"{TRAINING}00001-of-00003": "1b_benchmark.dev.tokens", f"{TRAINING}00002-of-00003": "1b_benchmark.test.tokens"}
+    pieces |= {f"{HELD_OUT}00000-of-00001": "news.en.heldout-00000-of-00050"}
     for name, piece in pieces.items():
         (folder / "lm1b" / name).parent.mkdir(parents=True, exist_ok=True)
         lines = fixture(f"lm1b/{piece}").read_text(encoding="utf-8").splitlines(keepends=True)

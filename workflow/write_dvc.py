@@ -34,12 +34,20 @@ def document(project: Path = ROOT) -> str:
         name = stage_name(job)
         if name in stages:
             raise SystemExit(f"two jobs are called {name}; rename a variant.")
-        stages[name] = stage(job, project)
+        stages[name] = stage(job, project) | {"cmd": placed(job.command, params, "{run}", "{corpus}")}
     tree = {"stages": dict(sorted(stages.items())), "plots": plots(params), "artifacts": artifacts(params.paper.student)}
     text = yaml.safe_dump(tree, sort_keys=False, width=10_000)
-    corpus = params.corpus
-    text = text.replace(f"data/{corpus.name}-{corpus.packing}-{corpus.seq_len}", "data/${corpus.name}-${corpus.packing}-${corpus.seq_len}")
-    return HEADER + re.sub(rf"results/{re.escape(params.run)}(?=[/\s])", "results/${run}", text)
+    return HEADER + placed(text, params, "${run}", "${corpus.name}-${corpus.packing}-${corpus.seq_len}")
+
+
+def placed(text: str, params: Params, run: str, corpus: str) -> str:
+    """A text with other names of the run's and the corpus's folders.
+
+    DVC puts a parameter into a command as it stands, for a shell, before any of the project's code could check it. So commands have
+    {run} and {corpus}, which the stage itself replaces when it has checked the parameters, and DVC's own ${...} is in paths alone.
+    """
+    text = re.sub(rf"data/{re.escape(params.corpus.folder)}(?=[/\s]|$)", f"data/{corpus}", text)
+    return re.sub(rf"results/{re.escape(params.run)}(?=[/\s]|$)", f"results/{run}", text)
 
 
 def stage_name(job: Job) -> str:

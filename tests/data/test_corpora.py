@@ -84,7 +84,7 @@ def test_real_lm1b_with_bert(tmp_path, packing):
 
     vocabulary, shard = fixture("tokenizers/bert_base_uncased"), fixture("lm1b/news.en.heldout-00000-of-00050")
     lines = shard.read_text(encoding="utf-8").splitlines()[:2300]
-    for name, part in ((f"{TRAINING}00001-of-00100", lines[:2200]), (f"{HELD_OUT}00000-of-00050", lines[2200:])):
+    for name, part in ((f"{TRAINING}00001-of-00002", lines[:2200]), (f"{HELD_OUT}00000-of-00001", lines[2200:])):
         path = tmp_path / "lm1b" / name
         path.parent.mkdir(parents=True)
         path.write_text("\n".join(part) + "\n", encoding="utf-8")

@@ -17,9 +17,9 @@ from imdm.errors import UserError
 from imdm.params import Corpus
 
 SHARDS = {
-    f"{TRAINING}00001-of-00100": "The cat , he said , is red .\nIs it ?\n",
-    f"{TRAINING}00002-of-00100": "It costs $ 5 .\n",
-    f"{HELD_OUT}00000-of-00050": "Held out !\nNaïve ; true .\n",
+    f"{TRAINING}00001-of-00003": "The cat , he said , is red .\nIs it ?\n",
+    f"{TRAINING}00002-of-00003": "It costs $ 5 .\n",
+    f"{HELD_OUT}00000-of-00001": "Held out !\nNaïve ; true .\n",
 }
 SENTENCES = [("The cat, he said, is red.", False), ("Is it?", False), ("It costs $5.", False), ("Held out!", True), ("Naïve; true.", True)]
 

@@ -266,7 +266,7 @@ def test_bad_files_are_refused_with_a_sentence(tmp_path, data):
     write_json(folder / "config.json", {"n_heads": 4})
     refused("n_heads 4 does not fit", folder)
     write_json(folder / "config.json", {"n_heads": "many"})
-    refused("wrong at n_heads", folder)
+    refused("is wrong .n_heads", folder)
     write_json(folder / "config.json", {"mask_index": 3})
     refused("has mask id 3", folder)
     write_json(folder / "config.json", {"model_length": 1024})

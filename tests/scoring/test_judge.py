@@ -64,7 +64,8 @@ def break_it(folder: Path, how: str) -> None:
         config = json.loads((folder / "config.json").read_text())
         write_json(folder / "config.json", config | {"eos_token_id": None})
     elif how == "edited":
-        write_json(folder / "meta.json", {"stage": "train_judge", "outputs": {"config.json": "0" * 64}})
+        about = {"stage": "train_judge", "outputs": {"config.json": "0" * 64}, "git": None, "seconds": 1.0, "resumed": False}
+        write_json(folder / "meta.json", about | {key: {} for key in ("inputs", "parameters", "metrics", "peak_memory_mib")})
     elif how == "other":
         (folder / "judge.json").write_text("{}")
     else:
@@ -80,8 +81,8 @@ def break_it(folder: Path, how: str) -> None:
         ("tokenizer", "no tokenizer or another model's"),
         ("endless", "no end-of-text token"),
         ("edited", r"config.json is damaged .* run stage train_judge again"),
-        ("other", "no judge.json"),
-        ("judge.json", "no judge.json"),
+        ("other", "is not a judge.json"),
+        ("judge.json", "judge.json does not exist"),
         ("config.json", "config.json does not exist"),
         ("tokenizer.json", "tokenizer.json does not exist"),
         ("model.safetensors", "model.safetensors does not exist"),

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from corpora import few_words
 from imdm.errors import UserError
-from imdm.stage.shards import about_rows, load_rows, merge_shards, shard_rows
+from imdm.stage.shards import About, about_rows, load_rows, merge_shards, shard_rows
 from script import made, run
 
 
@@ -65,7 +65,7 @@ def test_incomplete_or_foreign_shards_are_refused(write, tmp_path):
     with pytest.raises(UserError, match=r"cut.safetensors is truncated"):
         merge_shards([tmp_path / "cut.safetensors"], tmp_path / "merged")
     with pytest.raises(UserError, match="is a shard .rows 0 to 3 of 10."):
-        load_rows(first, "rows", "seed")
+        load_rows(first, "rows", About)
     assert not (tmp_path / "merged").exists()
 
 

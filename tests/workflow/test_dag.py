@@ -6,6 +6,7 @@ What makes Snakemake run a job again is tried on stub stages, which write what t
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -48,6 +49,21 @@ def test_dvc_has_the_same_commands_inputs_and_outputs(dvc, jobs):
     assert {command: (stage["inputs"], stage["outputs"]) for command, stage in dvc.items()} == {
         command: (set(job.inputs), set(job.outputs)) for command, job in jobs.items()
     }
+
+
+def test_no_parameter_reaches_a_shell_by_dvc(tmp_path):
+    """DVC would run the words that `run` holds before any code of the project; the stage refuses them, whichever one is asked for."""
+    project = clone(tmp_path, "tests/micro.yaml", dvc=True)
+    assert "${" not in "".join(stage["cmd"] for stage in yaml.safe_load((project / "dvc.yaml").read_text())["stages"].values())
+    text = (project / "params.yaml").read_text()
+    hostile = {"run: 'x; touch run.txt'": r"(?m)^run: .*$", "seq_len: '8; touch length.txt'": r"seq_len: \d+"}
+    hostile["name: '`touch name.txt`'"] = "name: pydocs"
+    for words, place in hostile.items():
+        (project / "params.yaml").write_text(re.sub(place, words, text, count=1))
+        for more in ([], ["--single-item", "synthetic"]):
+            done = subprocess.run(["dvc", "repro", *more], cwd=project, capture_output=True, text=True)
+            assert done.returncode and "is wrong" in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert not list(project.glob("**/*.txt"))
 
 
 def test_dvc_tracks_exactly_the_parameters_that_a_stage_reads(dvc, jobs):

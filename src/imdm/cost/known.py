@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from glob import glob
 from pathlib import Path
 
+from imdm.data.blocks import Dataset
 from imdm.errors import UserError
 from imdm.network.config import NetworkConfig
 from imdm.network.sizes import JudgeSizes, Sizes
@@ -24,7 +24,7 @@ _LONGEST, _VOCABULARY = 1024, 50_257
 
 def dataset_file(corpus: Corpus, root: Path) -> Path:
     """What tokenize_pack writes."""
-    return root / "data" / f"{corpus.name}-{corpus.packing}-{corpus.seq_len}" / "dataset.json"
+    return root / "data" / corpus.folder / "dataset.json"
 
 
 def packed(corpus: Corpus, root: Path, unknown: int | None = None) -> tuple[float, int]:
@@ -38,8 +38,8 @@ def packed(corpus: Corpus, root: Path, unknown: int | None = None) -> tuple[floa
     """
     made = dataset_file(corpus, root)
     if made.is_file():
-        about = json.loads(made.read_text(encoding="utf-8"))
-        return sum(split["blocks"] for split in about["splits"].values()) * about["seq_len"], about["vocab_size"]
+        data = Dataset.open(made)
+        return sum(split["blocks"] for split in data.splits.values()) * data.seq_len, data.vocab_size
     name = Path(corpus.tokenizer).name
     vocabulary = corpus.vocab_size if corpus.tokenizer == "trained" else _VOCABULARIES.get(name, unknown)
     if vocabulary is None:

@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import math
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from pydantic import BaseModel, Field, model_validator, with_config
+from typing_extensions import TypedDict
 
 from imdm.errors import UserError
+from imdm.files import STRICT, read_json
 from imdm.stage.artifact import sha256
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 
-@dataclass(frozen=True)
-class Dataset:
+Count = Annotated[int, Field(ge=0, lt=2**48)]
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+@with_config(STRICT)
+class Split(TypedDict):
+    """A split: its blocks, tokens in them, tokens in none, documents, and the digest of its file."""
+
+    blocks: Count
+    tokens: Count
+    dropped: Count
+    documents: Count
+    sha256: Digest
+
+
+class Dataset(BaseModel):
     """A packed corpus.
 
     Attributes:
@@ -31,36 +46,35 @@ class Dataset:
         tokenizer_kind: BPE (of bytes) or WordPiece.
         tokenizer_source: `corpus.tokenizer`.
         tokenizer_sha256: digest of tokenizer.json, which every model and sample carries along.
-        splits: blocks, tokens, dropped (tokens in no block), documents and sha256 of each split.
     """
 
-    path: Path
+    path: Path = Path()
     corpus: str
-    seq_len: int
+    seq_len: Annotated[int, Field(ge=3, le=65_536)]
     packing: str
-    vocab_size: int
-    mask_id: int
-    bos_id: int
-    eos_id: int
+    vocab_size: Annotated[int, Field(ge=1, le=65_536)]
+    mask_id: Count
+    bos_id: Count
+    eos_id: Count
     tokenizer_kind: str
     tokenizer_source: str
-    tokenizer_sha256: str
-    splits: dict[str, dict[str, Any]]
+    tokenizer_sha256: Digest
+    splits: dict[str, Split]
     statistics: dict[str, Any]
+
+    model_config = STRICT | {"frozen": True}
+
+    @model_validator(mode="after")
+    def _tokens(self) -> Dataset:
+        if max(self.mask_id, self.bos_id, self.eos_id) >= self.vocab_size:
+            raise ValueError("mask_id, bos_id and eos_id must be less than vocab_size")
+        return self
 
     @classmethod
     def open(cls, path: str | Path) -> Dataset:
         """Read a dataset.json. Raises UserError: it is missing or isn't one."""
-        path = Path(path)
-        try:
-            tree = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UserError(f"{path} does not exist; run tokenize_pack.") from None
-        except (ValueError, OSError):
-            tree = None
-        if not isinstance(tree, dict) or set(tree) != {field.name for field in fields(cls)} - {"path"}:
-            raise UserError(f"{path} is not a dataset.json of tokenize_pack; correct --data or run tokenize_pack again.")
-        return cls(path, **tree)
+        data = read_json(path, cls, "a dataset.json of tokenize_pack", "correct --data or run tokenize_pack again")
+        return data.model_copy(update={"path": Path(path)})
 
     def split(self, name: str) -> np.ndarray:
         """Blocks of train, judge, valid or test: a memory map uint16 [n, L], checked against its sha256.
@@ -81,7 +95,10 @@ class Dataset:
             raise UserError(f"{file} {fault}; delete {self.path.parent} and run tokenize_pack again.")
         if sha256(file) != expected["sha256"]:
             raise UserError(f"{file} was edited or is damaged (its sha256 is not the one in {self.path.name}); run tokenize_pack again.")
-        return np.memmap(file, "<u2", mode="r", shape=shape)
+        blocks = np.memmap(file, "<u2", mode="r", shape=shape)
+        if max(int(blocks[start : start + 65536].max()) for start in range(0, len(blocks), 65536)) >= self.vocab_size:
+            raise UserError(f"{file} holds tokens beyond the {self.vocab_size} of {self.path.name}; run tokenize_pack again.")
+        return blocks
 
     def tokenizer(self) -> Tokenizer:
         """The tokenizer of this corpus. Raises UserError: tokenizer.json is missing, damaged or of another corpus."""

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from imdm.data.published import HubCorpus, open_tar, tar_members
 from imdm.data.text_files import decoded_lines
 from imdm.errors import UserError
+from imdm.files import require_regular
 from imdm.params import Corpus
 
 HUB = HubCorpus("billion-word-benchmark/lm1b", {"train": 30_301_028, "test": 306_688})
 _TRAINING, _HELD_OUT = "news.en-", "news.en.heldout-"
+_KINDS = {_TRAINING: "training", _HELD_OUT: "held-out"}
 
 
 def _rules() -> Iterator[tuple[str, str]]:
@@ -65,30 +67,38 @@ def documents(corpus: Corpus) -> Iterator[tuple[str, bool]]:
 
 
 def _folder(path: Path) -> Iterator[tuple[str, bool]]:
-    shards = {held_out: sorted(path.rglob(f"{prefix}*")) for prefix, held_out in ((_TRAINING, False), (_HELD_OUT, True))}
-    _check(path, {held_out for held_out, files in shards.items() if files})
-    for held_out, files in shards.items():
-        for shard in files:
+    files = {kind: [file for file in sorted(path.rglob(f"{kind}*")) if not file.is_dir()] for kind in _KINDS}
+    _check(path, {kind: [shard.name for shard in shards] for kind, shards in files.items()})
+    for kind, shards in files.items():
+        for shard in shards:
+            require_regular(shard, f"make it a file, or move it out of {path}")
             with shard.open("rb") as file:
-                yield from ((line, held_out) for _, line in decoded_lines(file, str(shard)))
+                yield from ((line, kind == _HELD_OUT) for _, line in decoded_lines(file, str(shard)))
 
 
 def _archive(path: Path) -> Iterator[tuple[str, bool]]:
-    kinds = set()
+    shards: dict[str, list[str]] = {kind: [] for kind in _KINDS}
     with open_tar(path) as tar:
         for name, file in tar_members(tar):
             shard = Path(name).name
-            if shard.startswith((_TRAINING, _HELD_OUT)):
-                held_out = shard.startswith(_HELD_OUT)
-                kinds.add(held_out)
-                yield from ((line, held_out) for _, line in decoded_lines(file, f"{path}: {name}"))
-    _check(path, kinds)
+            for kind in _KINDS:
+                if shard.startswith(kind):
+                    shards[kind].append(shard)
+                    yield from ((line, kind == _HELD_OUT) for _, line in decoded_lines(file, f"{path}: {name}"))
+    _check(path, shards)
 
 
-def _check(path: Path, kinds: Iterable[bool]) -> None:
-    """Refuse a copy without shards of one kind."""
-    missing = [name for name, held_out in (("training", False), ("held-out", True)) if held_out not in kinds]
+def _check(path: Path, shards: dict[str, list[str]]) -> None:
+    """Refuse a copy that has not each shard once. The first of the training shards is what the held-out ones were cut from."""
+    where, see = f"corpus.path = {str(path)!r}", "(see data/README.md)"
+    missing = [name for kind, name in _KINDS.items() if not shards[kind]]
     if missing:
         has = "none of the benchmark's shards" if len(missing) == 2 else f"no {missing[0]} shards"
-        names = f"{_TRAINING}*-of-00100 and {_HELD_OUT}*-of-00050"
-        raise UserError(f"corpus.path = {str(path)!r} holds {has}; it must hold {names} (see data/README.md).")
+        raise UserError(f"{where} holds {has}; it must hold {_TRAINING}*-of-00100 and {_HELD_OUT}*-of-00050 {see}.")
+    for kind, names in shards.items():
+        total = names[0].rpartition("-")[2]
+        count = int(total) if re.fullmatch("[0-9]{5}", total) else 0
+        whole = [f"{kind}{number:05d}-of-{total}" for number in range(kind == _TRAINING, count)]
+        if sorted(names) != whole:
+            lacks = next((f"lacks {name}" for name in whole if name not in names), f"has more than one copy of {kind}*-of-{total}")
+            raise UserError(f"{where} {lacks}, or has files that are no shards; give one whole copy {see}.")

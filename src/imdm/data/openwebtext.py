@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from imdm.data import text_files
 from imdm.data.published import TAR_SUFFIXES, HubCorpus, open_tar, tar_members
 from imdm.errors import UserError
+from imdm.files import said
 from imdm.params import Corpus
 
 HUB = HubCorpus("Skylion007/openwebtext", {"train": 8_013_769})
@@ -53,14 +54,17 @@ def _local(pattern: str, field: str) -> Iterator[str]:
                 yield from _pages(file, str(path))
 
 
-def _pages(file: BinaryIO, name: str) -> Iterator[str]:
+def _pages(file: BufferedReader, name: str) -> Iterator[str]:
     """Pages of a tar of .txt files or of tars of such, cleaned as in the hub's copy: ends stripped, one blank line at most."""
     for inner, content in tar_members(file):
         if inner.endswith(TAR_SUFFIXES):
             yield from _pages(content, f"{name}: {inner}")
         elif inner.endswith(".txt"):
             try:
-                text = content.read().decode()
+                page = content.read(text_files.LONGEST + 1)
+                if len(page) > text_files.LONGEST:
+                    raise UserError(f"{name}: {inner} is longer than {text_files.LONGEST >> 20} MiB; fetch the archive again.")
+                text = page.decode()
             except UnicodeDecodeError as error:
                 raise UserError(f"{name}: {inner} is not UTF-8 (byte {error.start}); fetch the archive again.") from None
             yield _BLANK_LINES.sub("\n\n", text).strip()
@@ -72,7 +76,7 @@ def _column(path: Path, field: str) -> Iterator[str]:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as table:
+        with pq.ParquetFile(path, page_checksum_verification=True) as table:
             if field not in table.schema_arrow.names:
                 columns = ", ".join(table.schema_arrow.names)
                 raise UserError(f"{path} has no column {field!r}; set corpus.text_field to one that it has ({columns}).")
@@ -81,5 +85,5 @@ def _column(path: Path, field: str) -> Iterator[str]:
                 raise UserError(f"{path}: column {field!r} is {kind}, not text; set corpus.text_field to one that is.")
             for batch in table.iter_batches(1000, columns=[field]):
                 yield from batch.column(0).fill_null("").to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path} is no parquet file, or a broken one ({error}); fetch it again or correct corpus.path.") from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise UserError(f"{path} is no parquet file, or a broken one ({said(error)}); fetch it again or correct corpus.path.") from None

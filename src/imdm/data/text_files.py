@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from imdm.errors import UserError
+from imdm.files import parse_json, require_regular, said
 from imdm.params import Corpus
 
+LONGEST = 1 << 24  # bytes of a line or page
 SUFFIXES = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz")
 
 
@@ -47,20 +49,23 @@ def find_files(pattern: str, suffixes: tuple[str, ...]) -> list[Path]:
         UserError: there are none, or one is of a type that can't be read.
     """
     matches = glob.glob(str(Path(pattern).expanduser()), recursive=True)
-    files = sorted(path for path in map(Path, matches) if path.is_file())
+    files = sorted(path for path in map(Path, matches) if not path.is_dir())
     if not files:
         raise UserError(f"corpus.path = {pattern!r} matches no file; correct the glob (it is relative to {Path.cwd()}).")
     for path in files:
         if not path.name.endswith(suffixes):
             raise UserError(f"{path} is none of {', '.join(suffixes)}; rename it, or narrow corpus.path = {pattern!r}.")
+        require_regular(path, f"mend it, or narrow corpus.path = {pattern!r}")
     return files
 
 
 def decoded_lines(file: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
-    """Numbered lines (from 1) without ends or byte-order mark. Raises UserError: a line isn't UTF-8, and where in the file `name`."""
+    """Numbered lines (from 1) without ends or byte-order mark. Raises UserError: one of the file `name` isn't UTF-8 or too long."""
     offset, number = 0, 0
     try:
-        for number, raw in enumerate(file, start=1):
+        for number, raw in enumerate(iter(lambda: file.readline(LONGEST + 1), b""), start=1):
+            if len(raw) > LONGEST:
+                raise UserError(f"{name}, line {number} is longer than {LONGEST >> 20} MiB; break it into lines, if it is text at all.")
             line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
             yield number, line.rstrip("\r\n")
             offset += len(raw)
@@ -73,13 +78,13 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Lines of a file, packed by gzip or not, as `decoded_lines` gives them."""
     number = 0
     try:
+        if path.suffix == ".gz" and not path.stat().st_size:
+            raise EOFError
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             for number, line in decoded_lines(file, str(path)):
                 yield number, line
     except (EOFError, gzip.BadGzipFile, zlib.error):
         raise UserError(f"{path} is a broken gzip file after line {number}; fetch it again or leave it out of corpus.path.") from None
-    except PermissionError:
-        raise UserError(f"{path} can't be read; change its permissions or leave it out of corpus.path.") from None
 
 
 def _blocks(path: Path) -> Iterator[str]:
@@ -100,13 +105,13 @@ def records(path: Path, field: str) -> Iterator[str]:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}, line {number} is not valid JSON ({error.msg}); mend or delete the line.") from None
+            record = parse_json(line)
+        except ValueError as error:
+            raise UserError(f"{path}, line {number} is not valid JSON ({said(error)}); mend or delete the line.") from None
         if not isinstance(record, dict):
             raise UserError(f"{path}, line {number} is not a JSON object; each line must be a record such as {{{json.dumps(field)}: ...}}.")
         if field not in record:
-            fields = ", ".join(record) or "none at all"
+            fields = said(", ".join(record)) or "none at all"
             raise UserError(f"{path}, line {number} has no field {field!r}; set corpus.text_field to one that it has ({fields}).")
         if not isinstance(record[field], str):
             raise UserError(f"{path}, line {number}: field {field!r} is not text; set corpus.text_field to one that is.")

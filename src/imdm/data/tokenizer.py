@@ -10,11 +10,13 @@ All end as a `tokenizers.Tokenizer` that adds no special tokens and has one toke
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imdm.errors import UserError
+from imdm.files import require_regular, said
 from imdm.params import Corpus
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ END, MASK = "<|endoftext|>", "<|mask|>"
 MIN_VOCABULARY = 1 + 256 + 1  # END, the bytes, MASK
 MAX_VOCABULARY = 2**16  # ids are stored as uint16
 _BERT_SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_LONG = re.compile(r"\S{1000}|\s{1000}")
 _END_AND_MASK = ((END, MASK), ("[CLS]", "[MASK]"))
 
 
@@ -71,9 +74,18 @@ def train_bpe(documents: Iterable[str], vocab_size: int) -> Tokenizer:
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(documents, trainer)
+    tokenizer.train_from_iterator((piece for document in documents for piece in bounded(document)), trainer)
     add_special(tokenizer, MASK)
     return as_text(tokenizer)
+
+
+def bounded(document: str) -> list[str]:
+    """A document, cut where it has a thousand characters with no white space among them, or nothing else.
+
+    Training takes time in proportion to the longest word times the vocabulary: 50 MB without a blank would never end.
+    """
+    ends = [match.end() for match in _LONG.finditer(document)]
+    return [document[start:end] for start, end in zip([0, *ends], [*ends, len(document)])] if ends else [document]
 
 
 def add_special(tokenizer: Tokenizer, *tokens: str) -> None:
@@ -111,8 +123,7 @@ def load_tokenizer(name: str) -> Tokenizer:
 
 def read_tokenizer(path: Path) -> Tokenizer:
     """Read the tokenizer.json that tokenize_pack wrote. Raises UserError: the file is missing, or no such tokenizer."""
-    if not path.is_file():
-        raise UserError(f"{path} does not exist; run tokenize_pack.")
+    require_regular(path, "run tokenize_pack")
     return _checked(_from_file(path), str(path))
 
 
@@ -131,7 +142,7 @@ def _from_file(path: Path) -> Tokenizer:
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # the Rust library raises bare Exception for whatever it can't parse
-        raise UserError(f"{path} is not a tokenizer ({error}); fetch or make it again.") from None
+        raise UserError(f"{path} is not a tokenizer ({said(error)}); fetch or make it again.") from None
 
 
 def _from_folder(folder: Path) -> Tokenizer:
@@ -156,7 +167,7 @@ def _from_folder(folder: Path) -> Tokenizer:
                 add_special(tokenizer, END)
             return tokenizer
     except Exception as error:  # bare Exception, as above
-        raise UserError(f"the vocabulary in {folder} can't be read ({error}); fetch it again.") from None
+        raise UserError(f"the vocabulary in {folder} can't be read ({said(error)}); fetch it again.") from None
     raise UserError(f"corpus.tokenizer = {str(folder)!r} holds no tokenizer.json, no vocab.txt, and not both vocab.json and merges.txt.")
 
 
@@ -166,10 +177,10 @@ def _from_hub(name: str) -> Tokenizer:
     try:
         return Tokenizer.from_pretrained(name)
     except (OSError, ValueError) as error:  # not there, no connection, or no valid id
-        said = " ".join(str(error).split()).split(". ")[0][:200]
+        reason = said(str(error).split(". ")[0])
         files = "tokenizer.json, vocab.txt, or vocab.json and merges.txt"
         raise UserError(
-            f"corpus.tokenizer = {name!r} is no folder and can't be had from the hub ({said}); give a folder with {files}."
+            f"corpus.tokenizer = {name!r} is no folder and can't be had from the hub ({reason}); give a folder with {files}."
         ) from None
 
 

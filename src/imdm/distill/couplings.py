@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from imdm.data.blocks import batch_indices
@@ -19,13 +20,25 @@ from imdm.diffusion.counter import Stream, bits, root_seed, row_seeds, uniform
 from imdm.diffusion.schedule import mask_probability
 from imdm.diffusion.states import keyed_masks
 from imdm.errors import UserError
+from imdm.files import require_array
 from imdm.network.config import NetworkConfig
 from imdm.network.network import Network
 from imdm.params import Couplings
 from imdm.sampling.sampler import sample
-from imdm.stage.shards import load_rows, save_rows
+from imdm.stage.shards import About, load_rows, save_rows
 
 _OF_NETWORK = ("vocab_size", "seq_len", "tokenizer_sha256")
+
+
+class AboutCouplings(About):
+    """What a file of couplings says of them."""
+
+    vocab_size: int
+    seq_len: int
+    tokenizer_sha256: str
+    pairs: Annotated[int, Field(gt=0, lt=2**31)]
+    steps: int
+    draws: str
 
 
 @dataclass
@@ -90,11 +103,15 @@ def save_couplings(
 
 def load_couplings(path: str | Path, config: NetworkConfig) -> CouplingSet:
     """Read couplings for a network. Raises UserError: truncated, foreign, a shard, or made for another vocabulary or length."""
-    tensors, about = load_rows(path, "couplings", "pairs")
+    tensors, about = load_rows(path, "couplings", AboutCouplings)
     for key in _OF_NETWORK:
         if about[key] != getattr(config, key):
             raise UserError(
                 f"{path} was made for {key} {about[key]}, the network has {getattr(config, key)}; "
                 "make couplings with a teacher of the same corpus."
             )
-    return CouplingSet(*(torch.from_numpy(tensors[name]) for name in ("x", "masked", "t", "seed")), about)
+    pairs, length = about["pairs"], config.seq_len
+    x = require_array(path, tensors, "x", "int32", (pairs, length), 0, config.vocab_size - 1)
+    masked = require_array(path, tensors, "masked", "bool", (pairs, length))
+    t, seed = require_array(path, tensors, "t", "float64", (pairs,), 0, 1), require_array(path, tensors, "seed", "int64", (pairs,))
+    return CouplingSet(*map(torch.from_numpy, (x, masked, t, seed)), about)

@@ -7,24 +7,21 @@ here) holds one set of weights, which serves as both. A round that another one c
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
-from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from imdm.errors import UserError
+from imdm.files import fitting, open_tensors, said
 from imdm.network.config import NetworkConfig
 from imdm.network.ema import Ema
 from imdm.network.network import Network
 from imdm.writing import whole
 
-_KEY = "imdm"
+_FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+_KEY, _AGAIN = "imdm", "make or download it again"
 _ADDED = ("vocab_embed.imdm_mlp.", "vocab_embed.mask_table", "latent_projection.")  # what a variant or Di4C adds to an MDLM
 
 
@@ -51,13 +48,13 @@ def write_checkpoint(
 
 def is_checkpoint(path: str | Path) -> bool:
     """Whether a safetensors file is one of ours. Raises UserError: it is truncated or no safetensors file."""
-    with _opened(path) as file:
+    with open_tensors(path, _AGAIN, "pt") as file:
         return _KEY in (file.metadata() or {})
 
 
 def read_tensors(path: str | Path, prefix: str = "") -> dict[str, Tensor]:
     """The tensors of a safetensors file whose name has a prefix, by the rest of it and in the file's order; raises as `is_checkpoint`."""
-    with _opened(path) as file:
+    with open_tensors(path, _AGAIN, "pt") as file:
         return {name.removeprefix(prefix): file.get_tensor(name) for name in file.keys() if name.startswith(prefix)}  # noqa: SIM118
 
 
@@ -65,24 +62,56 @@ def read_checkpoint(path: str | Path) -> tuple[NetworkConfig, dict[str, Tensor],
     """Config, online weights and moving average of a checkpoint, by the network's names; the last may be empty.
 
     Raises:
-        UserError: the file is truncated or isn't one of ours.
+        UserError: the file is truncated, isn't one of ours, or its weights are not those of one network, as `check_weights` has it.
     """
-    with _opened(path) as file:
-        metadata = file.metadata() or {}
-    try:
-        config = NetworkConfig.model_validate_json(metadata[_KEY])
-    except (KeyError, ValidationError):
-        raise UserError(f"{path} is not a checkpoint of this project; load a public one with load_mdlm.") from None
-    return config, read_tensors(path, "online."), read_tensors(path, "ema.")
+    with open_tensors(path, _AGAIN, "pt") as file:
+        metadata, names = file.metadata() or {}, list(file.keys())
+    if _KEY not in metadata:
+        raise UserError(f"{path} is not a checkpoint of this project; load a public one with load_mdlm.")
+    config = fitting(path, metadata[_KEY], NetworkConfig, "a checkpoint of this project", _AGAIN)
+    foreign = [name for name in names if not name.startswith(("online.", "ema.", "optimizer."))]
+    if foreign:
+        raise UserError(f"{path} holds {said(foreign[0], 60)}, which is none of a checkpoint's tensors; {_AGAIN}.")
+    online, ema = read_tensors(path, "online."), read_tensors(path, "ema.")
+    for weights in (online, online | ema) if ema else (online,):
+        check_weights(config, weights, str(path))
+    return config, online, ema
 
 
-@contextlib.contextmanager
-def _opened(path: str | Path) -> Iterator[Any]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            yield file
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is truncated or no safetensors file ({error}); make or download it again.") from None
+def check_weights(config: NetworkConfig, weights: dict[str, Tensor], origin: str) -> None:
+    """Refuse weights that are not those of a network of this config: names, shapes, floating point, finite, and all in memory.
+
+    The number of blocks and the embedding's size come first, so that nothing is built that the file does not hold.
+
+    Raises:
+        UserError: the first difference.
+    """
+    if config.blocks > max(1, len(weights)):
+        raise UserError(f"{origin} lacks blocks.{len(weights)} and others of the {config.blocks} of its config; {_AGAIN}.")
+    first = weights.get("vocab_embed.embedding")
+    if first is not None and tuple(first.shape) != (config.vocab_size, config.hidden_size):
+        expected = {"vocab_embed.embedding": (config.vocab_size, config.hidden_size)}
+    else:
+        with torch.device("meta"):
+            expected = {name: tuple(tensor.shape) for name, tensor in Network(config).state_dict().items()}
+    for name, shape in expected.items():
+        tensor = weights.get(name)
+        if tensor is None:
+            raise UserError(f"{origin} lacks {name}; it is incomplete, or not a network of MDLM, SDTT, Di4C or IMDM.")
+        if tuple(tensor.shape) != shape:
+            raise UserError(f"{origin} has {name} of shape {tuple(tensor.shape)}, not {shape}; it is no checkpoint of one network.")
+        require_floats(tensor, name, origin)
+        if not all(end.isfinite() for end in torch.aminmax(tensor.detach())):
+            raise UserError(f"{origin} has NaN or infinite weights in {name}; a training that ends so needs a lower lr.")
+    for name in weights.keys() - expected.keys():
+        raise UserError(f"{origin} holds {name}, for which MDLM, SDTT, Di4C and IMDM have no place; give a checkpoint of one of these.")
+
+
+def require_floats(tensor: Tensor, name: str, origin: str) -> None:
+    """Raises UserError: a tensor holds no floating-point numbers, or fewer than its shape says (as an expanded one of torch.save)."""
+    plain = tensor.dtype in _FLOATS and tensor.layout == torch.strided and tensor.device.type == "cpu"
+    if not plain or tensor.untyped_storage().nbytes() < tensor.nbytes:
+        raise UserError(f"{origin} has {name} as {tensor.dtype}, not as a whole array of floating-point weights; {_AGAIN}.")
 
 
 def load_network(path: str | Path, weights: str = "ema", body_dtype: torch.dtype | None = None) -> Network:

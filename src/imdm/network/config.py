@@ -13,7 +13,7 @@ class NetworkConfig(Network, MaskSettings):
     """Sizes, mask settings and vocabulary of a network."""
 
     vocab_size: Positive = Field(description="V, rows of the embedding, the mask token's included")
-    mask_id: int = Field(ge=0, description="row from which every mask state's embedding starts")
+    mask_id: NonNegative = Field(description="row from which every mask state's embedding starts")
     seq_len: Positive = Field(description="L, longest sequence it was built for")
     latent_hidden: Positive | None = Field(None, description="hidden width of Di4C's latent token; null: a network without a latent")
     tokenizer_sha256: str = Field("", description="digest of the vocabulary's file, to refuse a foreign one")

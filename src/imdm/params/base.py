@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from imdm.files import STRICT
 from imdm.params.names import RESERVED
 
 
@@ -15,11 +16,23 @@ def _unreserved(name: str) -> str:
     return name
 
 
-Positive = Annotated[int, Field(gt=0)]
-NonNegative = Annotated[int, Field(ge=0)]
+
+
+def _fits(value: int) -> int:
+    if value >= 2**31:  # so that no product of two overflows
+        raise ValueError("must be less than 2^31")
+    return value
+
+
+Positive = Annotated[int, Field(gt=0), AfterValidator(_fits)]
+NonNegative = Annotated[int, Field(ge=0), AfterValidator(_fits)]
+AtLeastTwo = Annotated[int, Field(ge=2), AfterValidator(_fits)]
+Rounds = Annotated[int, Field(gt=0, le=100)]
+Processes = Annotated[int, Field(gt=0, le=1024)]
 PositiveFloat = Annotated[float, Field(gt=0)]
+Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=4096)]  # of a path, and what a command line may hold
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*([.-][a-z0-9_]+)*$"), AfterValidator(_unreserved)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*([.-][a-z0-9_]+)*$", max_length=100), AfterValidator(_unreserved)]
 
 MaskKind = Literal["single", "infinite", "finite"]
 CARRIED_BITS = 32  # of a key, which say when its position is unmasked and which token it gets: the first of Rademacher noise
@@ -30,9 +43,9 @@ Weights = Literal["ema", "online"]
 
 
 class Block(BaseModel):
-    """A group of parameters; refuses keys that it does not know."""
+    """A group of parameters; refuses keys that it does not know, and takes no value for one of another type."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = STRICT | ConfigDict(frozen=True)
 
 
 class Seeds(Block):
@@ -81,7 +94,7 @@ class Runtime(Block):
     micro_batch: Positive | None = Field(
         None, description="most sequences in one training pass of a device; smaller passes are accumulated to the batch; null: all at once"
     )
-    threads: NonNegative = Field(0, description="torch threads; 0: all cores")
+    threads: Annotated[int, Field(ge=0, le=1024)] = Field(0, description="torch threads; 0: all cores")
     compile: Literal["auto"] | bool = Field(
         "auto", description="compile the network's blocks (torch.compile; other dropout draws); auto: on cuda, where a compiler is found"
     )

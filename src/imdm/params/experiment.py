@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from imdm.errors import UserError
-from imdm.params.base import CARRIED_BITS, Block, MaskSettings, Name, Positive, Runtime, Seeds, Shards, VariantOverride
+from imdm.params.base import CARRIED_BITS, Block, MaskSettings, Name, Positive, Runtime, Seeds, Shards, Text, VariantOverride
 from imdm.params.inputs import Corpus, Network, PublicCheckpoint, Teacher
 from imdm.params.languages import Chain, Dictionary, Synthetic
 from imdm.params.names import KNOWN, PUBLIC, TEACHER, parse_recipe, parse_variant
@@ -29,7 +29,7 @@ class Compare(Block):
         min_length=1,
         description="variants of the comparison; V-seedN is V with training seed N = 1, 2, ...",
     )
-    recipes: list[str] = Field(
+    recipes: list[Text] = Field(
         min_length=1,
         description="recipes of every variant, and VARIANT/RECIPE (or public/NAME) for one model alone; imdm-signs/keyed, say",
     )
@@ -39,9 +39,9 @@ class Paper(Block):
     """Which models stand for those of the paper's tables and figures; `snakemake paper` builds the exhibits."""
 
     exhibits: list[Exhibit] = Field([], description="what `snakemake paper` builds: table01 to table14, figure02 to figure13")
-    student: str = Field("imdm/sdtt7-redi", description="VARIANT/RECIPE of the paper's IMDM student; its recipe is that of every ablation")
-    sdtt: str = Field("mdlm/sdtt7", description="VARIANT/RECIPE of the SDTT baseline, or public/NAME (Tab. 6, 7, 9, 10)")
-    di4c: str | None = Field(None, description="VARIANT/RECIPE of the Di4C baseline, or public/NAME (Tab. 6, 7)")
+    student: Text = Field("imdm/sdtt7-redi", description="VARIANT/RECIPE of the paper's IMDM student; its recipe is that of every ablation")
+    sdtt: Text = Field("mdlm/sdtt7", description="VARIANT/RECIPE of the SDTT baseline, or public/NAME (Tab. 6, 7, 9, 10)")
+    di4c: Text | None = Field(None, description="VARIANT/RECIPE of the Di4C baseline, or public/NAME (Tab. 6, 7)")
     distribution: list[Name] = Field([], description="variants with uniform and with Gaussian noise (Tab. 3, 8)")
     dimension: list[Name] = Field([], description="variants with small, default and large noise dimension (Tab. 3, 8)")
     scale: list[Name] = Field([], description="variants with small, default and large noise scale (Tab. 3, 8)")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from imdm.params.base import Block, Fraction, Positive, PositiveFloat, Weights
+from imdm.params.base import Block, Fraction, Positive, PositiveFloat, Processes, Text, Weights
 
 _CHECKPOINT = "ORG/NAME, ORG/NAME/FILE or either with @REVISION on the hub, or a local file or folder"
 
@@ -16,14 +16,14 @@ class Corpus(Block):
     name: Literal["pydocs", "files", "lm1b", "openwebtext"] = Field(
         "pydocs", description="pydocs: text that ships with Python; files: your own; lm1b, openwebtext: the paper's"
     )
-    path: str | None = Field(
+    path: Text | None = Field(
         None,
         description="files: glob of .txt, .txt.gz or .jsonl; lm1b: its tar, or the folder with its shards; "
         "openwebtext: its tar, or a glob of .parquet or .jsonl; null: from the hub (lm1b, openwebtext)",
     )
     documents: Literal["blank_line", "line"] = Field("blank_line", description="what one document is in a text file (files)")
-    text_field: str = Field("text", description="field of a .jsonl or .parquet record that holds the text")
-    tokenizer: str = Field(
+    text_field: Text = Field("text", description="field of a .jsonl or .parquet record that holds the text")
+    tokenizer: Text = Field(
         "trained",
         description="trained: a byte-level BPE on the training text; else a tokenizer's hub id (bert-base-uncased, gpt2), "
         "or a folder with tokenizer.json, vocab.txt (BERT), or vocab.json and merges.txt (GPT-2)",
@@ -33,12 +33,17 @@ class Corpus(Block):
         "carry",
         description="carry: no token lost; per_batch: the rest of every 1,000 documents is dropped, as MDLM, Duo and IMDM do",
     )
-    seq_len: Annotated[int, Field(ge=4)] = Field(32, description="tokens per block, BOS and EOS included")
+    seq_len: Annotated[int, Field(ge=4, le=65_536)] = Field(32, description="tokens per block, BOS and EOS included")
     judge_fraction: Fraction = Field(0.4, description="share of documents set apart for training the judge")
     valid_fraction: Fraction = Field(0.05, description="share of documents for validation (pydocs, files)")
     valid_documents: Positive = Field(100_000, description="the last so many documents are for validation (openwebtext)")
     test_fraction: Fraction = Field(0.05, description="share of documents for the reference text (lm1b, openwebtext: of the held-out ones)")
-    workers: Positive = Field(1, description="processes that tokenize, and threads that train a tokenizer; no effect on the result")
+    workers: Processes = Field(1, description="processes that tokenize, and threads that train a tokenizer; no effect on the result")
+
+    @property
+    def folder(self) -> str:
+        """Below data/, what says how it was packed."""
+        return f"{self.name}-{self.packing}-{self.seq_len}"
 
     @model_validator(mode="after")
     def _path(self) -> Corpus:
@@ -60,7 +65,7 @@ class Network(Block):
 
 class Teacher(Block):
     stage: Literal["pretrain", "load_mdlm"] = Field("pretrain", description="trained here, or a public checkpoint")
-    checkpoint: str | None = Field(None, description=f"what load_mdlm loads: {_CHECKPOINT}")
+    checkpoint: Text | None = Field(None, description=f"what load_mdlm loads: {_CHECKPOINT}")
     weights: Weights = Field("ema", description="which weights of a checkpoint that holds both")
 
     @model_validator(mode="after")
@@ -71,7 +76,7 @@ class Teacher(Block):
 
 
 class PublicCheckpoint(Block):
-    checkpoint: str = Field(description=_CHECKPOINT)
+    checkpoint: Text = Field(description=_CHECKPOINT)
     weights: Weights = Field("ema", description="which weights of a checkpoint that holds both")
 
     @property

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from imdm.params.base import Block, NonNegative, Positive, PositiveFloat
+from imdm.params.base import AtLeastTwo, Block, NonNegative, Positive, PositiveFloat, Processes
 
 Student = Literal["mdm", "imdm", "imdm-driven", "imdm-driven-any-order", "keyed"]
 _STUDENTS = "students: mdm and imdm on random pairs, imdm-driven on noise-driven ones (left to right, or in any order), keyed"
@@ -35,7 +35,7 @@ class KeyedWords(Block):
     steps: Positive = Field(description="optimizer steps")
     batch_size: Positive = Field(description="sequences a step")
     lr: PositiveFloat = Field(description="peak learning rate, cosine to 0")
-    teacher_steps: Annotated[int, Field(ge=2)] = Field(description="steps of the teacher that the student learns in one")
+    teacher_steps: AtLeastTwo = Field(description="steps of the teacher that the student learns in one")
 
 
 class Task(Block):
@@ -49,7 +49,7 @@ class Task(Block):
     random: Rectify = Field(description="rectification on randomly paired noise: few pairs, since they can only be memorised")
     driven: Rectify = Field(description="rectification on noise-driven couplings: many pairs, since the map can be learnt")
     samples: Positive = Field(description="samples of each model, at each step count")
-    workers: Positive = Field(1, description="processes, one seed (and cell) each; the result does not depend on it")
+    workers: Processes = Field(1, description="processes, one seed (and cell) each; the result does not depend on it")
 
 
 class Synthetic(Task):
@@ -61,7 +61,7 @@ class Synthetic(Task):
 class DictionaryCell(Block):
     """One language of the dictionary task, and at most one setting that differs from the others' (an ablation)."""
 
-    words: Annotated[int, Field(ge=2, description="K, number of words")]
+    words: Annotated[AtLeastTwo, Field(description="K, number of words")]
     length: Annotated[int, Field(ge=2, le=10, description="L, letters of a word")]
     models: list[Student] = Field(["mdm", "imdm", "imdm-driven", "keyed"], description=_STUDENTS)
     pairs: Positive | None = Field(None, description="replaces random.pairs")
@@ -83,7 +83,7 @@ class DictionaryCell(Block):
 class Dictionary(Task):
     """K words of L letters, drawn once a seed: between {00, 11} and text."""
 
-    letters: Annotated[int, Field(ge=2)] = Field(description="size of the alphabet")
+    letters: AtLeastTwo = Field(description="size of the alphabet")
     keyed: KeyedWords = Field(description="keyed distillation")
     cells: list[DictionaryCell] = Field(min_length=1, description="the grid and its ablations")
     steps: list[Positive] = Field(min_length=1, description="sampling steps")
@@ -109,7 +109,7 @@ class Chain(Task):
     """Sequences of L states of a Markov chain, drawn once a seed; training sequences are fresh in every step."""
 
     states: Annotated[int, Field(ge=2, le=64)] = Field(description="V, number of states")
-    length: Annotated[int, Field(ge=2)] = Field(description="L, tokens of a sequence")
+    length: AtLeastTwo = Field(description="L, tokens of a sequence")
     entropy_rate: PositiveFloat = Field(description="entropy of a token given the one before it, in nats")
     models: list[Student] = Field(description=_STUDENTS)
     keyed: KeyedWords = Field(description="keyed distillation")

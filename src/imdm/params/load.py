@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import re
+import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,42 @@ import yaml
 from pydantic import ValidationError
 
 from imdm.errors import UserError
+from imdm.files import read_text, said
 from imdm.params.experiment import Params
 
 _INSTALLED = Path(__file__).resolve().parents[1] / "params.yaml"
 _CHECKOUT = Path(__file__).resolve().parents[3] / "params.yaml"
 BASE = _INSTALLED if _INSTALLED.is_file() else _CHECKOUT  # the default experiment, which every other file changes
+
+
+class _Yaml(yaml.SafeLoader):
+    """YAML whose plain words mean one thing to every reader, and whose keys come once.
+
+    YAML 1.1 (PyYAML, Snakemake) and 1.2 (DVC) take `010` for 8 and 10, `1:30` for 90 and a text, `yes` for true and a text. Here
+    they are texts, which no number and no switch accepts; so are .inf and .nan.
+    """
+
+    yaml_implicit_resolvers: dict[str, Any] = {}
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key in [key for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]:
+            name = self.construct_object(key, deep=True)
+            wrong = "is no name" if not isinstance(name, str) else "stands there twice" if name in seen else None
+            if wrong:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {said(repr(name), 40)} {wrong}", key.start_mark)
+            seen.add(name)
+        return super().construct_mapping(node, deep)
+
+
+for _tag, _words, _first in (
+    ("merge", "<<", ["<"]),
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", [*"tTfF"]),
+    ("int", r"[-+]?(0|[1-9][0-9]*(_[0-9]+)*)", [*"-+0123456789"]),
+    ("float", r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?", [*"-+.0123456789"]),
+):
+    _Yaml.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"({_words})$"), _first)
 
 
 def load_params(files: str | Path | Sequence[str | Path], overrides: Sequence[str] = ()) -> Params:
@@ -33,14 +66,16 @@ def load_params(files: str | Path | Sequence[str | Path], overrides: Sequence[st
     """
     paths = [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
     tree = {} if any(path.resolve() == BASE for path in paths) else _read(BASE)
-    for path in paths:
-        _merge(tree, _read(path))
-    for override in overrides:
-        _set(tree, override)
     try:
+        for path in paths:
+            _merge(tree, _read(path))
+        for override in overrides:
+            _set(tree, override)
         return Params.model_validate(tree)
     except ValidationError as error:
         raise UserError(_sentence(paths[-1], error)) from None
+    except RecursionError:
+        raise UserError(f"{paths[-1]} or a --set is nested too deeply; write plain values.") from None
 
 
 def resolved_yaml(params: Params) -> str:
@@ -49,15 +84,18 @@ def resolved_yaml(params: Params) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; name the parameter file with --params.") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    text = read_text(path, "a parameter file", "name the parameter file with --params")
+    tree = _parse(text, f"{path} is not valid YAML")
     if not isinstance(tree, dict):
         raise UserError(f"{path} must hold a mapping of parameters.")
     return tree
+
+
+def _parse(text: str, fault: str) -> Any:
+    try:
+        return yaml.load(text, _Yaml)
+    except (yaml.YAMLError, ValueError, AttributeError, TypeError, KeyError) as error:  # the latter of a tag whose value it can't be
+        raise UserError(f"{fault} ({said(error)}); correct it.") from None
 
 
 def _merge(tree: dict[str, Any], changes: dict[str, Any]) -> None:
@@ -71,29 +109,29 @@ def _merge(tree: dict[str, Any], changes: dict[str, Any]) -> None:
 def _set(tree: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals:
-        raise UserError(f"--set {override!r} must be KEY=VALUE, for example noise_dim=64.")
+        raise UserError(f"--set {reprlib.repr(override)} must be KEY=VALUE, for example noise_dim=64.")
     *parents, last = key.split(".")
     for parent in parents:
         tree = tree.setdefault(parent, {})
         if not isinstance(tree, dict):
-            raise UserError(f"--set {override!r}: {parent} has no keys below it.")
-    tree[last] = yaml.safe_load(value)
+            raise UserError(f"--set {reprlib.repr(override)}: {said(parent)} has no keys below it.")
+    tree[last] = _parse(value, f"--set {said(key)} is not valid YAML")
 
 
 def _sentence(path: Path, error: ValidationError) -> str:
     first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
+    key = said(".".join(str(part) for part in first["loc"] if not str(part).endswith("]")))
     more = f" ({error.error_count() - 1} more problems follow)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(first["loc"][-1]), _fields(first["loc"][:-1]), n=1)
         remedy = f"did you mean {near[0]}?" if near else "remove it."
         return f"{path}: {key} is not a parameter; {remedy}{more}"
-    text = first["msg"].removeprefix("Value error, ")
+    text = said(first["msg"].removeprefix("Value error, "), 1000)
     if first["type"] == "missing":
         return f"{path}: {key} is missing; add it.{more}"
     if first["type"] == "value_error":
         return f"{path}: {key + ': ' if key else ''}{text}.{more}"
-    return f"{path}: {key} = {first['input']!r} is wrong: {text[0].lower() + text[1:]}.{more}"
+    return f"{path}: {key} = {said(reprlib.repr(first['input']))} is wrong: {text[0].lower() + text[1:]}.{more}"
 
 
 def _fields(location: tuple[Any, ...]) -> list[str]:

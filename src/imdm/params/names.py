@@ -24,8 +24,8 @@ from dataclasses import dataclass
 RESERVED = (".partial", "meta.json")  # endings of paths that stages give to what lies beside their outputs
 TEACHER = "teacher"
 PUBLIC = "public"  # the "variant" of checkpoints that are loaded, not trained
-REPLICATE = r"-seed[1-9]\d*"
-RECIPES = r"scratch|finetune|(?:sdtt[1-9]\d*-)?(?:redi|keyed|di4c[1-9]\d*)|sdtt[1-9]\d*"
+REPLICATE = r"-seed[1-9][0-9]{0,3}"
+RECIPES = r"scratch|finetune|(?:sdtt[1-9][0-9]{0,3}-)?(?:redi|keyed|di4c[1-9][0-9]{0,3})|sdtt[1-9][0-9]{0,3}"
 KNOWN = "sdttK, redi, sdttK-redi, di4cR, sdttK-di4cR, keyed, sdttK-keyed, scratch and finetune"
 
 
@@ -65,7 +65,7 @@ def parse_recipe(name: str) -> Recipe | None:
     """A recipe's name in parts, None where it is not one of a trained model."""
     if not re.fullmatch(RECIPES, name):
         return None
-    sdtt, di4c = re.search(r"sdtt(\d+)", name), re.search(r"di4c(\d+)", name)
+    sdtt, di4c = re.search(r"sdtt([0-9]+)", name), re.search(r"di4c([0-9]+)", name)
     return Recipe(name, int(sdtt[1]) if sdtt else 0, int(di4c[1]) if di4c else 0, name.endswith("redi"), name.endswith("keyed"))
 
 

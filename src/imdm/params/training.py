@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from imdm.params.base import Block, Fraction, NonNegative, Positive, PositiveFloat, RediKeys, Weights
+from imdm.params.base import AtLeastTwo, Block, Fraction, NonNegative, Positive, PositiveFloat, RediKeys, Rounds, Text, Weights
 
 
 class Optimizer(Block):
@@ -64,7 +64,7 @@ class Judge(Optimizer):
     """The judge; all but stage and model is for train_judge."""
 
     stage: Literal["train_judge", "load_judge"] = Field("train_judge", description="a small GPT-2 trained here, or another causal LM")
-    model: str | None = Field(None, description="hub id or folder of a causal LM of transformers for load_judge, such as gpt2-large")
+    model: Text | None = Field(None, description="hub id or folder of a causal LM of transformers for load_judge, such as gpt2-large")
     hidden_size: Positive = Field(128, description="width of the judge")
     blocks: Positive = Field(4, description="transformer blocks of the judge")
     heads: Positive = Field(4, description="attention heads of the judge")
@@ -77,7 +77,7 @@ class Judge(Optimizer):
 
 
 class Sdtt(Optimizer):
-    rounds: Positive = Field(7, description="rounds, one student each; each starts from the student before it and doubles the step")
+    rounds: Rounds = Field(7, description="rounds, one student each; each starts from the student before it and doubles the step")
     base_steps: Positive = Field(1024, description="steps of the first round's teacher")
     carry: bool = Field(True, description="moving average, optimizer and schedule go on over the rounds, as in SDTT's code, or start anew")
     divergence: Literal["reverse_kl", "forward_kl"] = Field("reverse_kl", description="KL(student || target), or the other way")
@@ -97,7 +97,7 @@ class Keyed(Optimizer):
         "consistency",
         description="consistency: one step of the teacher, behind it the student's moving average; trajectory: all steps by the teacher",
     )
-    teacher_steps: Annotated[int, Field(ge=2)] = Field(8, description="steps of the teacher that the student learns in one")
+    teacher_steps: AtLeastTwo = Field(8, description="steps of the teacher that the student learns in one")
     from_start: Fraction = Field(0.5, description="share of sequences that are all masked; the others' times are uniform")
     divergence: Literal["reverse_kl", "forward_kl"] = Field("reverse_kl", description="KL(student || target), or the other way")
 
@@ -113,7 +113,7 @@ class Di4c(Optimizer):
     """Distillation to a mixture over a latent (Hayakawa et al.), the paper's baseline; defaults as its public code."""
 
     lr: PositiveFloat = Field(3e-5, description="peak learning rate")
-    rounds: Positive = Field(2, description="rounds; the student of one teaches the next")
+    rounds: Rounds = Field(2, description="rounds; the student of one teaches the next")
     latents: Positive = Field(16, description="M, latents in each Monte Carlo mean over the mixture")
     latent_hidden: Positive = Field(512, description="hidden width of the latent's projection")
     time_steps: Positive = Field(1024, description="grid of times, and the inverse of the teacher's step")

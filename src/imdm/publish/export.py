@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from imdm.errors import UserError
 from imdm.publish.foreign import OURS
 from imdm.publish.public import FINITE, TABLE, PublicModel, load_public
 from imdm.stage.artifact import read_meta, write_json
+from imdm.stage.shapes import Scores, read
 from imdm.writing import whole
 
 CODE = Path(__file__).with_name("modeling_imdm.py")  # never imported here
@@ -99,11 +99,10 @@ def _tokenizer_config(data: Dataset) -> dict[str, Any]:
 
 def _scores(path: str | Path) -> dict[str, Any]:
     """A scores.json of stages/score.py. Raises UserError: it is none."""
-    try:
-        scores = json.loads(Path(path).read_text(encoding="utf-8"))
-        return {key: scores[key] for key in ("task", "model", "judge", "metrics")}
-    except (OSError, ValueError, TypeError, KeyError):
-        raise UserError(f"{path} is no scores.json of stages/score.py; correct --scores.") from None
+    scores = read(path, Scores, "score")
+    if len({frozenset(scores["metrics"][name]) for name in _SHOWN if name in scores["metrics"]}) != 1:
+        raise UserError(f"{path} has not the same step counts for all of {', '.join(_SHOWN)}; run stage score again.")
+    return scores
 
 
 def _table(scores: dict[str, Any]) -> str:

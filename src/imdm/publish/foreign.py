@@ -14,6 +14,7 @@ import torch
 from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
 from imdm.errors import UserError
+from imdm.files import fault, said
 from imdm.network.config import NetworkConfig
 from imdm.params import NonNegative, Positive
 from imdm.params.base import Fraction, PositiveFloat
@@ -53,8 +54,7 @@ def read_ours(settings: dict[str, Any], where: str) -> NetworkConfig | None:
 
 
 def _wrong(error: ValidationError, where: str) -> UserError:
-    first = error.errors()[0]
-    return UserError(f"the config of {where} is wrong at {'.'.join(map(str, first['loc']))} ({first['msg']}); correct its config.json.")
+    return UserError(f"the config of {where} is wrong ({fault(error)}); correct its config.json.")
 
 
 def _flatten(settings: dict[str, Any]) -> dict[str, Any]:
@@ -86,8 +86,7 @@ def read_torch_file(path: Path, origin: str) -> Any:
         with torch.serialization.safe_globals([(Inert, name) for name in foreign]):
             return torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     except Exception as error:  # a damaged or hostile pickle can make the unpickler raise anything
-        said = " ".join(str(error).split())[:160]
-        raise UserError(f"{origin} can't be read safely ({said}); download it again, or convert it to safetensors.") from None
+        raise UserError(f"{origin} can't be read safely ({said(error)}); download it again, or convert it to safetensors.") from None
 
 
 def plain(value: Any) -> Any:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from imdm.errors import UserError
+from imdm.files import read_json, require_regular, said
 
 _SUFFIXES = (".safetensors", ".ckpt", ".pt", ".bin")
 _HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w.-]+))?(/(?P<file>.+))?")
@@ -46,11 +46,10 @@ def locate(where: str) -> CheckpointFile:
         path, revision = _download(where)
     file = _weights_of(path, where) if path.is_dir() else path
     beside = file.with_name("config.json")
-    try:
-        settings = json.loads(beside.read_text(encoding="utf-8")) if beside.exists() else {}
-    except ValueError:
-        raise UserError(f"{where} has a config.json that is not valid JSON; download it again, or delete it.") from None
-    return CheckpointFile(where, file, settings if isinstance(settings, dict) else {}, revision)
+    remedy = "download it again, or delete it"
+    settings = read_json(beside, dict[str, Any], "a config.json", remedy) if beside.exists() else {}
+    require_regular(file, "name the checkpoint's one file")
+    return CheckpointFile(where, file, settings, revision)
 
 
 def _weights_of(folder: Path, where: str) -> Path:
@@ -82,9 +81,8 @@ def _download(where: str) -> tuple[Path, str]:
             if (folder / (file or "model.safetensors")).exists():
                 break
     except (OSError, HFValidationError, OfflineModeIsEnabled) as error:
-        said = " ".join(str(error).split())[:160]
         raise UserError(
-            f"{where} is no local file and can't be had from the hub ({said}); correct the name, or give a local copy."
+            f"{where} is no local file and can't be had from the hub ({said(error)}); correct the name, or give a local copy."
         ) from None
     if file and not (folder / file).exists():
         raise UserError(f"{repo} has no file {file} on the hub; correct {where}.")

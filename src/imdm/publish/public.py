@@ -18,7 +18,7 @@ from torch import Tensor
 
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
-from imdm.network.checkpoint import is_checkpoint, read_checkpoint, read_tensors
+from imdm.network.checkpoint import check_weights, is_checkpoint, read_checkpoint, read_tensors, require_floats
 from imdm.network.config import NetworkConfig
 from imdm.network.network import Network, Rotary
 from imdm.publish.foreign import ForeignSettings, plain, read_foreign, read_ours, read_torch_file
@@ -81,8 +81,8 @@ def load_public(where: str, weights: str = "ema", data: Dataset | None = None) -
         public = PublicModel(config, online, ema if used == "ema" else {}, used, "checkpoint of this project", file)
     else:
         public = _foreign(file, weights, data)
-    for tensors in (public.online, public.online | public.ema):
-        _check_tensors(public.config, tensors, where)
+        for tensors in (public.online, public.online | public.ema):
+            check_weights(public.config, tensors, where)
     if data is not None:
         data.check_vocabulary(public.config, where)
         if public.config.mask_id != data.mask_id:
@@ -145,6 +145,8 @@ def _by_order(shadow: list[Tensor], online: dict[str, Tensor], where: str) -> di
 
 def _adapt(tensors: dict[str, Tensor], where: str) -> dict[str, Tensor]:
     """Float32 and this project's names."""
+    for name, tensor in tensors.items():
+        require_floats(tensor, name, where)
     tensors = {name: tensor.detach().float() for name, tensor in tensors.items()}
     if _BIAS in tensors and tensors.pop(_BIAS).any():
         raise UserError(
@@ -178,7 +180,7 @@ def _config(tensors: dict[str, Tensor], settings: ForeignSettings, where: str, d
     mask_id = _MASK_IDS.get(vocab_size) if settings.mask_index is None else settings.mask_index
     return NetworkConfig(
         hidden_size=width,
-        blocks=1 + max((int(match[1]) for name in tensors if (match := re.match(r"blocks\.(\d+)\.", name))), default=0),
+        blocks=len({match[1] for name in tensors if (match := re.match(r"blocks\.([0-9]+)\.", name))}) or 1,
         heads=_heads(width, tensors.get(_BUFFER), settings.n_heads, where),
         cond_dim=size("sigma_map.mlp.2.weight", 0),
         dropout=settings.dropout,
@@ -198,15 +200,3 @@ def _heads(width: int, inv_freq: Tensor | None, heads: int | None, where: str) -
     if not head or width % head or heads not in (None, width // head):
         raise UserError(f"{where}: n_heads {heads} does not fit width {width} and heads of {head}; correct n_heads in its config.json.")
     return width // head
-
-
-def _check_tensors(config: NetworkConfig, online: dict[str, Tensor], where: str) -> None:
-    with torch.device("meta"):
-        expected = {name: tuple(tensor.shape) for name, tensor in Network(config).state_dict().items()}
-    for name, shape in expected.items():
-        if name not in online:
-            raise UserError(f"{where} lacks {name}; it is incomplete, or not a network of MDLM, SDTT, Di4C or IMDM.")
-        if tuple(online[name].shape) != shape:
-            raise UserError(f"{where} has {name} of shape {tuple(online[name].shape)}, not {shape}; it is no checkpoint of one network.")
-    for name in online.keys() - expected.keys():
-        raise UserError(f"{where} holds {name}, for which MDLM, SDTT, Di4C and IMDM have no place; give a checkpoint of one of these.")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field, with_config
+from typing_extensions import TypedDict
 
 from imdm.errors import UserError
+from imdm.files import OPEN, read_json, said
 from imdm.params import Params
 from imdm.results import plan
 from imdm.results.equal_entropy import frontier
@@ -20,6 +22,7 @@ from imdm.results.paper import paper_of, paper_value, scores_of
 from imdm.scoring.bootstrap import mean_interval, resamples
 from imdm.scoring.reference_file import read_tensor
 from imdm.stage.artifact import verify
+from imdm.stage.shapes import ByStep, JudgeNamed, Positive, Prompts, RealText, Row
 
 Record = dict[str, Any]  # some columns of the frame
 _RESAMPLES = 1000
@@ -40,7 +43,7 @@ def main(results: Path, params: Params) -> pd.DataFrame:
         UserError: a file is missing, edited, damaged or of another stage, or models do not fit each other.
     """
     models = plan.models(params)
-    trees = {model: read_result(results / scores_of(model), "judge", "precision", "rows") for model in models}
+    trees = {model: read_result(results / scores_of(model), "judge", "precision", "temperature", "rows.steps") for model in models}
     require_same(results / "scores", {model: tree["judge"] for model, tree in trees.items()}, "judge")
     judge, compared = trees[TEACHER]["judge"], _compared(models)
     records = [record for model, tree in trees.items() for record in scored("samples", model, tree, paper_of(model))]
@@ -56,7 +59,7 @@ def main(results: Path, params: Params) -> pd.DataFrame:
 def frontiers(results: Path, params: Params) -> pd.DataFrame:
     """The frame of frontier.csv: every model's Gen-PPL and entropy over temperatures, and Gen-PPL at equal entropy; errors as `main`'s."""
     models, folder = plan.models(params), results / "frontier"
-    trees = {model: read_result(folder / model / "frontier.json", "judge", "sampled_at", "rows") for model in models}
+    trees = {model: read_result(folder / model / "frontier.json", "judge", "sampled_at", "rows.steps") for model in models}
     judge = read_result(results / scores_of(TEACHER), "judge")["judge"]
     require_same(folder, {model: tree["judge"] for model, tree in trees.items()}, "judge", judge)
     columns = ["steps", "temperature", "sample", "nll", "tokens", "entropy"]
@@ -70,26 +73,57 @@ def _compared(models: list[str]) -> dict[str, str]:
     return {model: base for model in models if (base := baseline_of(model)) in models}
 
 
+@with_config(OPEN)
+class Result(TypedDict, total=False):
+    """What tables are made of, of all the stages' JSON results."""
+
+    judge: JudgeNamed
+    precision: str
+    temperature: ByStep
+    conditional: Prompts | None
+    matching: dict[str, Any] | None
+    sampled_at: float
+    rows: list[Row]
+    unconditional: RealText
+    valid_perplexity: float
+    held_out_perplexity: float
+    unigram_perplexity: float
+    parameters: int
+    low: float
+    high: float
+    teacher: str
+    split: str
+    seq_len: Positive
+    noise_draws: Annotated[list[Positive], Field(min_length=1)]
+
+
 def read_result(path: Path, *keys: str) -> dict[str, Any]:
     """A stage's JSON result.
 
     Raises:
-        UserError: it is missing, edited, damaged, or lacks one of `keys`.
+        UserError: it is missing, edited, damaged, or lacks one of `keys`, of which rows.NAME are of each row.
     """
     verify(path)
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        tree = None
-    if not isinstance(tree, dict) or not set(keys) <= set(tree):
-        raise UserError(f"{path} is not what its stage writes (it must hold {', '.join(keys)}); run `snakemake --force {path}`.")
+    what, again = "what its stage writes", f"run `snakemake --force {path}`"
+    tree = read_json(path, Result, what, again)
+    for key in keys:
+        name, _, part = key.partition(".")
+        if name not in tree or part and any(part not in row for row in tree[name]):
+            raise UserError(f"{path} is not {what} (it lacks {key}); {again}.")
     return tree
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
     """A table of single samples or sequences, checked as `read_result` does."""
     verify(path)
-    return pd.read_parquet(path, columns=columns)
+    try:
+        table = pd.read_parquet(path, columns=columns)
+        numbers = table[columns].to_numpy(float) if columns else table.select_dtypes("number").to_numpy(float)
+    except Exception as error:  # pyarrow raises all kinds for what it can't read
+        raise UserError(f"{path} is not what its stage writes ({said(error)}); run its stage again.") from None
+    if not len(table) or not np.isfinite(numbers).all():
+        raise UserError(f"{path} has no lines, or numbers in it that aren't finite; run its stage again.")
+    return table
 
 
 def require_same(folder: Path, values: Mapping[str, Any], what: str, first: Any = None) -> None:
@@ -177,7 +211,7 @@ def held_out(kind: str, model: str, path: Path, setting: str = "") -> list[Recor
 def synthetic(path: Path) -> list[Record]:
     """The numbers of Tables 1 and 2 in synthetic.json, and their means over seeds."""
     records = []
-    for measured in read_result(path, "rows")["rows"]:
+    for measured in read_result(path, "rows.table", "rows.setting", "rows.model", "rows.seed")["rows"]:
         second, model, metric = measured["table"] == 2, measured["model"], measured["metric"]
         noise, paper = measured["setting"] if second else "", None
         if model in _SYNTHETIC:
@@ -211,9 +245,15 @@ def small_task(path: Path) -> pd.DataFrame:
     kind, varied_words = path.stem, {"pairs": "random pairs", "noise_dim": "noise dimension", "hidden_size": "width"}
     columns = ["length", "model", "seed", "steps", "metric", "value", "low", "high"]
     columns += ["states"] if kind == "chain" else ["words", "varied", "hidden_size", "pairs", "noise_dim"]
-    table = pd.read_csv(path, dtype={"varied": str}, keep_default_na=False, na_values={n: [""] for n in ("pairs", "noise_dim", "steps")})
-    if not set(columns) <= set(table):
-        raise UserError(f"{path} is not what stage {kind} writes; run `snakemake --force {path}`.")
+    missing = {n: [""] for n in ("pairs", "noise_dim", "steps")}
+    try:
+        table = pd.read_csv(path, dtype={"varied": str, "model": str, "metric": str}, keep_default_na=False, na_values=missing)
+        texts = {"varied", "model", "metric"}
+        numbers = table[[name for name in columns if name not in texts]].apply(pd.to_numeric)
+    except (ValueError, KeyError) as error:  # pandas' own are ValueErrors
+        raise UserError(f"{path} is not what stage {kind} writes ({said(error)}); run `snakemake --force {path}`.") from None
+    if not np.isfinite(numbers.drop(columns=[*missing], errors="ignore").to_numpy(float)).all():
+        raise UserError(f"{path} holds numbers that aren't finite; run `snakemake --force {path}`.")
     records = []
     for measured in table[columns].astype(object).where(table.notna(), None).to_dict("records"):
         varied = measured.get("varied")
@@ -233,7 +273,7 @@ def audits(results: Path, params: Params) -> pd.DataFrame:
     """
     records: dict[tuple[Any, ...], Record] = {}
     for audited in plan.models(params):
-        tree = read_result(results / f"audit/{audited}/audit.json", "teacher", "split", "rows")
+        tree = read_result(results / f"audit/{audited}/audit.json", "teacher", "split", "rows.model", "rows.steps")
         for measured in tree["rows"]:
             model, metric = measured["model"], measured["metric"]
             kind = "pairs" if metric.startswith(("nll", "equal", "noise_gap", "pair_gap")) else "copies"
@@ -253,7 +293,7 @@ def factorization(results: Path, params: Params) -> pd.DataFrame:
     """
     models, folder = [TEACHER, *map("/".join, params.factorized())], results / "factorization"
     keys = ("teacher", "noise_draws", "seq_len")
-    trees = {model: read_result(folder / model / "factorization.json", *keys, "rows") for model in models}
+    trees = {model: read_result(folder / model / "factorization.json", *keys, "rows.steps") for model in models}
     tables = {model: read_parquet(folder / model / "per_sequence.parquet") for model in models}
     for key in keys:
         require_same(folder, {model: tree[key] for model, tree in trees.items()}, key)

@@ -18,7 +18,7 @@ from imdm.results.table import Column, Line, digits, make_view, paper_cell, valu
 from imdm.results.view import DAGGER, Cell, View
 
 _HEADS = {"steps": "Steps", "metric": "Metric", "setting": "Model"}
-_TREE = ("judge", "precision", "temperature", "conditional", "matching", "rows")
+_TREE = ("judge", "precision", "temperature", "conditional", "matching", "rows.steps")
 
 
 def exhibit_table(params: Params, name: str, results: Path) -> tuple[View, pd.DataFrame]:

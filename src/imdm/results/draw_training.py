@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from imdm.errors import UserError
+from imdm.files import require_regular
 from imdm.params import parse_recipe
 from imdm.results.names import BASELINE, TEACHER, name_of
 from imdm.results.panels import GREY, INK, log_values, panels, tints
@@ -22,8 +24,12 @@ def read_log(path: Path) -> pd.DataFrame:
     Raises:
         UserError: it lacks one of the two, or has a field that is no number.
     """
+    require_regular(path, "run the training again")
     try:
-        return pd.read_csv(path)[["step", "loss"]].astype({"step": int, "loss": float})
+        log = pd.read_csv(path)[["step", "loss"]].astype({"step": int, "loss": float})
+        if np.isfinite(log["loss"]).all():
+            return log
+        raise ValueError
     except (ValueError, KeyError):
         raise UserError(f"{path} must have numbers in the columns step and loss; run the training again.") from None
 

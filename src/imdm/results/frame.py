@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from imdm.errors import UserError
+from imdm.files import require_regular, said
 from imdm.params import parse_variant
 
 RATIO = "gen_ppl_ratio"
@@ -97,14 +98,15 @@ def read_frame(path: str | Path) -> pd.DataFrame:
     Raises:
         UserError: the file is missing, has other columns or holds a field that is not a number.
     """
+    require_regular(path, f"run `snakemake {path}` for it")
     try:
         frame = pd.read_csv(path, dtype=_NUMBERS, keep_default_na=False, na_values=dict.fromkeys(_NUMBERS, [""]), encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; run `snakemake {path}` for it.") from None
-    except ValueError as error:  # no CSV, empty, or a text among numbers
-        raise UserError(f"{path} is no table of numbers ({error}); run `snakemake` for it again.") from None
+    except (ValueError, TypeError, OverflowError) as error:  # no CSV, empty, or a text or a fraction among whole numbers
+        raise UserError(f"{path} is no table of numbers ({said(error)}); run `snakemake` for it again.") from None
     if tuple(frame.columns) != COLUMNS:
         raise UserError(f"{path} must have the columns {', '.join(COLUMNS)}; run `snakemake` for it again.")
+    if np.isinf(frame.select_dtypes("float64").to_numpy()).any():
+        raise UserError(f"{path} holds numbers that aren't finite; run `snakemake` for it again.")
     return _typed(frame)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +11,14 @@ from typing import Any
 from imdm.data.blocks import Dataset
 from imdm.data.speller import BREAK, Pieces, Speller
 from imdm.errors import UserError
+from imdm.files import fitting, open_tensors
 from imdm.params import Params
 from imdm.results.html import fill
 from imdm.results.names import setting_of, step_words
 from imdm.results.plan import PAGES, files
+from imdm.sampling.files import AboutSamples
 
+_AGAIN = "run the stage that makes it again"
 _REPORT = 60_000  # tokens of one report over all models and step counts, so that it stays small
 _PAGE = 2048  # tokens of a page of unconditional samples
 _PROMPTS, _COMPLETIONS = 4, 3  # of a page of completions
@@ -29,11 +31,9 @@ def open_samples(path: Path, data: Dataset) -> Iterator[tuple[Any, dict[str, Any
     Raises:
         UserError: it was made with another tokenizer than the data's.
     """
-    from safetensors import safe_open
-
-    with safe_open(path, "numpy") as file:
-        about = json.loads((file.metadata() or {}).get("imdm", "{}"))
-        if about.get("tokenizer_sha256") != data.tokenizer_sha256:
+    with open_tensors(path, _AGAIN) as file:
+        about = fitting(path, (file.metadata() or {}).get("imdm", "{}"), AboutSamples, "a file of samples", _AGAIN)
+        if about["tokenizer_sha256"] != data.tokenizer_sha256:
             raise UserError(f"{path} was made with another tokenizer than the data's; run stages/sample.py again or correct --data.")
         yield file, about
 

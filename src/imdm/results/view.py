@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from imdm.errors import UserError
+from imdm.files import read_json
 
 NONE = "–"
 DAGGER = "†"
@@ -72,13 +73,11 @@ def read_view(path: str | Path) -> View:
     Raises:
         UserError: the file is missing or no view.
     """
-    try:
-        tree = json.loads(Path(path).read_text(encoding="utf-8"))
-        return View(**tree | {"body": [[Cell(**cell) for cell in line] for line in tree["body"]]})
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; run `snakemake {Path(path).with_suffix('.csv')}` for it.") from None
-    except (ValueError, TypeError, KeyError):
-        raise UserError(f"{path} is no table of this project; run `snakemake {Path(path).with_suffix('.csv')}` again.") from None
+    again = f"run `snakemake --force {Path(path).with_suffix('.csv')}`"
+    view = read_json(path, View, "a table of this project", again)
+    if any(len(line) != len(view.columns) for line in view.body):
+        raise UserError(f"{path} has lines that are not as long as its head; {again}.")
+    return view
 
 
 def markdown(view: View) -> str:

@@ -5,13 +5,13 @@ Samples of low entropy have a low Gen-PPL, so that models compare fairly at equa
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from imdm.errors import UserError
+from imdm.stage.shapes import Scores, read
 
 _HALVINGS = 16  # of the interval of temperatures; entropy moves in steps, so the tolerance may be out of reach
 
@@ -59,11 +59,7 @@ def match_entropy(entropy_at: Callable[[float], float], target: float, low: floa
 
 def read_target(path: str | Path) -> tuple[str, dict[int, float]]:
     """The model of a scores.json of unconditional samples, and its mean entropy in nats by step count; else a UserError."""
-    try:
-        scores = json.loads(Path(path).read_text(encoding="utf-8"))
-        task, model, entropies = scores["task"], scores["model"], scores["metrics"]["entropy"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{path} is not a scores.json of stage score; correct --target or run score again.") from None
-    if task == "conditional":
+    scores = read(path, Scores, "score")
+    if scores["task"] == "conditional":
         raise UserError(f"{path} scores completions of prompts; give the scores.json of unconditional samples as --target.")
-    return model, {int(steps): value for steps, value in entropies.items()}
+    return scores["model"], {int(steps): value for steps, value in scores["metrics"]["entropy"].items()}

@@ -108,7 +108,7 @@ def judge_texts(judge: Judge, texts: list[list[int]], batch_size: int, mauve_tok
         mauve_tokens: how many tokens of a text MAUVE reads; None: all.
 
     Raises:
-        UserError: a text is empty.
+        UserError: a text is empty, or has no finite likelihood.
     """
     torch.set_float32_matmul_precision("highest")  # no TF32: what is scored in float32 is so on every device
     device, lengths = judge.model.device, np.array([len(text) for text in texts])
@@ -134,6 +134,9 @@ def judge_texts(judge: Judge, texts: list[list[int]], batch_size: int, mauve_tok
         tokens[chosen] = counts.sum(1).cpu().numpy()
         for number, feature in zip(chosen, last.float().cpu().numpy(), strict=True):
             features[number] = feature
+    if not np.isfinite(nll).all():
+        first = int(np.argmin(np.isfinite(nll)))
+        raise UserError(f"judge {judge.name} gives text {first} no finite likelihood; use another, or scoring.precision: float32.")
     return Judged(nll, tokens, np.stack(features))
 
 

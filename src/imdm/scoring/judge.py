@@ -6,7 +6,6 @@ stands for it, judge.json, which the stage that made it wrote.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,12 @@ from tokenizers import Tokenizer
 
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
+from imdm.files import said
 from imdm.params import Scoring
 from imdm.stage.artifact import verify
+from imdm.stage.shapes import AboutJudge, read
 
 TRAINED = "trained judge"
-_KEYS = {"name", "source", "revision", "precision", "held_out_perplexity"}  # what is read of judge.json
-
-
 @dataclass(frozen=True)
 class Judge:
     """A loaded judge.
@@ -93,12 +91,7 @@ def load_judge(path: str | Path, device: torch.device | str = "cpu", precision: 
         UserError: the file is no judge.json, or as `open_judge`, or the trained judge's files were changed.
     """
     path = Path(path)
-    try:
-        about = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        about = None
-    if not isinstance(about, dict) or not about.keys() >= _KEYS:
-        raise UserError(f"{path} is no judge.json of train_judge or load_judge; run the one that judge.stage names.")
+    about = read(path, AboutJudge, "train_judge or load_judge")
     if about["source"] is None:
         for name in ("config.json", "tokenizer.json", "model.safetensors"):
             verify(path.with_name(name))
@@ -126,7 +119,6 @@ def open_judge(name: str, device: torch.device | str, precision: str = "float32"
     Raises:
         UserError: it can't be loaded, lacks weights, end-of-text or a longest input, or has no tokenizer of its own.
     """
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
     from transformers.utils.hub import cached_file, extract_commit_hash
@@ -139,20 +131,22 @@ def open_judge(name: str, device: torch.device | str, precision: str = "float32"
         )
         tokenizer = _tokenizer(name, revision)
         commit = extract_commit_hash(cached_file(name, "config.json", revision=revision or "main"), None)
-    except Exception as error:  # transformers and the Rust libraries raise all kinds, bare Exception too, for what they can't read
-        if not isinstance(error, (OSError, ValueError, KeyError, RuntimeError, SafetensorError)) and type(error) is not Exception:
-            raise
-        said = " ".join(str(error).split())[:200]
-        raise UserError(f"the judge {name} can't be loaded ({said}); set judge.model to a causal LM's id or folder.") from None
+    except Exception as error:  # transformers raises all kinds for what it can't read, as for a class that the folder's own code has
+        raise UserError(f"the judge {name} can't be loaded ({said(error)}); set judge.model to a causal LM's id or folder.") from None
     if info["missing_keys"]:  # transformers would draw them at random
         first = min(info["missing_keys"])
         raise UserError(f"the weights of judge {name} lack {first}; give the file that belongs to the config.json beside it.")
+    for weight, parameter in model.named_parameters():
+        if not parameter.is_floating_point() or not all(end.isfinite() for end in torch.aminmax(parameter.detach())):
+            raise UserError(f"judge {name} has weights in {weight} that are no finite numbers; give another, or train it again.")
     config, vocabulary = model.config, tokenizer.get_vocab()
-    end_id = config.eos_token_id[0] if isinstance(config.eos_token_id, list) else config.eos_token_id
+    end_id = config.eos_token_id[0] if isinstance(config.eos_token_id, list) and config.eos_token_id else config.eos_token_id
     # transformers makes up a nearly empty tokenizer for a folder without one
-    if end_id is None or not config.vocab_size / 2 < len(vocabulary) <= max(vocabulary.values()) + 1 <= config.vocab_size:
+    size = max(vocabulary.values(), default=0) + 1
+    if end_id not in range(config.vocab_size) or not config.vocab_size / 2 < len(vocabulary) <= size <= config.vocab_size:
         raise UserError(f"judge {name} has no end-of-text token, no tokenizer or another model's; give a model with its own tokenizer.")
-    if not hasattr(config, "max_position_embeddings"):
+    longest = getattr(config, "max_position_embeddings", None)  # which not every kind of model has
+    if not isinstance(longest, int) or longest < 2:
         raise UserError(f"judge {name} does not say how long its input may be; set judge.model to one such as gpt2-large.")
     return Judge(
         model=model.to(device, getattr(torch, precision)).eval(),
@@ -161,7 +155,7 @@ def open_judge(name: str, device: torch.device | str, precision: str = "float32"
         name=name,
         revision=commit,
         precision=precision,
-        max_length=config.max_position_embeddings,
+        max_length=longest,
     )
 
 

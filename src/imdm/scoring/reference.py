@@ -22,6 +22,7 @@ from imdm.scoring.metrics import judge_each, text_figures
 from imdm.scoring.reference_file import TENSORS, read_tensor
 from imdm.stage.artifact import sha256, write_json
 from imdm.stage.chunks import Progress, no_progress
+from imdm.stage.shapes import Reference, read
 from imdm.writing import whole
 
 _TOKENS, _RESAMPLES = 2**20, 1000  # for the perplexity of the judge itself, which needs no more
@@ -110,11 +111,8 @@ def load_features(path: str | Path, common: dict[str, Settings], settings: Setti
         UserError: it is no reference, has no such text, or was made with another judge or other settings.
     """
     path, name = Path(path), "unconditional" if settings is None else "conditional"
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-        text, made_with = tree[name], {key: tree[key] for key in common}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{path} is not a reference.json of stage reference; run it again.") from None
+    tree = read(path, Reference, "reference")
+    text, made_with = tree[name], {key: tree[key] for key in common}
     if text is None:
         raise UserError(f"{path} has no text for completions; run reference with the conditional parameters of the samples.")
     made_with["prompts"] = text["settings"]

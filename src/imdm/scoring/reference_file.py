@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
-from imdm.errors import UserError
+from imdm.files import read_tensors, require_array
 from imdm.stage.artifact import verify
 
 TENSORS = "reference.safetensors"
@@ -22,10 +21,8 @@ def read_tensor(reference: Path, name: str) -> np.ndarray:
     Raises:
         UserError: the file beside it is missing, truncated, edited or foreign.
     """
-    path = reference.with_name(TENSORS)
+    path, again = reference.with_name(TENSORS), "run stage reference again"
     verify(path)
-    try:
-        with safe_open(path, framework="np") as file:
-            return file.get_tensor(name)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is truncated or foreign ({error}); run stage reference again.") from None
+    tensors, _ = read_tensors(path, again)
+    kind, shape = ("float32", (None, None)) if name.endswith(".features") else ("float64", (None,))
+    return require_array(path, tensors, name, kind, shape, remedy=again)

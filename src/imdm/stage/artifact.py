@@ -7,7 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import with_config
+from typing_extensions import TypedDict
+
 from imdm.errors import UserError
+from imdm.files import OPEN, read_json, require_regular
 from imdm.writing import whole
 
 META = "meta.json"
@@ -20,16 +24,31 @@ def sha256(path: str | Path) -> str:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write indented JSON with sorted keys, so that equal values give equal bytes."""
+    """Write indented JSON with sorted keys, so that equal values give equal bytes. Raises ValueError: a number is not finite."""
     with whole(path) as beside:
-        beside.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        beside.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def read_meta(file: str | Path) -> dict[str, Any] | None:
-    """The meta.json (or STEM.meta.json) of the artifact that a file belongs to, or None where there is none."""
+@with_config(OPEN)
+class Meta(TypedDict):
+    """What others read of a meta.json."""
+
+    stage: str
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+    parameters: dict[str, Any]
+    metrics: dict[str, Any]
+    seconds: float
+    resumed: bool
+    peak_memory_mib: dict[str, float]
+    git: str | None
+
+
+def read_meta(file: str | Path) -> Meta | None:
+    """The meta.json (or STEM.meta.json) of the artifact that a file belongs to, None where there is none. Raises UserError: it is none."""
     file = Path(file)
     for path in sorted(file.parent.glob(f"*{META}")):
-        meta = json.loads(path.read_text(encoding="utf-8"))
+        meta = read_json(path, Meta, "what a stage writes", f"delete {file.parent} and run its stage again")
         if path.name == META or file.name in meta["outputs"]:
             return meta
     return None
@@ -59,8 +78,7 @@ def verify(file: str | Path) -> str:
         if not digests:
             raise UserError(f"{file} holds no finished artifact; run the stages that make it.")
         return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
-    if not file.is_file():
-        raise UserError(f"{file} does not exist; run `snakemake {file}` for it, or correct the path.")
+    require_regular(file, f"run `snakemake {file}` for it, or correct the path")
     if file.stat().st_size == 0:
         raise UserError(f"{file} is empty; delete it and run the stage that makes it again.")
     digest = sha256(file)

@@ -13,6 +13,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import resource
 import shutil
 import signal
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from imdm.errors import UserError
+from imdm.files import said
 from imdm.params import Params, load_params
 from imdm.stage.artifact import verify
 from imdm.stage.follower import Follower
@@ -117,14 +119,28 @@ def run_stage(
         print(f"{stage}: {error}", file=sys.stderr)
         return 2
     except Exception as error:
+        if isinstance(error, MemoryError | RuntimeError) and re.search("MemoryError|out of memory|allocate memory", repr(error)):
+            print(f"{stage}: there is too little memory ({said(error)}); lower the batch size or the network's sizes.", file=sys.stderr)
+            return 2
         # torch and safetensors report a full disk in words of their own, so the disk itself is asked.
-        unwritable = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
-        if not unwritable and not _disk_full(args.out):
+        full = _disk_full(args.out)
+        if not isinstance(error, OSError) and not full:
             raise
-        reason = os.strerror(error.errno) if unwritable else os.strerror(errno.ENOSPC)
-        print(f"{stage}: {args.out} can't be written: {reason}; free space or choose another --out, then run again.", file=sys.stderr)
+        print(f"{stage}: {_unusable(error, args.out, full)}", file=sys.stderr)
         return 2
     return 0
+
+
+def _unusable(error: Exception, out: str, full: bool) -> str:
+    """A sentence for what the operating system refuses: it blames the file that was refused, and --out where none is known."""
+    number = errno.ENOSPC if full else getattr(error, "errno", None)
+    reason = os.strerror(number) if number else said(error)
+    if number in (errno.EMFILE, errno.ENFILE):
+        return f"{reason}; raise `ulimit -n`, then run again."
+    file = getattr(error, "filename", None)
+    if isinstance(file, str | os.PathLike) and number not in (errno.ENOSPC, errno.EDQUOT) and not str(file).startswith(f"{out}."):
+        return f"{file} can't be used: {reason}; correct the path or its permissions, then run again."
+    return f"{out} can't be written: {reason}; free space or choose another --out, then run again."
 
 
 def _disk_full(out: str) -> bool:
@@ -138,6 +154,8 @@ def _run(
 ) -> None:
     start = time.perf_counter()
     params = load_params(args.params, args.set)
+    for name, value in vars(args).items():
+        setattr(args, name, _placed(value, params))
     named = [getattr(args, name) or [] for name in parser.inputs]
     paths = [path for value in named for path in ([value] if isinstance(value, str) else value)]
     inputs = {path: verify(path) for path in [*paths, *map(str, parser.computed(params, args))]}
@@ -166,6 +184,14 @@ def _run(
                 "libraries": {name: library_version(name) for name in LIBRARIES},
             }
         )
+
+
+def _placed(value: Any, params: Params) -> Any:
+    """An argument with the folders' names in place of {run} and {corpus}, which dvc.yaml's commands have: DVC hands a parameter to a
+    shell as it stands, before anything has checked it."""
+    if isinstance(value, list):
+        return [_placed(word, params) for word in value]
+    return value.replace("{run}", params.run).replace("{corpus}", params.corpus.folder) if isinstance(value, str) else value
 
 
 def _rank() -> int:

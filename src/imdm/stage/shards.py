@@ -9,13 +9,15 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from pydantic import Field, with_config
 from safetensors.numpy import save_file
+from typing_extensions import TypedDict
 
 from imdm.errors import UserError
+from imdm.files import OPEN, fitting, read_tensors
 from imdm.writing import whole
 
 _KEY = "imdm"  # of the metadata
@@ -27,32 +29,36 @@ def save_rows(path: str | Path, tensors: dict[str, np.ndarray], about: dict[str,
         save_file(tensors, beside, metadata={_KEY: json.dumps(about, sort_keys=True)})
 
 
-def load_rows(path: str | Path, content: str, key: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+@with_config(OPEN)
+class About(TypedDict):
+    """What such a file says of itself; `rows` of a shard alone: first, behind the last, and how many there are in all."""
+
+    rows: NotRequired[Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=3, max_length=3)]]
+
+
+def load_rows(path: str | Path, content: str, about: type[About]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """What `save_rows` wrote.
 
     Args:
         content: what the file should hold, for messages.
-        key: of `about`, which other files lack.
+        about: what it must say of itself.
 
     Raises:
         UserError: the file is truncated, foreign or a shard.
     """
-    tensors, about = _read(path)
-    if key not in about:
-        raise UserError(f"{path} holds no {content}; give the file of the stage that makes them.")
-    if "rows" in about:
-        first, last, total = about["rows"]
+    tensors, said = _read(path, f"a file of {content}", about)
+    if "rows" in said:
+        first, last, total = said["rows"]
         raise UserError(f"{path} is a shard (rows {first} to {last - 1} of {total}); merge the shards and give the merged file.")
-    return tensors, about
+    return tensors, said
 
 
-def _read(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    try:
-        with safe_open(path, framework="np") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-            return tensors, json.loads((file.metadata() or {}).get(_KEY, "{}"))
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is truncated or no file of tensors ({error}); make it again.") from None
+def _read(path: str | Path, what: str, about: type[About] = About) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    tensors, metadata = read_tensors(path, "make it again")
+    said = fitting(path, metadata.get(_KEY, "{}"), about, what, "give the file of the stage that makes them, or make it again")
+    if len({len(tensor) if tensor.ndim else 0 for tensor in tensors.values()}) != 1:
+        raise UserError(f"{path} has no rows, or not as many in each tensor; make it again.")
+    return tensors, said
 
 
 def shard_rows(total: int, shard: str | None) -> range:
@@ -63,7 +69,7 @@ def shard_rows(total: int, shard: str | None) -> range:
     """
     if shard is None:
         return range(total)
-    numbers = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", shard)
+    numbers = re.fullmatch(r"([1-9][0-9]{0,9})/([1-9][0-9]{0,9})", shard)
     number, count = map(int, numbers.groups()) if numbers else (1, 0)
     if not 1 <= number <= count <= total:
         raise UserError(f"--shard {shard} must be i/n with i from 1 to n, and n at most the {total} rows.")
@@ -86,13 +92,17 @@ def merge_shards(paths: Sequence[str | Path], out: str | Path) -> int:
     """
     parts = []
     for path in map(Path, paths):
-        tensors, about = _read(path)
+        tensors, about = _read(path, "a shard")
         if "rows" not in about:
             raise UserError(f"{path} is no shard; give files that were made with --shard.")
+        if {len(tensor) for tensor in tensors.values()} != {about["rows"][1] - about["rows"][0]}:
+            raise UserError(f"{path} has not the rows {about['rows'][0]} to {about['rows'][1] - 1} that it says; make it again.")
         parts.append((about.pop("rows"), about, tensors, path))
     parts.sort(key=lambda part: part[0][0])
-    about, expected, total = parts[0][1], 0, parts[0][0][2]
-    for (first, last, number), other, _, path in parts:
+    about, expected, total, kinds = parts[0][1], 0, parts[0][0][2], _kinds(parts[0][2])
+    for (first, last, number), other, tensors, path in parts:
+        if _kinds(tensors) != kinds:
+            raise UserError(f"{path} differs from {parts[0][3]} in the names or kinds of its tensors; make it again.")
         if other != about or number != total:
             differ = next((key for key in sorted(about.keys() | other.keys()) if about.get(key) != other.get(key)), "number of rows")
             raise UserError(f"{path} differs from {parts[0][3]} in {differ}; make all shards with the same settings.")
@@ -103,3 +113,7 @@ def merge_shards(paths: Sequence[str | Path], out: str | Path) -> int:
         raise UserError(f"rows {expected} to {total - 1} are missing; give the last shard too.")
     save_rows(out, {name: np.concatenate([tensors[name] for _, _, tensors, _ in parts]) for name in parts[0][2]}, about)
     return total
+
+
+def _kinds(tensors: dict[str, np.ndarray]) -> dict[str, tuple[str, tuple[int, ...]]]:
+    return {name: (array.dtype.str, array.shape[1:]) for name, array in tensors.items()}
