@@ -64,7 +64,7 @@ def run(stage: str, out: Path, *arguments: str | Path, sets: Sequence[str] = (),
 
 def _run(stage: str, argv: list[str], folder: Path, texts: dict[str, Path], stop: Stop | None) -> None:
     said, changes = (os.open(path, os.O_WRONLY | os.O_APPEND) for path in texts.values())
-    os.dup2(said, 2)
+    os.dup2(said, 1), os.dup2(said, 2)
     fcntl.flock(said, fcntl.LOCK_EX)  # workers inherit stderr, and so hold the lock as long as they live
     number, stopping = 0, False
     lose = _unsynced(folder) if stop and stop[1] == POWER else lambda: None
