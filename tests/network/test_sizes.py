@@ -35,7 +35,7 @@ def counted(work) -> int:
     return counter.get_total_flops()
 
 
-@pytest.mark.parametrize("mask", ["single", "infinite", "finite"])
+@pytest.mark.parametrize("mask", ["single", "infinite", "finite", "gumbel"])
 @pytest.mark.parametrize("learned_positions", [False, True])
 def test_parameters_of_the_network(mask, learned_positions):
     config = NetworkConfig(**SIZES, mask=mask, finite_masks=17, learned_positions=learned_positions)
@@ -57,7 +57,7 @@ def test_published_parameter_counts(sizes, parameters, noise_dim, mask_parameter
     assert infinite.mask_parameters == mask_parameters and infinite.parameters == parameters + mask_parameters
 
 
-@pytest.mark.parametrize("changes", [{}, {"mask": "single"}, {"mask": "finite"}, {"softcap": 50.0}])
+@pytest.mark.parametrize("changes", [{}, {"mask": "single"}, {"mask": "finite"}, {"mask": "gumbel"}, {"softcap": 50.0}])
 def test_operations_of_a_forward_pass(changes):
     network = small_network(**SIZES | changes)
     batch = forward_process(torch.randint(50, (6, 24)), 1, 0, 0, 6, 50)

@@ -25,7 +25,7 @@ from imdm.network.network import Network
 from imdm.writing import whole
 
 _KEY = "imdm"
-_ADDED = ("vocab_embed.imdm_mlp.", "vocab_embed.mask_table", "latent_projection.")  # what a variant or Di4C adds to an MDLM
+_ADDED = ("vocab_embed.imdm_mlp.", "vocab_embed.mask_table", "candidates.", "latent_projection.")  # what a variant or Di4C adds to an MDLM
 
 
 def model_name(path: str | Path) -> str:
