@@ -88,11 +88,12 @@ def test_operations_of_an_sdtt_step():
     assert step_flops(Sizes(student.config), settings, 0, size) == pytest.approx(counted(step), rel=0.05)
 
 
+@pytest.mark.parametrize("mask", ["gumbel", "infinite"])
 @pytest.mark.parametrize("target", ["trajectory", "consistency"])
-def test_operations_of_a_keyed_step(target):
+def test_operations_of_a_keyed_step(target, mask):
     """All masked, four teacher steps."""
     torch.manual_seed(0)
-    config = NetworkConfig(**SIZES | {"noise_dist": "rademacher"})
+    config = NetworkConfig(**SIZES | {"noise_dist": "rademacher", "mask": mask})
     teacher, student = Network(config).eval(), Network(config)
     seeds, size = row_seeds(1, 0, 32), 32
 

@@ -48,17 +48,12 @@ class Sizes:
     @property
     def mask_parameters(self) -> int:
         """Of the mask embedding: MLP d_noise -> 4d -> d without output bias, the table of finite masks, or the attention to candidates."""
-        config, d, k = self.config, self.config.hidden_size, self._head
+        config, d = self.config, self.config.hidden_size
         if config.mask == "finite":
             return config.finite_masks * d
         if config.mask == "gumbel":
-            return 2 * d * k + config.blocks * (2 * d + (d * k + k) + k * d + 1)
+            return config.blocks * (2 * d + (d * d + d) + d * d + 1)
         return (config.noise_dim * 4 * d + 4 * d) + 4 * d * d if config.mask == "infinite" else 0
-
-    @property
-    def _head(self) -> int:
-        """Width of a head, in the body and in the attention to candidates."""
-        return self.config.hidden_size // self.config.heads
 
     @property
     def parameters(self) -> int:
@@ -83,18 +78,17 @@ class Sizes:
 
     @property
     def mask_flops(self) -> float:
-        """One masked position: noise MLP, 2 (4 d d_noise + 4 d^2); m candidates, 4 (d + m) k a block. Other masks are looked up."""
+        """One masked position: noise MLP, 2 (4 d d_noise + 4 d^2); m candidates, 4 (d + m) d a block. Other masks are looked up."""
         config, d = self.config, self.config.hidden_size
         if config.mask == "gumbel":
-            return config.blocks * 4 * (d + config.noise_dim) * self._head
+            return config.blocks * 4 * (d + config.noise_dim) * d
         return 8 * d * (config.noise_dim + d) if config.mask == "infinite" else 0
 
     @property
     def call_flops(self) -> float:
-        """One call: time embedding (body and head each), adaLN of every block and of the head; keys and values of candidates."""
+        """Conditioning, one call: time embedding (body and head each), adaLN of every block and of the head."""
         config, d, c = self.config, self.config.hidden_size, self.config.cond_dim
-        features = 4 * config.vocab_size * d * self._head if config.mask == "gumbel" else 0
-        return features + 2 * (2 * (_FREQUENCIES * c + c * c) + config.blocks * 6 * d * c + 2 * d * c)
+        return 2 * (2 * (_FREQUENCIES * c + c * c) + config.blocks * 6 * d * c + 2 * d * c)
 
     def forward(self, work: Pass) -> float:
         """Operations of a forward pass; a training step takes 3 times as many (a backward pass is 2)."""

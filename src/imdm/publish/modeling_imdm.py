@@ -76,7 +76,7 @@ def draw(logits, u, temperature):
 
 
 def candidates(keys, count, proposal):
-    """The first points of the race that each key [n] decides: log times and tokens [n, count]."""
+    """The first points of the race that each key [n] decides: times and tokens [n, count]."""
     u = uniform(bits(keys[:, None], RACE, torch.arange(2 * count, device=keys.device)))
     cumulative = proposal.cumsum(0)
     tokens = torch.searchsorted(cumulative, u[:, count:] * cumulative[-1], right=True).clamp(max=len(proposal) - 1)
@@ -128,19 +128,18 @@ class Candidates(nn.Module):
 
     def __init__(self, sizes):
         super().__init__()
-        self.sizes, width, size = sizes, sizes.hidden_size, sizes.hidden_size // sizes.heads
+        self.sizes, width = sizes, sizes.hidden_size
         self.register_buffer("proposal", torch.ones(sizes.vocab_size, dtype=torch.float64))
-        self.features = nn.Linear(width, 2 * size, bias=False)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(sizes.blocks))
-        self.queries = nn.ModuleList(nn.Linear(width, size) for _ in range(sizes.blocks))
-        self.outputs = nn.ModuleList(nn.Linear(size, width, bias=False) for _ in range(sizes.blocks))
+        self.queries = nn.ModuleList(nn.Linear(width, width) for _ in range(sizes.blocks))
+        self.outputs = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(sizes.blocks))
         self.lateness = nn.Parameter(torch.ones(sizes.blocks))
 
     def forward(self, number, x, masked, shown):
-        times, keys, values = shown
+        times, tokens = shown
         query = self.queries[number](self.norms[number](x[masked]))
-        scores = (keys @ query[:, :, None])[..., 0] / math.sqrt(query.shape[1]) - self.lateness[number] * times.log().to(x.dtype)
-        read = self.outputs[number]((scores.softmax(-1)[:, None] @ values)[:, 0])
+        scores = (tokens @ query[:, :, None])[..., 0] / math.sqrt(query.shape[1]) - self.lateness[number] * times.log().to(x.dtype)
+        read = self.outputs[number]((scores.softmax(-1)[:, None] @ tokens)[:, 0])
         return x.masked_scatter(masked[..., None], x[masked] + read)
 
 
@@ -226,7 +225,8 @@ class Backbone(nn.Module):
         if shown:
             masked = z >= self.sizes.vocab_size
             times, tokens = candidates(z[masked] - self.sizes.vocab_size, self.sizes.noise_dim, self.candidates.proposal)
-            shown = times, *self.candidates.features(self.vocab_embed.embedding)[tokens].chunk(2, -1)
+            embedding = self.vocab_embed.embedding
+            shown = times, (embedding * math.sqrt(embedding.shape[1]))[tokens]
         for number, block in enumerate(self.blocks):
             x = block(self.candidates(number, x, masked, shown) if shown else x, condition, cos, sin)
         return x[:, :length]
