@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -61,6 +61,11 @@ def _step(title: str, task: Callable[[Scale], ours.Task], corpus: str, detail: C
     return Case(title, corpus, sides, detail)
 
 
+def _any(task: ours.Task) -> Side:
+    """A side whose networks need not be those of the other."""
+    return replace(task.side(), network=None, teacher=None)
+
+
 CASES = {
     "sample": Case(
         "Sampling, single mask",
@@ -109,6 +114,18 @@ CASES = {
         "lm1b",
         {OURS: lambda scale: ours.sdtt(scale).side(), "peers": theirs.sdtt_step},
         _lm1b_batch,
+    ),
+    "keyed": Case(
+        "Keyed step, Gumbel masks, beside SDTT's",
+        "lm1b",
+        {OURS: lambda scale: _any(ours.keyed(scale)), "SDTT, infinite mask": lambda scale: _any(ours.sdtt(scale))},
+        _lm1b_batch,
+    ),
+    "candidates": Case(
+        "Gumbel noise as a mask shows it, forward and backward",
+        "openwebtext",
+        {OURS: ours.candidates, "peers, V Gumbels and a dense layer": theirs.dense_gumbels},
+        _openwebtext_batch,
     ),
     "noise": Case(
         "Noise and its MLP alone, forward and backward",

@@ -27,12 +27,13 @@ def network(scale: Scale, corpus: Corpus, mask: str, number: int = 0) -> Network
     """A network in eval mode whose zero-initialised layers are random, as if it had been trained.
 
     Args:
-        mask: single or infinite.
+        mask: single, infinite, or gumbel with 16 candidates.
         number: other weights for each.
     """
     sizes = {"dropout": 0.0, "vocab_size": corpus.vocab_size, "mask_id": corpus.mask_id, "seq_len": corpus.seq_len}
     torch.manual_seed(SEED + number)
-    made = Network(NetworkConfig(**scale.network, **sizes, mask=mask, noise_dim=corpus.noise_dim), body_dtype())
+    noise_dim = 16 if mask == "gumbel" else corpus.noise_dim
+    made = Network(NetworkConfig(**scale.network, **sizes, mask=mask, noise_dim=noise_dim), body_dtype())
     for parameter in made.parameters():
         if not parameter.any():
             torch.nn.init.normal_(parameter, std=0.02)

@@ -15,7 +15,7 @@ from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.nelbo import Noised
 from imdm.distill.couplings import make_couplings
 from imdm.network.network import Network
-from imdm.params import Couplings, Pretrain, Redi, Runtime, Sdtt
+from imdm.params import Couplings, Keyed, Pretrain, Redi, Runtime, Sdtt
 from imdm.sampling.sampler import sample
 from imdm.stage.device import prepare_frozen
 
@@ -121,6 +121,16 @@ def sdtt(scale: Scale) -> Task:
     return _task(SdttTraining(student, teacher, settings, SDTT_ROUND, SEED, inputs.blocks(corpus, 64)), teacher)
 
 
+def keyed(scale: Scale) -> Task:
+    """On the data of `sdtt`, with Gumbel masks; half of the sequences are all masked."""
+    from imdm.distill.keyed import KeyedTraining, keyed_student
+
+    corpus = scale.lm1b
+    start, teacher = (inputs.network(scale, corpus, "gumbel", number) for number in (0, 1))
+    settings = Keyed(steps=1, batch_size=corpus.batch, warmup=0, teacher_steps=8)
+    return _task(KeyedTraining(keyed_student(start), teacher, settings, SEED, inputs.blocks(corpus, 64)), teacher)
+
+
 def redi(scale: Scale) -> Task:
     from imdm.distill.redi import RediTraining
 
@@ -145,6 +155,22 @@ def embedding_pass(network: Network, states: torch.Tensor, prepare: Callable[[],
         out.backward(torch.ones_like(out))
 
     return timed(work)
+
+
+def candidates(scale: Scale) -> Side:
+    """All that masked positions read of their Gumbel noise in all blocks, forward and backward, on the batch of `pretraining`."""
+    task = pretraining(scale, "gumbel")
+    network, batch = task.network, task.batch
+    read, x = network.candidates, network.vocab_embed(batch.z).detach()
+    embedding = network.vocab_embed.embedding.detach()
+
+    def work() -> None:
+        shown, out = read.shown(batch.z, batch.masked, embedding), x
+        for number in range(network.config.blocks):
+            out = read(number, out, shown)
+        out.backward(torch.ones_like(out))
+
+    return Side(timed(work), task.tokens)
 
 
 def corpus_line(scale: Scale, corpus: Corpus) -> str:

@@ -106,3 +106,17 @@ def embedding(scale: Scale) -> Side:
         peers.network.vocab_embed.noise = peers.draw_noise(tokens)
 
     return Side(ours.embedding_pass(peers.network, tokens, prepare), task.tokens)
+
+
+def dense_gumbels(scale: Scale) -> Side:
+    """Gumbel Distillation's embedding of a masked position: V Gumbels, their softmax, a matrix of V x d; float32."""
+    task = ours.pretraining(scale, "gumbel")
+    count, (vocab, width) = len(task.batch.masked), task.network.vocab_embed.embedding.shape
+    weight = torch.nn.Parameter(torch.zeros(vocab, width, device=task.batch.z.device))
+
+    def work() -> None:
+        gumbels = -(-torch.rand(count, vocab, device=weight.device).clamp_(min=1e-20).log()).log()
+        out = gumbels.softmax(-1) @ weight
+        out.backward(torch.ones_like(out))
+
+    return Side(timed(work), task.tokens)

@@ -126,7 +126,8 @@ def test_redi_sees_the_keys_that_the_teacher_started_from(tmp_path):
 @pytest.mark.parametrize("module", [sdtt, keyed])
 def test_the_host_waits_for_nothing_once_the_batch_is_sent(module, monkeypatch):
     """All counts that a distillation step needs are known on the CPU before the first tensor goes to the device."""
-    student, teacher, sent, waits = small_network(), small_network(1), [], Waits()
+    mask = {"mask": "infinite" if module is sdtt else "gumbel"}
+    student, teacher, sent, waits = small_network(**mask), small_network(1, **mask), [], Waits()
     batch = forward_process(torch.randint(0, 3, (6, 5)), 3, 0, 0, 6, student.config.vocab_size)
 
     def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:

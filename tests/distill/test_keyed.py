@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import chi2_contingency, kstest
+from scipy.stats import chi2_contingency, chisquare, kstest
 
 from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.nelbo import Noised
@@ -20,7 +20,7 @@ from imdm.distill.sdtt import forward_kl
 from imdm.network.config import NetworkConfig
 from imdm.network.network import Network
 from imdm.params import Keyed, Runtime
-from imdm.sampling.categorical import draw_tokens
+from imdm.sampling.categorical import draw_by_key
 from imdm.sampling.sampler import sample
 
 V, L, MASK = 7, 6, 6
@@ -39,6 +39,15 @@ def network(**settings: object) -> Network:
 
 def signs(**settings: object) -> Network:
     return network(mask="infinite", noise_dist="rademacher", noise_dim=32, **settings)
+
+
+def gumbels(**settings: object) -> Network:
+    found = network(mask="gumbel", noise_dim=4, **settings)
+    found.candidates.proposal.copy_(torch.tensor([0.4, 0.2, 0.2, 0.1, 0.06, 0.04, 0.0]))
+    return found
+
+
+KINDS = pytest.mark.parametrize("kind", [signs, gumbels])
 
 
 def noised(count: int, t: float) -> Noised:
@@ -81,18 +90,17 @@ def test_the_states_of_a_keyed_trajectory_are_those_of_its_forward_process(steps
     assert torch.equal(unmasked_at >= done, keyed_masks(seeds, t, L)) or steps & (steps - 1)  # exact where 1/steps is
 
 
+@KINDS
 @pytest.mark.parametrize("t, steps", [(1.0, 1), (1.0, 3), (1.0, 8), (0.75, 4), (0.5, 2)])
-def test_targets_are_the_distributions_that_the_sampler_draws_from(t, steps):
-    """The sampler's own trajectory from z_t: drawing from each target with the key's uniform gives its tokens."""
-    teacher, batch = signs(), noised(40, t)
+def test_a_perfect_students_text_is_its_teachers(kind, t, steps):
+    """The sampler's own trajectory from z_t: drawing from each target, as a student's one step does, gives its tokens."""
+    teacher, batch = kind(), noised(40, t)
     visible = ~torch.zeros_like(batch.z, dtype=torch.bool)
     visible.view(-1)[batch.masked] = False
     seeds = row_seeds(3, 0, 40)
     wanted = sample(teacher, seeds, steps, start=batch.t, visible=(visible, batch.x), draws="from_noise").tokens
-    rows = keyed_rows(teacher, batch, steps)
-    _, u = carried_uniforms(key_of(batch.z.flatten()[batch.masked], V))
-    cumulative = torch.softmax(teacher.subs(rows).double(), -1).cumsum(-1)
-    assert torch.equal((cumulative < u[:, None]).sum(-1), wanted.flatten()[batch.masked])
+    keys = key_of(batch.z.flatten()[batch.masked], V)
+    assert torch.equal(draw_by_key(teacher, keyed_rows(teacher, batch, steps), keys), wanted.flatten()[batch.masked])
 
 
 def same_as_plain(student: Network, batch: Noised, target: torch.Tensor, loss: Callable[[], torch.Tensor]) -> float:
@@ -137,14 +145,16 @@ def test_consistency_takes_the_teachers_next_step_and_behind_it_the_students_own
     assert now.all() == (t < 0.25)
 
 
-def test_a_student_that_has_learnt_the_trajectory_is_consistent():
+@KINDS
+def test_a_student_that_has_learnt_the_trajectory_is_consistent(kind):
     """The teacher's own rows stand for it: one step on, the rest of the trajectory is the rest of its targets."""
-    teacher, batch, steps = signs(), noised(40, 1.0), 4
+    teacher, batch, steps = kind(), noised(40, 1.0), 4
     whole = keyed_rows(teacher, batch, steps)
-    order, u = carried_uniforms(key_of(batch.z.flatten()[batch.masked], V))
+    keys = key_of(batch.z.flatten()[batch.masked], V)
+    order, _ = carried_uniforms(keys)
     now = order < 1 / steps
     behind = batch.z.clone()
-    behind.view(-1)[batch.masked[now]] = draw_tokens(teacher, whole[now], u[now])
+    behind.view(-1)[batch.masked[now]] = draw_by_key(teacher, whole[now], keys[now])
     rest = Noised(behind, batch.x, batch.masked[~now], torch.full((40,), 1 - 1 / steps, dtype=torch.float64))
     assert torch.equal(keyed_rows(teacher, rest, steps - 1), whole[~now])
 
@@ -170,9 +180,10 @@ def test_one_teacher_step_leaves_nothing_to_learn():
     assert keyed_loss(keyed_student(teacher), teacher, batch, 4, "forward_kl").item() > 1e-3
 
 
-def test_before_any_training_the_student_samples_from_the_teachers_distribution():
-    """Two steps on short sequences: the same text, by order and uniforms of the keys, as by draws of their own."""
-    teacher, student = signs(), keyed_student(signs())
+@KINDS
+def test_a_student_that_ignores_its_noise_samples_from_its_own_distribution(kind):
+    """Two steps on short sequences: the same text, by what the keys carry, as its teacher by draws of its own."""
+    teacher, student = kind(), keyed_student(kind())
     assert student.config.draws == "from_noise" and teacher.config.draws == "independent"
     counts = []
     for model, seed in ((teacher, 1), (student, 2)):
@@ -189,3 +200,22 @@ def test_a_temperature_and_given_text_are_the_samplers_own():
     text = torch.arange(8 * L).view(8, L) % (V - 1)
     drawn = sample(student, seeds, 3, visible=(given_at, text), temperature=0.7)
     assert torch.equal(drawn.tokens[:, :2], text[:, :2]) and (drawn.tokens < V - 1).all() and drawn.calls.max() <= 3
+
+
+@KINDS
+@pytest.mark.parametrize("temperature", [1.0, 0.6])
+def test_a_key_draws_each_token_as_often_as_it_is_probable(kind, temperature):
+    found, keys = kind(), key_of(initial_masks(row_seeds(4, 0, 40_000), 1, 0), 0).flatten()
+    row = found.hidden(initial_masks(row_seeds(6, 0, 1), L, V))[0, :1].detach()
+    drawn = torch.bincount(draw_by_key(found, row.expand(len(keys), -1), keys, temperature), minlength=V)
+    p = torch.softmax(found.subs(row)[0].double() / temperature, -1).detach()
+    assert drawn[MASK] == 0 and chisquare(drawn[:MASK].numpy(), len(keys) * p[:MASK].numpy()).pvalue > 1e-4
+
+
+def test_candidates_are_those_of_the_training_text_for_student_teacher_and_average():
+    teacher, blocks = gumbels(), np.array([[0, 1, 1, 2, 2, 2]] * 8, dtype=np.uint16)
+    settings = Keyed(steps=3, batch_size=4, ema=0.5, target="consistency", teacher_steps=2)
+    training = KeyedTraining(keyed_student(teacher), teacher, settings, 0, blocks)
+    wanted = torch.tensor([9, 17, 25, 1, 1, 1, 0], dtype=torch.float64) / 54
+    for found in (training.network, *training.frozen):
+        torch.testing.assert_close(found.candidates.proposal, wanted)

@@ -17,7 +17,7 @@ from networks import SMALL, small_network
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("mask", ["infinite", "finite"])
+@pytest.mark.parametrize("mask", ["infinite", "finite", "gumbel"])
 def test_a_mask_kind_starts_as_the_mdlm_bit_for_bit(mask, tmp_path):
     mdlm = small_network(mask="single")
     save_network(tmp_path / "mdlm.safetensors", mdlm)

@@ -35,7 +35,7 @@ def counted(work) -> int:
     return counter.get_total_flops()
 
 
-@pytest.mark.parametrize("mask", ["single", "infinite", "finite"])
+@pytest.mark.parametrize("mask", ["single", "infinite", "finite", "gumbel"])
 @pytest.mark.parametrize("learned_positions", [False, True])
 def test_parameters_of_the_network(mask, learned_positions):
     config = NetworkConfig(**SIZES, mask=mask, finite_masks=17, learned_positions=learned_positions)
@@ -57,7 +57,7 @@ def test_published_parameter_counts(sizes, parameters, noise_dim, mask_parameter
     assert infinite.mask_parameters == mask_parameters and infinite.parameters == parameters + mask_parameters
 
 
-@pytest.mark.parametrize("changes", [{}, {"mask": "single"}, {"mask": "finite"}, {"softcap": 50.0}])
+@pytest.mark.parametrize("changes", [{}, {"mask": "single"}, {"mask": "finite"}, {"mask": "gumbel"}, {"softcap": 50.0}])
 def test_operations_of_a_forward_pass(changes):
     network = small_network(**SIZES | changes)
     batch = forward_process(torch.randint(50, (6, 24)), 1, 0, 0, 6, 50)
@@ -88,11 +88,12 @@ def test_operations_of_an_sdtt_step():
     assert step_flops(Sizes(student.config), settings, 0, size) == pytest.approx(counted(step), rel=0.05)
 
 
+@pytest.mark.parametrize("mask", ["gumbel", "infinite"])
 @pytest.mark.parametrize("target", ["trajectory", "consistency"])
-def test_operations_of_a_keyed_step(target):
+def test_operations_of_a_keyed_step(target, mask):
     """All masked, four teacher steps."""
     torch.manual_seed(0)
-    config = NetworkConfig(**SIZES | {"noise_dist": "rademacher"})
+    config = NetworkConfig(**SIZES | {"noise_dist": "rademacher", "mask": mask})
     teacher, student = Network(config).eval(), Network(config)
     seeds, size = row_seeds(1, 0, 32), 32
 

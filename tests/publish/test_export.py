@@ -36,6 +36,7 @@ KINDS = {
     "finite": {"mask": "finite", "finite_masks": 6},
     "di4c": {"mask": "single", "latent_hidden": 4},
     "keyed": {"mask": "infinite", "noise_dist": "rademacher", "noise_dim": 70, "draws": "from_noise"},
+    "gumbel": {"mask": "gumbel", "noise_dim": 5, "draws": "from_noise"},
     "options": {"mask": "infinite", "learned_positions": True, "softcap": 3.5},
 }
 STRANGER = """

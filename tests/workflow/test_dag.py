@@ -170,7 +170,7 @@ def test_replicates_are_trained_beside_the_first_seed(project):
     [
         ("imdm/sdtt9", "did you mean sdtt"),
         ("imdn/redi", "did you mean imdm?"),
-        ("imdm/keyed", "keyed is for a variant with mask: infinite"),
+        ("imdm/keyed", "keyed is for a variant with mask: gumbel"),
         ("imdm/di4c1", "Di4C is for a variant with mask: single"),
         ("public/none", "public declares nothing"),
     ],

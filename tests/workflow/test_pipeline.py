@@ -94,7 +94,7 @@ def test_an_experiment_runs_only_the_infinite_masks(by_dvc):
     imdm |= {f"{stage}-imdm-sdtt1-redi" for stage in ("sample", "score", "frontier")}
     # A variant whose weights come out the same stops DVC there.
     shown = {"tabulate", "plot", "report", "exhibit-tables-frontier", "exhibit-figures-frontier"}
-    assert imdm <= ran <= imdm | {f"initialize-{name}-teacher" for name in ("mdlm", "imdm-signs")} | shown
+    assert imdm <= ran <= imdm | {f"initialize-{name}-teacher" for name in ("mdlm", "imdm-gumbel")} | shown
     after = tables(by_dvc)
     kept = ~before["model"].str.startswith("imdm/", na=False)
     pd.testing.assert_frame_equal(before[kept], after[kept])

@@ -170,12 +170,12 @@ def unigram_perplexity(train: np.ndarray, held_out: np.ndarray, vocab_size: int)
     Args:
         train, held_out: uint16 [n, L].
     """
-    counts = _counts(train, vocab_size) + 1.0
-    nats = -(_counts(held_out, vocab_size) * np.log(counts / counts.sum())).sum() / held_out.size
+    counts = token_counts(train, vocab_size) + 1.0
+    nats = -(token_counts(held_out, vocab_size) * np.log(counts / counts.sum())).sum() / held_out.size
     return math.exp(nats)
 
 
-def _counts(blocks: np.ndarray, vocab_size: int) -> np.ndarray:
+def token_counts(blocks: np.ndarray, vocab_size: int) -> np.ndarray:
     """How often each token occurs, float64 [V]; reads a part of the blocks at a time."""
     counts = np.zeros(vocab_size)
     for start in range(0, len(blocks), 65536):

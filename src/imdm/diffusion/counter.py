@@ -30,6 +30,8 @@ class Stream(IntEnum):
     NOISE = 11  # coordinates of the noise vector
     LATENT = 12  # the latent of a sequence in one network call (Di4C)
     CARRIED = 13  # lower bits of the uniforms that a key carries
+    RACE = 14  # which tokens come first in the race of a key, and when
+    REST = 15  # when the others come
 
 
 def _signed(value: int) -> int:

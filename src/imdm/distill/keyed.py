@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from imdm.data.blocks import token_counts
 from imdm.diffusion.counter import Stream, bits, row_seeds, uniform
 from imdm.diffusion.nelbo import Noised
 from imdm.diffusion.noise import carried_uniforms
@@ -33,7 +34,7 @@ from imdm.network.config import NetworkConfig
 from imdm.network.head_loss import head_loss
 from imdm.network.network import Network
 from imdm.params import Keyed, Runtime
-from imdm.sampling.categorical import draw_tokens
+from imdm.sampling.categorical import draw_by_key
 from imdm.sampling.sampler import unmasking_steps
 from imdm.stage.device import prepare, send
 
@@ -73,18 +74,19 @@ def keyed_rows(teacher: Network, batch: Noised, steps: int) -> Tensor:
     Returns:
         [n, d] in the order of `batch.masked`.
     """
-    order, u = carried_uniforms(key_of(batch.z.flatten()[batch.masked], teacher.config.vocab_size))
+    keys = key_of(batch.z.flatten()[batch.masked], teacher.config.vocab_size)
+    order, _ = carried_uniforms(keys)
     at = unmasking_steps(1 - (1 - order) / batch.t[batch.masked // batch.z.shape[1]], steps)
     by_step, sizes = at.argsort(stable=True), torch.bincount(at, minlength=steps).tolist()
 
     to_teacher = partial(send, device=teacher.vocab_embed.embedding.device)
-    z, position, u, place = (to_teacher(x) for x in (batch.z.clone(), batch.masked[by_step], u[by_step], by_step.argsort()))
+    z, position, keys, place = (to_teacher(x) for x in (batch.z.clone(), batch.masked[by_step], keys[by_step], by_step.argsort()))
     states, outputs, first = z.view(-1), [], 0
     for step, size in enumerate(sizes):
         now = slice(first, first + size)
         outputs.append(teacher.rows(z, position[now], masked=position[first:]))
         if step < steps - 1:
-            states[position[now]] = draw_tokens(teacher, outputs[-1], u[now])
+            states[position[now]] = draw_by_key(teacher, outputs[-1], keys[now])
         first += size
     return torch.cat(outputs)[place]
 
@@ -115,16 +117,17 @@ def consistency_loss(student: Network, teacher: Network, average: Network, batch
         step: of the teacher, as a part of the whole way.
         kind: reverse_kl or forward_kl.
     """
-    order, u = carried_uniforms(key_of(batch.z.flatten()[batch.masked], teacher.config.vocab_size))
+    keys = key_of(batch.z.flatten()[batch.masked], teacher.config.vocab_size)
+    order, _ = carried_uniforms(keys)
     first = order < 1 - batch.t[batch.masked // batch.z.shape[1]] + step
     places = [part.nonzero().squeeze(1) for part in (first, ~first)]
     on_device = partial(send, device=teacher.vocab_embed.embedding.device)
-    z, u, opened, left = map(on_device, (batch.z, u[places[0]], *(batch.masked[part] for part in places)))
+    z, keys, opened, left = map(on_device, (batch.z, keys[places[0]], *(batch.masked[part] for part in places)))
     position, count = torch.cat([opened, left]), len(batch.masked)
 
     with torch.no_grad():
         of_teacher = teacher.rows(z, opened, masked=position)
-        behind = z.flatten().index_copy(0, opened, draw_tokens(teacher, of_teacher, u)).view_as(z)
+        behind = z.flatten().index_copy(0, opened, draw_by_key(teacher, of_teacher, keys)).view_as(z)
         of_average = average.rows(behind, left, masked=left)
     rows = student.rows(z, position, masked=position)
     near = head_loss(student, rows[: len(opened)], towards(student, teacher, of_teacher, kind, count))
@@ -138,6 +141,11 @@ class KeyedTraining(DistillTraining):
 
     def __init__(self, student: Network, teacher: Network, settings: Keyed, seed: int, blocks: np.ndarray):
         super().__init__(student, teacher, settings, "keyed", seed, blocks)
+        if student.config.mask == "gumbel":
+            counts = token_counts(blocks, student.config.vocab_size) + 1.0
+            counts[student.config.mask_id] = 0
+            for network in (student, teacher):  # what the teacher draws with is what the student sees
+                network.candidates.proposal.copy_(torch.from_numpy(counts / counts.sum()))
         if settings.target == "consistency":
             self.frozen.append(copy.deepcopy(student).eval().requires_grad_(False))
 

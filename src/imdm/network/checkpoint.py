@@ -22,7 +22,7 @@ from imdm.writing import whole
 
 _FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 _KEY, _AGAIN = "imdm", "make or download it again"
-_ADDED = ("vocab_embed.imdm_mlp.", "vocab_embed.mask_table", "latent_projection.")  # what a variant or Di4C adds to an MDLM
+_ADDED = ("vocab_embed.imdm_mlp.", "vocab_embed.mask_table", "candidates.", "latent_projection.")  # what a variant or Di4C adds to an MDLM
 
 
 def model_name(path: str | Path) -> str:

@@ -40,9 +40,9 @@ class StateEmbedding(nn.Module):
     """Embeds tokens and mask states; every mask state starts from the mask token's row.
 
     `single` adds nothing to it (MDLM), `infinite` adds MLP(noise(key)) (IMDM), `finite` adds a row of a table
-    by key mod K (the paper's Tab. 11). What is added starts at zero, so that a network which adopts the
-    weights of an MDLM computes the same function to the bit. Names follow the public checkpoints
-    (`embedding`, `imdm_mlp`), whose MLP has no output bias.
+    by key mod K (the paper's Tab. 11), `gumbel` nothing here (`imdm.network.candidates` does). What is added starts
+    at zero, so that a network which adopts the weights of an MDLM computes the same function to the bit. Names
+    follow the public checkpoints (`embedding`, `imdm_mlp`), whose MLP has no output bias.
 
     Attributes:
         coordinates: makes the noise; a compiled form of it gives the same bits.
@@ -83,7 +83,7 @@ class StateEmbedding(nn.Module):
         at_mask = is_masked(z, self.config.vocab_size)
         # F.embedding, since the gradient of plain indexing adds in an order that varies between threads.
         x = F.embedding(torch.where(at_mask, self.config.mask_id, z), self.embedding)
-        if self.config.mask == "single":
+        if self.config.mask in ("single", "gumbel"):
             return x
         masked = at_mask.flatten().nonzero().squeeze(1) if masked is None else masked
         keys = key_of(z.flatten()[masked], self.config.vocab_size)

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from imdm.diffusion.noise import coordinates
+from imdm.network.candidates import Candidates
 from imdm.network.config import NetworkConfig
 from imdm.network.mask_embedding import StateEmbedding
 
@@ -173,6 +174,8 @@ class Network(nn.Module):
         self.rotary_emb = Rotary(config.hidden_size // config.heads)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
         self.output_layer = FinalLayer(config)
+        if config.mask == "gumbel":
+            self.candidates = Candidates(config)
         for layer in (*(block.adaLN_modulation for block in self.blocks), self.output_layer.adaLN_modulation, self.output_layer.linear):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
@@ -246,7 +249,10 @@ class Network(nn.Module):
         if self.cuda_graphs:
             torch.compiler.cudagraph_mark_step_begin()  # once a call: else each block would free the output of the one before
         with self._autocast():
-            for block in self.blocks:
+            shown = self.candidates.shown(z, masked, self.vocab_embed.embedding) if self.config.mask == "gumbel" else None
+            for number, block in enumerate(self.blocks):
+                if shown:
+                    x = self.candidates(number, x, shown)
                 x = block(x, condition, cos, sin, causal)
         if self.cuda_graphs:
             x = x.clone()  # the next call writes where this one's output lies

@@ -47,10 +47,12 @@ class Sizes:
 
     @property
     def mask_parameters(self) -> int:
-        """Of the mask embedding: MLP d_noise -> 4d -> d without output bias, or the table of finite masks."""
+        """Of the mask embedding: MLP d_noise -> 4d -> d without output bias, the table of finite masks, or the attention to candidates."""
         config, d = self.config, self.config.hidden_size
         if config.mask == "finite":
             return config.finite_masks * d
+        if config.mask == "gumbel":
+            return config.blocks * (2 * d + (d * d + d) + d * d + 1)
         return (config.noise_dim * 4 * d + 4 * d) + 4 * d * d if config.mask == "infinite" else 0
 
     @property
@@ -76,8 +78,10 @@ class Sizes:
 
     @property
     def mask_flops(self) -> float:
-        """Noise MLP, one masked position: 2 (4 d d_noise + 4 d^2). Other masks are looked up."""
+        """One masked position: noise MLP, 2 (4 d d_noise + 4 d^2); m candidates, 4 (d + m) d a block. Other masks are looked up."""
         config, d = self.config, self.config.hidden_size
+        if config.mask == "gumbel":
+            return config.blocks * 4 * (d + config.noise_dim) * d
         return 8 * d * (config.noise_dim + d) if config.mask == "infinite" else 0
 
     @property

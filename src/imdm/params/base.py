@@ -34,7 +34,7 @@ Text = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=4096)]  #
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*([.-][a-z0-9_]+)*$", max_length=100), AfterValidator(_unreserved)]
 
-MaskKind = Literal["single", "infinite", "finite"]
+MaskKind = Literal["single", "infinite", "finite", "gumbel"]
 CARRIED_BITS = 32  # of a key, which say when its position is unmasked and which token it gets: the first of Rademacher noise
 NoiseDist = Literal["uniform", "gaussian", "rademacher"]
 Precision = Literal["float32", "bfloat16"]
@@ -59,8 +59,10 @@ class Seeds(Block):
 class MaskSettings(Block):
     """What a mask state looks like to the network (paper Eq. 15, Tab. 3, Tab. 11)."""
 
-    mask: MaskKind = Field("infinite", description="single: MDLM; infinite: IMDM; finite: a table of mask embeddings")
-    noise_dim: Positive = Field(256, description="d_noise, length of the noise vector of a mask state")
+    mask: MaskKind = Field(
+        "infinite", description="single: MDLM; infinite: IMDM; finite: a table of embeddings; gumbel: the tokens that Gumbel noise favours"
+    )
+    noise_dim: Positive = Field(256, description="d_noise, length of the noise vector of a mask state; gumbel: how many tokens it shows")
     noise_dist: NoiseDist = Field("uniform", description="uniform on (-1, 1), standard Gaussian, or rademacher: -1 or 1")
     noise_scale: PositiveFloat = Field(1.0, description="factor on the noise")
     finite_masks: Positive = Field(6144, description="number of mask embeddings of mask: finite")

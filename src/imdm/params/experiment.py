@@ -146,8 +146,9 @@ class Params(MaskSettings):
             bounds = f"with K up to {self.sdtt.rounds} and R up to {self.di4c.rounds}"
             raise UserError(f"{model!r}, but {name!r} is no recipe; {_nearest(name, self._recipes())} ({KNOWN}, {bounds})")
         masks = self.mask_settings(variant)
-        if recipe.keyed and (masks.mask, masks.noise_dist) != ("infinite", "rademacher") or recipe.keyed and masks.noise_dim < CARRIED_BITS:
-            wanted = f"mask: infinite, noise_dist: rademacher and noise_dim of at least {CARRIED_BITS}"
+        signs = (masks.mask, masks.noise_dist) == ("infinite", "rademacher") and masks.noise_dim >= CARRIED_BITS
+        if recipe.keyed and masks.mask != "gumbel" and not signs:
+            wanted = f"mask: gumbel, or mask: infinite, noise_dist: rademacher and noise_dim of at least {CARRIED_BITS}"
             raise UserError(f"{model!r}, but keyed is for a variant with {wanted}, whose noise shows the teacher's draws.")
         if recipe.di4c and masks.mask != "single":
             raise UserError(f"{model!r}, but Di4C is for a variant with mask: single.")

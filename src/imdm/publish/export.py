@@ -124,6 +124,7 @@ def _card(
         "single": "one mask state",
         "infinite": f"noise of {config.noise_dim} dimensions, {config.noise_dist}, scale {config.noise_scale:g}",
         "finite": f"{config.finite_masks} mask embeddings",
+        "gumbel": f"the {config.noise_dim} tokens that Gumbel noise favours",
     }
     sizes = f"width {config.hidden_size}, {config.blocks} blocks, {config.heads} heads, {count:,} parameters"
     seeds = {

@@ -22,7 +22,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import MaskedLMOutput
 
 NEVER = -1e6  # logit of the mask token, which is never drawn
-KEY, UNMASK, TOKEN, REDRAW, FRESH, ROW, NOISE, LATENT, CARRIED = 1, 2, 3, 4, 5, 8, 11, 12, 13  # what a random draw is for
+KEY, UNMASK, TOKEN, REDRAW, FRESH, ROW, NOISE, LATENT, CARRIED, RACE, REST = 1, 2, 3, 4, 5, 8, 11, 12, 13, 14, 15  # what a draw is for
 
 
 def mix(x):
@@ -75,6 +75,22 @@ def draw(logits, u, temperature):
     return torch.searchsorted(cumulative, torch.minimum((u[:, None] * total).long(), total - 1), right=True).squeeze(1)
 
 
+def candidates(keys, count, proposal):
+    """The first points of the race that each key [n] decides: times and tokens [n, count]."""
+    u = uniform(bits(keys[:, None], RACE, torch.arange(2 * count, device=keys.device)))
+    cumulative = proposal.cumsum(0)
+    tokens = torch.searchsorted(cumulative, u[:, count:] * cumulative[-1], right=True).clamp(max=len(proposal) - 1)
+    return u[:, :count].log().neg().cumsum(1), tokens
+
+
+def draw_by_race(count, proposal, logits, keys, temperature):
+    """A token of each row of [n, V] by its key's Gumbels: argmax of log p + G, where exp(-G) are the race's exponentials."""
+    times, tokens = candidates(keys, count, proposal)
+    rest = -uniform(bits(keys[:, None], REST, torch.arange(len(proposal), device=keys.device))).log() + proposal * times[:, -1:]
+    e = rest.scatter_reduce(1, tokens, proposal[tokens] * times, "amin", include_self=False)
+    return (logits.double() / temperature - e.log()).argmax(-1)
+
+
 def modulation(layer, condition, parts):
     return layer(condition)[:, None].chunk(parts, dim=-1)
 
@@ -105,6 +121,26 @@ class StateEmbedding(nn.Module):
         elif sizes.mask == "finite":
             x[masked] += self.imdm_mlp(keys % sizes.finite_masks)
         return x
+
+
+class Candidates(nn.Module):
+    """What a masked position reads before each block of the tokens that its Gumbel noise favours."""
+
+    def __init__(self, sizes):
+        super().__init__()
+        self.sizes, width = sizes, sizes.hidden_size
+        self.register_buffer("proposal", torch.ones(sizes.vocab_size, dtype=torch.float64))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(sizes.blocks))
+        self.queries = nn.ModuleList(nn.Linear(width, width) for _ in range(sizes.blocks))
+        self.outputs = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(sizes.blocks))
+        self.lateness = nn.Parameter(torch.ones(sizes.blocks))
+
+    def forward(self, number, x, masked, shown):
+        times, tokens = shown
+        query = self.queries[number](self.norms[number](x[masked]))
+        scores = (tokens @ query[:, :, None])[..., 0] / math.sqrt(query.shape[1]) - self.lateness[number] * times.log().to(x.dtype)
+        read = self.outputs[number]((scores.softmax(-1)[:, None] @ tokens)[:, 0])
+        return x.masked_scatter(masked[..., None], x[masked] + read)
 
 
 class TimeEmbedding(nn.Module):
@@ -164,6 +200,8 @@ class Backbone(nn.Module):
         self.sigma_map = TimeEmbedding(sizes.cond_dim)
         self.blocks = nn.ModuleList(Block(sizes) for _ in range(sizes.blocks))
         self.output_layer = FinalLayer(sizes)
+        if sizes.mask == "gumbel":
+            self.candidates = Candidates(sizes)
         if sizes.learned_positions:
             self.positions = nn.Parameter(torch.empty(sizes.seq_len, sizes.hidden_size))
         if sizes.latent_hidden is not None:
@@ -183,8 +221,14 @@ class Backbone(nn.Module):
             features = torch.cat([features.sin(), features.cos()], dim=-1).to(x.dtype)
             x, angles = torch.cat([x, self.latent_projection(features)[:, None]], dim=1), F.pad(angles, (0, 0, 0, 1))
         condition, cos, sin = self.sigma_map(), angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-        for block in self.blocks:
-            x = block(x, condition, cos, sin)
+        shown = self.sizes.mask == "gumbel"
+        if shown:
+            masked = z >= self.sizes.vocab_size
+            times, tokens = candidates(z[masked] - self.sizes.vocab_size, self.sizes.noise_dim, self.candidates.proposal)
+            embedding = self.vocab_embed.embedding
+            shown = times, (embedding * math.sqrt(embedding.shape[1]))[tokens]
+        for number, block in enumerate(self.blocks):
+            x = block(self.candidates(number, x, masked, shown) if shown else x, condition, cos, sin)
         return x[:, :length]
 
     def head(self, h):
@@ -241,7 +285,10 @@ class ImdmModel(PreTrainedModel):
         masked = given == sizes.mask_id
         z = torch.where(masked, mask_states(KEY), given)
         keyed = vars(sizes).get("draws") == "from_noise"
-        order, u = carried_uniforms(z - sizes.vocab_size) if keyed else (uniform(bits(seeds, of, position)) for of in (UNMASK, TOKEN))
+        order, random = carried_uniforms(z - sizes.vocab_size) if keyed else (uniform(bits(seeds, of, position)) for of in (UNMASK, TOKEN))
+        choose = draw
+        if keyed and sizes.mask == "gumbel":
+            random, choose = z - sizes.vocab_size, functools.partial(draw_by_race, sizes.noise_dim, self.backbone.candidates.proposal)
         at, before = (order * steps).long().clamp(max=steps - 1).where(masked, -1), torch.zeros_like(seeds)
         for step in range(steps):
             now = at == step  # what is unmasked
@@ -254,7 +301,7 @@ class ImdmModel(PreTrainedModel):
             z = torch.where(rows[:, None] & redraw, mask_states(FRESH, step), z)
             latent = None if sizes.latent_hidden is None else uniform(bits(seeds[rows, 0], LATENT, step))
             h = self.backbone(z[rows], latent)[now[rows]]
-            parts = zip(h.split(128), u[now].split(128))
-            z[now] = torch.cat([draw(self.backbone.head(part[None])[0], v, temperature) for part, v in parts])
+            parts = zip(h.split(128), random[now].split(128))
+            z[now] = torch.cat([choose(self.backbone.head(part[None])[0], v, temperature) for part, v in parts])
             before[rows] = step
         return z

@@ -28,7 +28,7 @@ TABLE, FINITE = "vocab_embed.mask_table", "vocab_embed.imdm_mlp.weight"  # of fi
 _BUFFER = "rotary_emb.inv_freq"  # in a state dict, but no parameter
 _BIAS = "vocab_embed.imdm_mlp.2.bias"
 _MASK_IDS = {30_522: 103, 50_258: 50_257}  # BERT's [MASK]; the row that MDLM adds to GPT-2's vocabulary
-_KINDS = {"single": "MDLM", "infinite": "IMDM", "finite": "finite masks"}
+_KINDS = {"single": "MDLM", "infinite": "IMDM", "finite": "finite masks", "gumbel": "Gumbel masks"}
 
 
 @dataclass(frozen=True)

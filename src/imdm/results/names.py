@@ -15,6 +15,7 @@ NAMES = {
     "imdm-fresh": "IMDM, fresh noise in each step",
     "imdm-signs": "IMDM, Rademacher noise",
     "imdm-plain": "IMDM, pairs as they are drawn",
+    "imdm-gumbel": "Gumbel masks",
     "imdm-driven": "IMDM, noise-driven couplings",
     "imdm-driven-any-order": "IMDM, noise-driven in any order",
     "keyed": "Keyed distillation",

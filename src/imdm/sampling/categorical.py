@@ -1,4 +1,4 @@
-"""The categorical draw: inverse CDF in float64, one uniform a token.
+"""The categorical draw: inverse CDF in float64, one uniform a token; or by what a mask's key carries, a uniform or Gumbel noise.
 
 float32 Gumbel noise cuts the tail off (lower entropy and Gen-PPL than the model's). Here a token's share of the unit
 interval is a multiple of 2^-62, summed as an integer: events of probability 1e-7 and less are as frequent as they should
@@ -13,6 +13,8 @@ import math
 import torch
 from torch import Tensor
 
+from imdm.diffusion.noise import carried_uniforms
+from imdm.diffusion.race import candidates, exponentials
 from imdm.network.network import Network
 
 _UNIT = 2.0**62
@@ -52,6 +54,21 @@ def draw_tokens(network: Network, rows: Tensor, u: Tensor, temperature: float = 
     each = vocab + u[:1].numel() * math.isqrt(vocab)  # numbers that one position holds: weights, and a group for each token
     size = max(1, CHUNK[rows.device.type] // each)
     return torch.cat([draw(network.subs(part), v, temperature) for part, v in zip(rows.split(size), u.split(size), strict=True)])
+
+
+def draw_by_key(network: Network, rows: Tensor, keys: Tensor, temperature: float = 1.0) -> Tensor:
+    """`draw_tokens` with what the keys [n] (or [n, k], where they carry uniforms) of the masks decide: a function of rows and keys.
+
+    Where masks have candidates the key carries Gumbels G: argmax of log p / temperature + G over the whole vocabulary.
+    """
+    config = network.config
+    if config.mask != "gumbel":
+        return draw_tokens(network, rows, carried_uniforms(keys)[1], temperature)
+    size, proposal, tokens = max(1, CHUNK[rows.device.type] // config.vocab_size), network.candidates.proposal, []
+    for part, key in zip(rows.split(size), keys.split(size), strict=True):
+        e = exponentials(key, *candidates(key, config.noise_dim, proposal), proposal)
+        tokens.append((network.subs(part).double().div_(temperature) - e.log_()).argmax(-1))
+    return torch.cat(tokens)
 
 
 def _pick(weights: Tensor, u: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,7 +27,7 @@ from imdm.diffusion.posterior import keep_probability
 from imdm.diffusion.schedule import time_grid
 from imdm.diffusion.states import initial_masks, is_masked, key_of, mask_where, to_state
 from imdm.network.network import Network
-from imdm.sampling.categorical import draw_tokens
+from imdm.sampling.categorical import draw_by_key, draw_tokens
 from imdm.sampling.plan import make_plan
 
 
@@ -89,11 +89,12 @@ def sample(
     positions = torch.arange(z.shape[1], device=device)
     if draws == "independent":
         order_u = uniform(bits(seeds[:, None], Stream.UNMASK, positions))
-        token_u = uniform(bits(seeds[:, None], Stream.TOKEN, positions))
+        random, draw = uniform(bits(seeds[:, None], Stream.TOKEN, positions)), draw_tokens
     else:
-        order_u, token_u = carried_uniforms(key_of(z, vocab))
+        random, draw = key_of(z, vocab), draw_by_key
+        order_u, _ = carried_uniforms(random)
         if draws == "from_noise_in_order":
-            order_u = ((positions + 0.5) / z.shape[1]).expand_as(token_u)
+            order_u = ((positions + 0.5) / z.shape[1]).expand_as(order_u)
         elif visible is not None:  # what is still masked at time t has an order of 1 - t or more
             order_u = 1 - (1 - order_u) / times[:, :1]
     unmasked_at = torch.where(masked, unmasking_steps(order_u, steps), -1)
@@ -101,8 +102,8 @@ def sample(
     redraw = draws == "independent" and config.mask != "single"
     alike = config.mask == "single" and config.latent_hidden is None and visible is None
     plan = make_plan(unmasked_at, steps)
-    seeds, times, z, token_u = (value[plan.rows] for value in (seeds, times, z, token_u))
-    states, uniforms = z.view(-1), token_u.flatten()
+    seeds, times, z, random = (value[plan.rows] for value in (seeds, times, z, random))
+    states, at_random = z.view(-1), random.flatten()
     if redraw:
         renew, fates = network.fused(_redraw_keys), _fates(seeds, times, plan.steps[:, : len(plan.calls)])
     for number, call in enumerate(plan.calls):
@@ -111,12 +112,12 @@ def sample(
             states[left] = renew(states, left, *(of_call[number] for of_call in fates), vocab)
         if alike and number == 0:
             drawn = torch.empty_like(z)
-            drawn[:, plan.opened] = draw_tokens(network, network.rows(z[:1], plan.opened), token_u.T[plan.opened], temperature).T
+            drawn[:, plan.opened] = draw(network, network.rows(z[:1], plan.opened), random.T[plan.opened], temperature).T
             states[chosen] = drawn.flatten()[chosen]
         else:
             latent = None if config.latent_hidden is None else uniform(bits(seeds, Stream.LATENT, plan.steps[:, number]))[: call.rows]
             rows = network.rows(z[: call.rows], chosen, latent, left)
-            states[chosen] = draw_tokens(network, rows, uniforms[chosen], temperature)
+            states[chosen] = draw(network, rows, at_random[chosen], temperature)
     return Samples(torch.empty_like(z).index_copy(0, plan.rows, z), unmasked_at, plan.needed)
 
 
