@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from imdm.languages.words import BINARY
 from scipy import stats
 
 from corpora import random_corpus
@@ -27,7 +28,6 @@ from imdm.distill.di4c import (
     mixture_student,
 )
 from imdm.languages import students
-from imdm.languages.words import BINARY
 from imdm.network.checkpoint import load_network, save_network
 from imdm.params import Di4c, load_params
 from imdm.sampling.sampler import sample

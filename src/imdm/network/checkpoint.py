@@ -22,6 +22,7 @@ from imdm.errors import UserError
 from imdm.network.config import NetworkConfig
 from imdm.network.ema import Ema
 from imdm.network.network import Network
+from imdm.network.oracle import Oracle
 from imdm.writing import whole
 
 _KEY = "imdm"
@@ -86,7 +87,7 @@ def _opened(path: str | Path) -> Iterator[Any]:
 
 
 def load_network(path: str | Path, weights: str = "ema", body_dtype: torch.dtype | None = None) -> Network:
-    """Build the network of a checkpoint.
+    """Build the network of a checkpoint, or the oracle.
 
     Args:
         weights: "ema" or "online".
@@ -95,7 +96,7 @@ def load_network(path: str | Path, weights: str = "ema", body_dtype: torch.dtype
         UserError: as `read_checkpoint`.
     """
     config, online, ema = read_checkpoint(path)
-    network = Network(config, body_dtype)
+    network = (Oracle if config.language else Network)(config, body_dtype)
     network.load_state_dict(online | (ema if weights == "ema" else {}))
     return network
 

@@ -16,7 +16,8 @@ from tokenizers import Tokenizer
 
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
-from imdm.params import Scoring
+from imdm.params import LanguageSettings, Scoring
+from imdm.scoring.exact import ExactJudge
 from imdm.stage.artifact import verify
 
 TRAINED = "trained judge"
@@ -83,11 +84,11 @@ class Judge:
             raise UserError(f"judge {self.name} has another vocabulary than {data.path}; set scoring.retokenize to true.")
 
 
-def load_judge(path: str | Path, device: torch.device | str = "cpu", precision: str = "float32") -> Judge:
+def load_judge(path: str | Path, device: torch.device | str = "cpu", precision: str = "float32") -> Judge | ExactJudge:
     """Load the judge that a judge.json stands for.
 
-    A trained judge's files lie beside it and must be what train_judge wrote; any other is loaded from where
-    judge.json says, a hub's model at the commit that was found then.
+    An exact judge's language is built anew. A trained judge's files lie beside it and must be what train_judge wrote; any other is
+    loaded from where judge.json says, a hub's model at the commit that was found then.
 
     Raises:
         UserError: the file is no judge.json, or as `open_judge`, or the trained judge's files were changed.
@@ -98,7 +99,9 @@ def load_judge(path: str | Path, device: torch.device | str = "cpu", precision: 
     except (OSError, ValueError):
         about = None
     if not isinstance(about, dict) or not about.keys() >= _KEYS:
-        raise UserError(f"{path} is no judge.json of train_judge or load_judge; run the one that judge.stage names.")
+        raise UserError(f"{path} is no judge.json of train_judge, load_judge or exact_judge; run the one that judge.stage names.")
+    if "language" in about:
+        return ExactJudge(LanguageSettings(**about["language"]), about["seq_len"])
     if about["source"] is None:
         for name in ("config.json", "tokenizer.json", "model.safetensors"):
             verify(path.with_name(name))
