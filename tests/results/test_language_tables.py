@@ -45,14 +45,14 @@ def test_the_oracle_stands_in_the_papers_tables(frame):
 
 
 def test_a_language_has_tables_and_an_oracle_of_its_own():
-    known, plain = load_params([MICRO, LANGUAGE]), load_params(MICRO)
+    known, plain = load_params(LANGUAGE), load_params(MICRO)
     assert set(plan.main_tables(known)) - set(plan.main_tables(plain)) == {"language", "examples"}
     assert plan.models(known)[:2] == ["teacher", "oracle"] and "oracle" not in plan.models(plain)
     assert plan.factorized(known)[:3] == ["teacher", "oracle", "mdlm/sdtt3"]
 
 
 def test_what_is_exact_stands_under_the_estimate(tmp_path):
-    params = load_params([MICRO, LANGUAGE], ["compare={variants: [mdlm], recipes: [redi]}", "compare.recipes=[redi]"])
+    params = load_params(LANGUAGE, ["compare={variants: [mdlm], recipes: [redi]}"])
     for model in plan.factorized(params):
         fake_run.factorization(tmp_path / "factorization" / model, model, 1.0, noise=False)
     rows = [fake_run.number("total_correlation_nats", 52.0, 0, steps=1), fake_run.number("theorem_bound_nats", 2.2, 0, steps=1)]
