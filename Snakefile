@@ -52,7 +52,12 @@ rule all:
         "<results>/report.html",
 
 
-# What lies beside it: memorization, factorization error, the dictionary and the Markov chain.
+onsuccess:
+    if PARAMS.corpus.name == "language" and (made := Path(f"results/{PARAMS.run}/tables/language.md")).is_file():
+        print(made.read_text(encoding="utf-8"))
+
+
+# What lies beside it: memorization and factorization error.
 rule extras:
     input:
         "<results>/extras.html",

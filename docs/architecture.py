@@ -21,13 +21,14 @@ LAYERS = (
     ("errors", "writing"),
     ("files",),
     ("params", "diffusion"),
+    ("languages",),
     ("network",),
     ("stage",),
     ("data",),
     ("publish", "sampling", "scoring"),
     ("factorization", "training"),
     ("distill",),
-    ("languages", "audit"),
+    ("synthetic", "audit"),
     ("results",),
     ("cost",),
     ("cli",),
@@ -35,7 +36,7 @@ LAYERS = (
 
 TARGETS = {
     "all": "What `snakemake all` and `dvc repro` run, the comparison",
-    "extras": "What `snakemake extras` runs: memorization, factorization error, dictionary and chain beside it",
+    "extras": "What `snakemake extras` runs: memorization and factorization error beside it",
     "paper": "What `snakemake paper` runs: every table and figure of the paper",
 }
 _TEXT = """# Architecture
@@ -48,7 +49,7 @@ digests, hands over the parameters, and puts the output in place when all of it 
 The library in `src/imdm/` knows nothing of stages, Snakemake or DVC.
 
 The graph is written once, in `Snakefile` and `workflow/rules/`. A model is `results/RUN/models/NAME/`, and NAME says what it is made from:
-`teacher`, `VARIANT/RECIPE` or `public/NAME` (`src/imdm/params/names.py`); rules take their inputs by functions of the name
+`teacher`, `oracle`, `VARIANT/RECIPE` or `public/NAME` (`src/imdm/params/names.py`); rules take their inputs by functions of the name
 (`workflow/rules/common.smk`). `READS` in a stage's script says which parameters it reads. From both follow Snakemake's reruns, the cache's
 keys, `dvc.yaml` (`workflow/write_dvc.py` writes it from the dry run) and the preflight's jobs (`workflow/graph.py`).
 """

@@ -44,7 +44,7 @@ def run(job: Job) -> None:
         prompts = choose_prompts(data, params.conditional, params.seeds.sampling)
         texts["conditional"] = judged(prompts.blocks, split=params.conditional.split, settings=prompts.about())
     common = common_settings(job.args.judge, judge, data, settings)
-    save_reference(job.dir, common, texts, settings.bootstrap, params.seeds.scoring)
+    save_reference(job.dir, judge, common, texts, settings.bootstrap, params.seeds.scoring)
     job.metrics["texts"] = sum(len(text.tokens) for text in texts.values() if text)
 
 

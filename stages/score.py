@@ -29,6 +29,7 @@ def run(job: Job) -> None:
 
     from imdm.data.blocks import Dataset
     from imdm.sampling.files import load_samples
+    from imdm.scoring.exact import ExactJudge, exact_figures
     from imdm.scoring.gen_ppl import scored
     from imdm.scoring.judge import load_judge
     from imdm.scoring.metrics import judge_each, per_sample, sample_figures
@@ -53,13 +54,17 @@ def run(job: Job) -> None:
     with job.progress(len(about["steps"]), "step count") as bar:
         for steps, judged in zip(about["steps"], verdicts, strict=True):
             calls = samples.calls[steps]
-            for metric, (value, low, high) in sample_figures(tokens[steps], calls, judged, features, settings, seed, group).items():
+            figures = sample_figures(tokens[steps], calls, judged, features, settings, seed, group)
+            figures |= exact_figures(judge, tokens[steps], settings.bootstrap, seed, group)
+            for metric, (value, low, high) in figures.items():
                 rows.append({"steps": steps, "metric": metric, "value": value, "low": low, "high": high})
                 metrics.setdefault(metric, {})[str(steps)] = value
             frames.append(per_sample(tokens[steps], judged, model=about["model"], steps=steps).assign(calls=calls))
             bar.update()
     pd.concat(frames, ignore_index=True).to_parquet(job.dir / "per_sample.parquet")
     scores = {key: about[key] for key in ("task", "model", "precision", "temperature", "conditional", "matching")}
+    if isinstance(judge, ExactJudge):
+        scores["examples"] = judge.examples(tokens)
     write_json(job.dir / "scores.json", scores | {"judge": judge.named(settings), "rows": rows, "metrics": metrics})
     job.metrics["samples"] = sum(map(len, frames))
 

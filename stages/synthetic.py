@@ -19,10 +19,10 @@ def arguments(parser: StageParser) -> None:
 
 
 def run(job: Job) -> None:
-    from imdm.languages.binary import seed_records
     from imdm.stage.artifact import write_json
     from imdm.stage.chunks import side_by_side
     from imdm.stage.device import setup
+    from imdm.synthetic.binary import seed_records
 
     settings = job.params.synthetic
     setup(job.params.runtime)

@@ -1,7 +1,7 @@
 """Turn a corpus into packed blocks.
 
 Documents go to train, judge, valid or test by a hash of their text; lm1b and openwebtext have their own validation documents.
-The tokenizer is trained on the training split, or is BERT's or GPT-2's. Writes dataset.json, tokenizer.json and
+The tokenizer is trained on the training split, or is a language's words, or BERT's or GPT-2's. Writes dataset.json, tokenizer.json and
 train.bin, judge.bin, valid.bin, test.bin (little-endian uint16, seq_len tokens a block).
 
 Example: python stages/tokenize_pack.py --out data/pydocs
@@ -30,19 +30,20 @@ def run(job: Job) -> None:
     corpus = job.params.corpus
     limit_threads(corpus.workers)
     split_of = Splitter(corpus, job.params.seeds.data)
-    texts = open_corpus(corpus)
+    texts = open_corpus(corpus, job.params.seeds.data)
 
     def documents():
-        return ((text, split_of(text, held_out)) for text, held_out in texts)
+        return ((text, split_of(text, held_out, number)) for number, (text, held_out) in enumerate(texts))
 
     tokenizer = make_tokenizer(corpus, (text for text, split in documents() if split == "train"))
     vocab_size = tokenizer.get_vocab_size()
-    if corpus.tokenizer == "trained" and vocab_size < corpus.vocab_size:
+    if corpus.name != "language" and corpus.tokenizer == "trained" and vocab_size < corpus.vocab_size:
         print(f"{job.stage}: the corpus gives {vocab_size} tokens, not the {corpus.vocab_size} of corpus.vocab_size.", file=sys.stderr)
     tokenizer.save(str(job.dir / "tokenizer.json"))
 
     end_id, mask_id = end_and_mask(tokenizer)
-    packers = {name: Packer(job.dir / f"{name}.bin", corpus.seq_len, end_id, DROP_EVERY[corpus.packing]) for name in SPLITS}
+    how = {"drop_every": DROP_EVERY[corpus.packing], "alone": corpus.packing == "document"}
+    packers = {name: Packer(job.dir / f"{name}.bin", corpus.seq_len, end_id, **how) for name in SPLITS}
     with job.progress(texts.count, "document") as bar:
         for count in pack(documents(), tokenizer, packers, workers=corpus.workers):
             bar.update(count)

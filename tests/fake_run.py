@@ -123,34 +123,6 @@ def synthetic(folder: Path) -> None:
     artifact(folder, "synthetic", {"synthetic.json": {"rows": rows}})
 
 
-def dictionary(folder: Path) -> None:
-    """dictionary.csv of two words and four, and of one ablation, with values that are easy to name."""
-    lines, shares = [], {"mdm": 0.0, "imdm": 30.0, "imdm-driven": 40.0}
-    grid = itertools.product(((2, "", 400), (4, "", 400), (4, "pairs", 100)), ("data", "teacher", *shares), (1, 4))
-    for (words, varied, pairs), model, steps in grid:
-        about = {"words": words, "length": 4, "letters": 26, "varied": varied, "hidden_size": 64, "model": model, "seed": 0}
-        about |= {"pairs": pairs, "noise_dim": 128} if model in shares else {"pairs": "", "noise_dim": ""}
-        metrics = {"total_correlation_nats": 2.0 * words / steps, "theorem_bound_nats": 0.5 * words / steps}
-        if model != "data":
-            metrics = {"validity_pct": shares.get(model, 50.0) + 10 * steps - words - (pairs < 400), "coverage_pct": 60.0}
-            metrics |= {"error_kl_nats": 1.5, "error_valid_mass_nats": 1.6, "kl_bias_nats": 0.01} if steps == 1 else {}
-        lines += [number(metric, value, 0.5, **about, steps=steps) for metric, value in metrics.items()]
-    artifact(folder, "dictionary", {"dictionary.csv": pd.DataFrame(lines)})
-
-
-def chain(folder: Path) -> None:
-    """chain.csv of one seed, where every model loses half of its distance with each doubling of the steps."""
-    lines = []
-    distances = {"data": 0.01, "best-mdm": 2.0, "teacher": 2.2, "mdm": 2.1, "imdm": 1.8, "imdm-driven-any-order": 1.0, "keyed": 0.5}
-    for model, distance in distances.items():
-        for steps in ("",) if model == "data" else (1, 2, 4, 12):
-            kl, about = distance / (steps or 1), {"states": 16, "length": 12, "model": model, "seed": 0, "steps": steps}
-            metrics = {"nll_nats": 1.2 + 2 * kl, "bigram_entropy_nats": 1.1 + kl, "bigram_kl_nats": kl}
-            metrics |= {"entropy_nats": 1.21, "entropy_rate_nats": 1.1} if model == "data" else {}
-            lines += [number(metric, value, value * 0.03, **about) for metric, value in metrics.items()]
-    artifact(folder, "chain", {"chain.csv": pd.DataFrame(lines)})
-
-
 def factorization(folder: Path, model: str, error: float, noise: bool) -> None:
     """factorization.json and per_sequence.parquet; with noise the error is half a nat more at each smaller M."""
     from imdm.factorization.estimate import error_records, sequence_frame
@@ -257,8 +229,6 @@ def build(root: Path, seeds: int = 1) -> Path:
             teacher = {"redi": "teacher", "sdtt3-redi": f"{variant}/sdtt3"}.get(recipe)
             model(f"{variant}/{recipe}", LEVEL[recipe] + shift, 2.85 - 0.1 * gain, teacher, error=2.0 - shift)
     synthetic(results / "synthetic")
-    dictionary(results / "dictionary")
-    chain(results / "chain")
     return results
 
 
@@ -309,7 +279,7 @@ def plot(run: Path, *options: str) -> int:
 
 
 def exhibit(run: Path, name: str, *options: str) -> int:
-    """The exhibit stage; `name` is that of an exhibit of the paper, or a file as figures/chain.png."""
+    """The exhibit stage; `name` is that of an exhibit of the paper, or a file as figures/factorization.png."""
     return stage("exhibit", run, name if "/" in name else output(name), "--data", dataset_of(run), *options)
 
 

@@ -100,6 +100,15 @@ def test_each_batch_of_documents_is_packed_on_its_own(tmp_path_factory, document
     }
 
 
+def test_a_document_alone_is_cut_or_filled_up(tmp_path):
+    packer = Packer(tmp_path / "train.bin", 5, 9, alone=True)
+    documents = [[1], [1, 2, 3], [], [1, 2, 3, 4, 5]]
+    packer.add([np.array(document, np.uint16).tobytes() for document in documents])
+    wanted = [[9, 1, 9, 9, 9], [9, 1, 2, 3, 9], [9] * 5, [9, 1, 2, 3, 9]]
+    assert np.fromfile(packer.path, "<u2").reshape(-1, 5).tolist() == wanted
+    assert packer.summary()["dropped"] == 2 and packer.summary()["blocks"] == packer.summary()["documents"] == 4
+
+
 @settings(max_examples=100, deadline=None)
 @given(text=st.text())
 def test_any_text_survives_the_tokenizer(tokenizer, text):

@@ -11,10 +11,8 @@ import pandas as pd
 import pytest
 
 import fake_run
-from imdm.errors import UserError
 from imdm.params import load_params
 from imdm.results import plan
-from imdm.results.collect import small_task
 from imdm.results.compare import contrary
 from imdm.results.frame import RATIO, decided, frame_of, lines, one, read_frame, select
 from imdm.results.paper import paper_numbers
@@ -220,23 +218,3 @@ def test_errors_measured_with_other_settings_are_refused(copy, capsys):
     (file.parent / "meta.json").unlink()
     assert fake_run.exhibit(copy, "tables/factorization.csv") == 2
     assert "imdm/redi has another seq_len" in capsys.readouterr().err
-
-
-def test_small_tasks_stand_by_their_settings(run):
-    frame = read_frame(run / "tables" / "dictionary.csv")
-    row = one(frame, model="imdm", varied="pairs", steps=1, metric="validity_pct", seed=None)
-    assert (row.value, row.words, row.pairs, row.setting) == (35.0, 4, 100, "K=4, L=4, random pairs 100")
-    assert select(frame, varied="pairs", model=["data", "teacher"]).empty  # those of the main grid
-    view = view_of(run, "dictionary")
-    heads = ("Validity (%), 1 step", "Total correlation of the data")
-    assert [cell(view, "K=4, L=4", "MDM", column=head).sort for head in heads] == [6.0, 8.0]
-    exact = [cell(view_of(run, "chain"), "Data, exact", column=head) for head in ("NLL (nats a token)", "Steps")]
-    assert exact[0].sort == 1.21 and exact[1].text == NONE
-
-
-def test_what_is_no_result_of_a_small_task_is_refused(tmp_path):
-    with pytest.raises(UserError, match="does not exist"):
-        small_task(tmp_path / "chain.csv")
-    (tmp_path / "chain.csv").write_text("steps,value\n1,2\n")
-    with pytest.raises(UserError, match="not what stage chain writes"):
-        small_task(tmp_path / "chain.csv")

@@ -83,12 +83,12 @@ def test_page_escapes_what_samples_hold(page):
 
 
 def test_a_page_shows_what_was_made_and_names_the_rest(copy):
-    exhibits = {"chain-table", "figure03", "table06"}
+    exhibits = {"factorization-table", "figure03", "table06"}
     assert {"figure02", "table01", "table04", "table05", "frontier", "frontier-table", "training"} | exhibits <= shown(copy)
-    for name in ("chain.svg", "figure03.svg", "figure04.html"):
+    for name in ("factorization.svg", "figure03.svg", "figure04.html"):
         (copy / "figures" / name).unlink()
     assert fake_run.report(copy) == 0
-    assert exhibits & shown(copy) == {"table06"} and "chain" in shown(copy)
+    assert exhibits & shown(copy) == {"table06"} and "factorization" in shown(copy)
     text = (copy / "report.html").read_text()
     assert "snakemake --cores 2 extras" in text and f"snakemake --cores 2 {copy}/figures/figure04.html" in text
     assert "<summary>Figure 6." in text and "<summary>Figure 4." not in text

@@ -75,7 +75,7 @@ def test_the_checkout_is_clean_and_dvc_has_nothing_to_do(by_snakemake):
 @pytest.mark.slow
 def test_the_extras_lie_beside_the_comparison(by_snakemake):
     run(by_snakemake, *SNAKEMAKE, "extras")
-    are_made(by_snakemake, "extras", ("copies", "pairs", "factorization", "dictionary", "chain"), ("factorization", "dictionary", "chain"))
+    are_made(by_snakemake, "extras", ("copies", "pairs", "factorization"), ("factorization",))
     assert "Nothing to be done" in run(by_snakemake, *SNAKEMAKE, "all", "extras", "register")
 
 

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 from imdm.cost.request import Requests
 from imdm.errors import UserError
 from imdm.params import PUBLIC, RECIPES, REPLICATE, TEACHER, couplings_of, load_params, parent
+from imdm.params.names import ORACLE
 from imdm.results import plan
 from imdm.stage.artifact import sha256
 from imdm.stage.job import LIBRARIES, code_digest, library_version
@@ -56,7 +57,7 @@ def alternatives(names):
 VARIANT = rf"({alternatives(PARAMS.variants)})({REPLICATE})?"
 PUBLIC_MODEL = rf"{PUBLIC}/({alternatives(PARAMS.public)})"
 AT = r"at[1-9]\d*/"  # samples at one step count
-MODEL = rf"{TEACHER}|{VARIANT}/({RECIPES}|{TEACHER})|{PUBLIC_MODEL}"
+MODEL = rf"{TEACHER}|{ORACLE}|{VARIANT}/({RECIPES}|{TEACHER})|{PUBLIC_MODEL}"
 
 
 class Unkeyed(dict):

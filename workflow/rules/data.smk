@@ -43,21 +43,3 @@ rule synthetic:
         **about("synthetic"),
     shell:
         stage("synthetic.py")
-
-
-rule dictionary:
-    output:
-        **artifact("<results>/dictionary", "dictionary.csv"),
-    params:
-        **about("dictionary"),
-    shell:
-        stage("dictionary.py")
-
-
-rule chain:
-    output:
-        **artifact("<results>/chain", "chain.csv"),
-    params:
-        **about("chain"),
-    shell:
-        stage("chain.py")

@@ -29,6 +29,18 @@ rule load_mdlm:
         stage("load_mdlm.py --data {input.data}{params.public}")
 
 
+# The exact marginals of a language, as a model.
+rule oracle:
+    input:
+        data="<data>/dataset.json",
+    output:
+        **artifact("<results>/models/oracle", "model.safetensors"),
+    params:
+        **about("oracle"),
+    shell:
+        stage("oracle.py --data {input.data}")
+
+
 # A variant's own start: the teacher's weights, with its masks.
 rule initialize:
     input:

@@ -15,8 +15,8 @@ rule tabulate:
         [f"<results>/{file}" for file in plan.main_files(PARAMS)],
     output:
         main=shown("<results>/tables/tables.csv", "Tables", "all tables"),
-        shown=[shown(f"<results>/tables/{name}.csv", "Tables", name) for name in plan.MAIN_TABLES],
-        files=expand("<results>/tables/{name}.{suffix}", name=plan.MAIN_TABLES, suffix=["json", "md", "tex"]),
+        shown=[shown(f"<results>/tables/{name}.csv", "Tables", name) for name in plan.main_tables(PARAMS)],
+        files=expand("<results>/tables/{name}.{suffix}", name=plan.main_tables(PARAMS), suffix=["json", "md", "tex"]),
         by_steps=f"<results>/tables/{plan.BY_STEPS}",
         meta="<results>/tables/tables.meta.json",
     params:

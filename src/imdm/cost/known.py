@@ -7,9 +7,11 @@ from pathlib import Path
 
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
+from imdm.languages import open_language
 from imdm.network.config import NetworkConfig
 from imdm.network.sizes import JudgeSizes, Sizes
 from imdm.params import PUBLIC, TEACHER, Corpus, Judge, Params
+from imdm.params.names import ORACLE
 
 # Training and held-out tokens: LM1B with bert-base-uncased (0.77 B words), OpenWebText with GPT-2 (nanoGPT: 9.04 B).
 _TOKENS = {"lm1b": 0.9e9, "openwebtext": 9.04e9, "pydocs": 0.7e6}
@@ -44,6 +46,8 @@ def packed(corpus: Corpus, root: Path, unknown: int | None = None) -> tuple[floa
     vocabulary = corpus.vocab_size if corpus.tokenizer == "trained" else _VOCABULARIES.get(name, unknown)
     if vocabulary is None:
         raise UserError(f"the vocabulary of corpus.tokenizer {corpus.tokenizer!r} is not known yet; run stages/tokenize_pack.py first.")
+    if corpus.name == "language":
+        return corpus.texts * corpus.seq_len, open_language(corpus, corpus.seq_len).vocab_size
     if corpus.name in _TOKENS:
         tokens = _TOKENS[corpus.name]
     else:
@@ -52,15 +56,15 @@ def packed(corpus: Corpus, root: Path, unknown: int | None = None) -> tuple[floa
 
 
 def network_sizes(params: Params, model: str, vocab_size: int) -> Sizes:
-    """A model's network; the teacher and public checkpoints have a single mask."""
+    """A model's network; the teacher and public checkpoints have a single mask. An oracle counts as the teacher."""
     variant = model.partition("/")[0]
-    masks = {"mask": "single"} if variant in (TEACHER, PUBLIC) else params.mask_settings(variant).model_dump()
+    masks = {"mask": "single"} if variant in (TEACHER, ORACLE, PUBLIC) else params.mask_settings(variant).model_dump()
     return Sizes(NetworkConfig(**params.network.model_dump(), **masks, vocab_size=vocab_size, mask_id=0, seq_len=params.corpus.seq_len))
 
 
 def judge_sizes(judge: Judge, vocab_size: int) -> JudgeSizes:
-    """The judge of an experiment; one that is no GPT-2 by name is counted as GPT-2 Large."""
-    if judge.stage == "train_judge":
+    """The judge of an experiment; one that is no GPT-2 by name is counted as GPT-2 Large, a language as what would be trained."""
+    if judge.stage != "load_judge":
         return JudgeSizes(judge.hidden_size, judge.blocks, vocab_size, 0)
     width, blocks = _GPT2.get(Path(judge.model).name, _GPT2["gpt2-large"])
     return JudgeSizes(width, blocks, _VOCABULARY, _LONGEST)

@@ -7,8 +7,11 @@ import platform
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
 from imdm.data import lm1b, openwebtext, pydocs, text_files
 from imdm.errors import UserError
+from imdm.languages import open_language
 from imdm.params import Corpus
 
 
@@ -46,15 +49,22 @@ class Documents:
         return {**self._summary, "source": self.origin}
 
 
-def open_corpus(corpus: Corpus) -> Documents:
-    """The documents of a corpus. The embedded one (2 MB) is held in memory, the others are read anew each time.
+def open_corpus(corpus: Corpus, seed: int = 0) -> Documents:
+    """The documents of a corpus. The embedded one (2 MB) and those of a language, which `seed` draws, are held in memory, the others
+    are read anew each time.
 
     Raises:
-        UserError: as the `documents` of `pydocs`, `text_files`, `lm1b` and `openwebtext` do; but for pydocs only when they are read.
+        UserError: as `open_language`, and as the `documents` of `pydocs`, `text_files`, `lm1b` and `openwebtext` do; the latter three only
+            when they are read.
     """
     if corpus.name == "pydocs":
         texts = [(text, False) for text in pydocs.documents()]
         return Documents(lambda: texts, f"{platform.python_implementation()} {platform.python_version()}", len(texts))
+    if corpus.name == "language":
+        language, seed = open_language(corpus, corpus.seq_len), [corpus.language_seed, seed]
+        drawn = (language.text(block) for block in language.draw(np.random.default_rng(seed), corpus.texts))
+        texts = [(text, False) for text in drawn]
+        return Documents(lambda: texts, f"{corpus.texts} texts of language {corpus.language}", len(texts))
     if corpus.name == "files":
         count = len(text_files.find_files(corpus.path or "", text_files.SUFFIXES))
         return Documents(lambda: ((text, False) for text in text_files.documents(corpus)), f"{count} files of {corpus.path}")

@@ -3,7 +3,8 @@
 A split's stream is the tokens of its documents, each followed by EOS. A block is [BOS], the next L-2 tokens
 of the stream, [EOS], as in the packed corpora of MDLM. Either what doesn't fill a block is carried on, so that
 no token is lost but at the end, or it is dropped after every 1,000 documents of the split, as MDLM, Duo, ReDi and
-IMDM do by packing each batch of `datasets.map` on its own. The result depends on the order of the documents alone.
+IMDM do by packing each batch of `datasets.map` on its own. Or a block is a document, cut or filled up with EOS.
+The result depends on the order of the documents alone.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from imdm.stage.processes import worker_processes
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-DROP_EVERY: dict[str, int | None] = {"carry": None, "per_batch": 1000}  # documents, by corpus.packing
+DROP_EVERY: dict[str, int | None] = {"carry": None, "per_batch": 1000, "document": None}  # documents, by corpus.packing
 _BATCH_DOCUMENTS = 2048
 _BATCH_CHARACTERS = 1_000_000
 Group = list[tuple[str, str]]  # documents as (text, split)
@@ -38,10 +39,12 @@ class Packer:
         seq_len: L, BOS and EOS included.
         end_id: id of BOS and EOS.
         drop_every: after so many documents, what fills no block is dropped; None: never.
+        alone: each document is a block of its own.
     """
 
-    def __init__(self, path: Path, seq_len: int, end_id: int, drop_every: int | None = None):
+    def __init__(self, path: Path, seq_len: int, end_id: int, drop_every: int | None = None, alone: bool = False):
         self.path, self.seq_len, self.end_id, self.drop_every = path, seq_len, end_id, drop_every
+        self.alone = alone
         self._end, self._rest = np.uint16(end_id).tobytes(), b""
         self._digest = hashlib.sha256()
         self._blocks = self._documents = self._dropped = 0
@@ -51,8 +54,9 @@ class Packer:
         """Pack tokenized documents, each the bytes of uint16 ids, after those of the calls before."""
         parts = [self._rest]
         for ids in documents:
-            parts += [ids, self._end]
+            parts += [(ids + self._end * self.seq_len)[: 2 * (self.seq_len - 2)]] if self.alone else [ids, self._end]
             self._documents += 1
+            self._dropped += max(0, len(ids) // 2 - (self.seq_len - 2)) if self.alone else 0
             if self.drop_every and self._documents % self.drop_every == 0:
                 self._dropped += len(self._write(b"".join(parts))) // 2
                 parts = []

@@ -26,15 +26,15 @@ def byte_of_character() -> dict[str, int]:
 
 
 class Speller:
-    """Turns token ids into text: those of a byte-level BPE, where a character may span tokens, or of WordPiece."""
+    """Turns token ids into text: those of a byte-level BPE, where a character may span tokens, of WordPiece, or whole words."""
 
     def __init__(self, tokenizer: Tokenizer, ends: set[int]):
         """Read the vocabulary; `ends` are the ids of BOS and EOS."""
-        from tokenizers.models import WordPiece
+        from tokenizers.models import WordLevel, WordPiece
 
         self.ends = ends
         vocabulary = tokenizer.get_vocab()
-        if isinstance(tokenizer.model, WordPiece):
+        if isinstance(tokenizer.model, (WordLevel, WordPiece)):
             words = {index: token[2:] if token.startswith("##") else f" {token}" for token, index in vocabulary.items()}
             self.bytes = {index: word.encode() for index, word in words.items()}
             return

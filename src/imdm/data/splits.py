@@ -16,8 +16,8 @@ HAVE_HELD_OUT = ("lm1b", "openwebtext")  # corpora that come with their own held
 
 class Splitter:
     """Assigns documents to splits by a hash of their text: neither order nor number of the others matters,
-    and equal documents stay together. Where the corpus has held-out documents of its own, these are for validation
-    but for the share of test, and the judge has its share of the others.
+    and equal documents stay together. Those of a language are independent draws, and go by their numbers. Where the corpus has
+    held-out documents of its own, these are for validation but for the share of test, and the judge has its share of the others.
 
     Args:
         corpus: gives the fractions; train (or valid, of the held-out documents) gets the rest.
@@ -36,6 +36,7 @@ class Splitter:
             parts = {False: ("train", ["judge"]), True: ("valid", ["test"])}
         else:
             parts = {False: ("train", list(fractions))}
+        self._independent = corpus.name == "language"
         self._salt = hashlib.sha256(f"split:{seed}".encode()).digest()
         self._parts: dict[bool, tuple[str, list[tuple[float, str]]]] = {}
         self.used: set[str] = set()
@@ -51,10 +52,11 @@ class Splitter:
             self._parts[held_out] = rest, bounds
             self.used |= {rest, *(name for name in names if fractions[name] > 0)}
 
-    def __call__(self, document: str, held_out: bool = False) -> str:
-        """The split of a document: train, judge, valid or test."""
+    def __call__(self, document: str, held_out: bool = False, number: int = 0) -> str:
+        """The split of a document, the `number`-th of the corpus: train, judge, valid or test."""
         rest, bounds = self._parts[held_out]
-        digest = hashlib.blake2b(document.encode(), digest_size=8, key=self._salt).digest()
+        key = str(number) if self._independent else document
+        digest = hashlib.blake2b(key.encode(), digest_size=8, key=self._salt).digest()
         place = int.from_bytes(digest, "little")
         return next((name for bound, name in bounds if place < bound), rest)
 

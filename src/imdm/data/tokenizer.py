@@ -1,4 +1,4 @@
-"""The tokenizer of a corpus: trained on it, or BERT's or GPT-2's.
+"""The tokenizer of a corpus: trained on it, a language's own words, or BERT's or GPT-2's.
 
 All end as a `tokenizers.Tokenizer` that adds no special tokens and has one token for BOS and EOS at once and one mask:
 - byte-level BPE (trained here, or GPT-2's): `<|endoftext|>` and `<|mask|>`; a vocabulary without a mask gets it as its last id,
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from imdm.errors import UserError
 from imdm.files import require_regular, said
+from imdm.languages import open_language
 from imdm.params import Corpus
 
 if TYPE_CHECKING:
@@ -43,8 +44,10 @@ def make_tokenizer(corpus: Corpus, documents: Iterable[str]) -> Tokenizer:
         documents: training text, read only where the tokenizer is to be trained.
 
     Raises:
-        UserError: as `train_bpe` and `load_tokenizer` do.
+        UserError: as `open_language`, `train_bpe` and `load_tokenizer` do.
     """
+    if corpus.name == "language":
+        return word_level(open_language(corpus, corpus.seq_len).words)
     if corpus.tokenizer == "trained":
         return train_bpe(documents, corpus.vocab_size)
     return load_tokenizer(corpus.tokenizer)
@@ -86,6 +89,16 @@ def bounded(document: str) -> list[str]:
     """
     ends = [match.end() for match in _LONG.finditer(document)]
     return [document[start:end] for start, end in zip([0, *ends], [*ends, len(document)])] if ends else [document]
+
+
+def word_level(words: list[str]) -> Tokenizer:
+    """A token a word, between blanks, in this order, then END and MASK; an unknown word is read as the first."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token=words[0]))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    add_special(tokenizer, END, MASK)
+    return as_text(tokenizer)
 
 
 def add_special(tokenizer: Tokenizer, *tokens: str) -> None:

@@ -18,6 +18,7 @@ from imdm.files import fitting, open_tensors, said
 from imdm.network.config import NetworkConfig
 from imdm.network.ema import Ema
 from imdm.network.network import Network
+from imdm.network.oracle import Oracle
 from imdm.writing import whole
 
 _FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
@@ -115,7 +116,7 @@ def require_floats(tensor: Tensor, name: str, origin: str) -> None:
 
 
 def load_network(path: str | Path, weights: str = "ema", body_dtype: torch.dtype | None = None) -> Network:
-    """Build the network of a checkpoint.
+    """Build the network of a checkpoint, or the oracle.
 
     Args:
         weights: "ema" or "online".
@@ -124,7 +125,7 @@ def load_network(path: str | Path, weights: str = "ema", body_dtype: torch.dtype
         UserError: as `read_checkpoint`.
     """
     config, online, ema = read_checkpoint(path)
-    network = Network(config, body_dtype)
+    network = (Oracle if config.language else Network)(config, body_dtype)
     network.load_state_dict(online | (ema if weights == "ema" else {}))
     return network
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from imdm.params import MaskSettings, Network, NonNegative, Positive
+from imdm.params import LanguageSettings, MaskSettings, Network, NonNegative, Positive
 
 
 class NetworkConfig(Network, MaskSettings):
@@ -21,6 +21,9 @@ class NetworkConfig(Network, MaskSettings):
         "independent",
         exclude_if=lambda draws: draws == "independent",
         description="how it is sampled; from_noise: order and tokens are read from the mask keys (keyed distillation)",
+    )
+    language: LanguageSettings | None = Field(
+        None, exclude_if=lambda language: language is None, description="of an oracle, whose marginals are those of the language"
     )
     replicate: NonNegative = Field(
         0, exclude_if=lambda number: number == 0, description="training seed of what is trained from it; 0, the first, is not written"

@@ -4,10 +4,9 @@
 the nearest known one. Steps, sizes and counts are positive integers; times are in [0, 1].
 """
 
-from imdm.params.base import Block, MaskSettings, Name, NonNegative, Positive, Runtime, Seeds, Shards, VariantOverride
+from imdm.params.base import Block, LanguageSettings, MaskSettings, Name, NonNegative, Positive, Runtime, Seeds, Shards, VariantOverride
 from imdm.params.experiment import Compare, Paper, Params
 from imdm.params.inputs import Corpus, Network, PublicCheckpoint, Teacher
-from imdm.params.languages import Chain, Dictionary, DictionaryCell, KeyedWords, Rectify, Synthetic, Task
 from imdm.params.load import load_params, resolved_yaml
 from imdm.params.names import (
     PUBLIC,
@@ -23,4 +22,5 @@ from imdm.params.names import (
     trained,
 )
 from imdm.params.scoring import Audit, Conditional, Factorization, Frontier, Matching, Sampling, Scoring
+from imdm.params.synthetic import Rectify, Synthetic
 from imdm.params.training import Couplings, Di4c, Finetune, Judge, Keyed, Optimizer, Pretrain, Redi, Sdtt

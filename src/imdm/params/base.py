@@ -1,10 +1,11 @@
-"""What several blocks share: bounded numbers, names, mask settings, seeds, runtime."""
+"""What several blocks share: bounded numbers, names, mask settings, languages, seeds, runtime."""
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from imdm.files import STRICT
 from imdm.params.names import RESERVED
@@ -73,6 +74,33 @@ class RediOverride(Block):
 
     steps: Positive | None = Field(None, description="replaces redi.steps")
     keys: RediKeys | None = Field(None, description="replaces redi.keys")
+
+
+class LanguageSettings(Block):
+    """A language whose every probability is known; which keys matter depends on its kind."""
+
+    language: Literal["words", "chain", "stories"] | None = Field(
+        None, description="words: K words of letters; chain: a Markov chain of states; stories: sentences in which names and things agree"
+    )
+    words: Annotated[int, Field(ge=2)] = Field(16, description="K, number of words (words)")
+    length: Annotated[int, Field(ge=2, le=12)] = Field(4, description="letters of a word, states of a text (words, chain)")
+    letters: Annotated[int, Field(ge=2, le=26)] = Field(26, description="size of the alphabet (words)")
+    states: Annotated[int, Field(ge=2, le=64)] = Field(16, description="number of states (chain)")
+    entropy_rate: PositiveFloat = Field(1.1, description="entropy of a state given the one before it, in nats (chain)")
+    language_seed: NonNegative = Field(0, description="which words or transitions are drawn (words, chain)")
+
+    def alone(self) -> LanguageSettings:
+        """Without what a corpus has besides."""
+        return LanguageSettings(**{name: getattr(self, name) for name in LanguageSettings.model_fields})
+
+    @model_validator(mode="after")
+    def _possible(self) -> LanguageSettings:
+        if self.words > self.letters**self.length and self.language == "words":
+            raise ValueError(f"words is {self.words}, but there are only letters^length = {self.letters**self.length}")
+        low, high = 0.2 * math.log(self.states), 0.95 * math.log(self.states)
+        if not low <= self.entropy_rate <= high and self.language == "chain":
+            raise ValueError(f"entropy_rate is {self.entropy_rate}; of {self.states} states it must be {low:.2f} to {high:.2f} nats")
+        return self
 
 
 class VariantOverride(Block):

@@ -11,9 +11,9 @@ from pydantic import Field, model_validator
 from imdm.errors import UserError
 from imdm.params.base import CARRIED_BITS, Block, MaskSettings, Name, Positive, Runtime, Seeds, Shards, Text, VariantOverride
 from imdm.params.inputs import Corpus, Network, PublicCheckpoint, Teacher
-from imdm.params.languages import Chain, Dictionary, Synthetic
-from imdm.params.names import KNOWN, PUBLIC, TEACHER, parse_recipe, parse_variant
+from imdm.params.names import KNOWN, ORACLE, PUBLIC, TEACHER, parse_recipe, parse_variant
 from imdm.params.scoring import Audit, Conditional, Factorization, Frontier, Matching, Sampling, Scoring
+from imdm.params.synthetic import Synthetic
 from imdm.params.training import Couplings, Di4c, Finetune, Judge, Keyed, Pretrain, Redi, Sdtt
 
 Exhibit = Literal[
@@ -80,8 +80,6 @@ class Params(MaskSettings):
     factorization: Factorization = Factorization()
     audit: Audit = Audit()
     synthetic: Synthetic
-    dictionary: Dictionary
-    chain: Chain
     shards: Shards = Shards()
     runtime: Runtime = Runtime()
 
@@ -131,7 +129,7 @@ class Params(MaskSettings):
     def check_model(self, model: str) -> None:
         """Refuse, with a UserError that names the nearest, a name that these parameters make no model of."""
         variant, _, name = model.partition("/")
-        if model == TEACHER:
+        if model == TEACHER or model == ORACLE and self.corpus.name == "language":
             return
         if variant == PUBLIC:
             if name not in self.public:
@@ -176,10 +174,6 @@ class Params(MaskSettings):
     def temperatures(self) -> list[float]:
         """Every temperature of the frontier, ascending; sampling.temperature is always one, so that it has the usual samples."""
         return sorted({*self.frontier.temperatures, self.sampling.temperature})
-
-    def factorized(self) -> list[tuple[str, str]]:
-        """Those of `models` whose step has a factorization error: given its noise, a keyed student's text has no density."""
-        return [(variant, name) for variant, name in self.models() if not ((recipe := parse_recipe(name)) and recipe.keyed)]
 
     def models(self) -> list[tuple[str, str]]:
         """Every (variant, recipe) of the comparison, but for the teacher."""

@@ -7,14 +7,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from imdm.params.base import Block, Fraction, Positive, PositiveFloat, Processes, Text, Weights
+from imdm.params.base import Block, Fraction, LanguageSettings, Positive, PositiveFloat, Processes, Text, Weights
 
 _CHECKPOINT = "ORG/NAME, ORG/NAME/FILE or either with @REVISION on the hub, or a local file or folder"
 
 
-class Corpus(Block):
-    name: Literal["pydocs", "files", "lm1b", "openwebtext"] = Field(
-        "pydocs", description="pydocs: text that ships with Python; files: your own; lm1b, openwebtext: the paper's"
+class Corpus(LanguageSettings):
+    name: Literal["pydocs", "files", "lm1b", "openwebtext", "language"] = Field(
+        "pydocs",
+        description="pydocs: text that ships with Python; files: your own; lm1b, openwebtext: the paper's; language: drawn from a "
+        "language whose every probability is known",
     )
     path: Text | None = Field(
         None,
@@ -29,9 +31,11 @@ class Corpus(Block):
         "or a folder with tokenizer.json, vocab.txt (BERT), or vocab.json and merges.txt (GPT-2)",
     )
     vocab_size: Positive = Field(512, description="size of the trained BPE vocabulary, special tokens included")
-    packing: Literal["carry", "per_batch"] = Field(
+    texts: Positive = Field(20_000, description="documents that are drawn (language)")
+    packing: Literal["carry", "per_batch", "document"] = Field(
         "carry",
-        description="carry: no token lost; per_batch: the rest of every 1,000 documents is dropped, as MDLM, Duo and IMDM do",
+        description="carry: no token lost; per_batch: the rest of every 1,000 documents is dropped, as MDLM, Duo and IMDM do; "
+        "document: a block is one document, cut or filled up with EOS",
     )
     seq_len: Annotated[int, Field(ge=4, le=65_536)] = Field(32, description="tokens per block, BOS and EOS included")
     judge_fraction: Fraction = Field(0.4, description="share of documents set apart for training the judge")
@@ -49,6 +53,10 @@ class Corpus(Block):
     def _path(self) -> Corpus:
         if self.name == "files" and not self.path:
             raise ValueError("path must be a glob where corpus.name is files")
+        if (self.name == "language") != (self.language is not None):
+            raise ValueError("language must be given where corpus.name is language, and nowhere else")
+        if self.name == "language" and self.packing != "document":
+            raise ValueError("packing must be document where corpus.name is language, whose blocks are its texts")
         return self
 
 

@@ -1,4 +1,4 @@
-"""Names of models: `teacher`, `VARIANT/RECIPE` or `public/NAME`; a name says what the model is made from.
+"""Names of models: `teacher`, `oracle`, `VARIANT/RECIPE` or `public/NAME`; a name says what the model is made from.
 
 A variant is one that `variants` declares, or its replicate with another training seed: `imdm-seed2` has the mask settings, teacher
 and data of `imdm`, but every training of its students, and what the variant adds to the teacher's network, draw from training
@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 RESERVED = (".partial", "meta.json")  # endings of paths that stages give to what lies beside their outputs
 TEACHER = "teacher"
+ORACLE = "oracle"  # the exact marginals of a language
 PUBLIC = "public"  # the "variant" of checkpoints that are loaded, not trained
 REPLICATE = r"-seed[1-9][0-9]{0,3}"
 RECIPES = r"scratch|finetune|(?:sdtt[1-9][0-9]{0,3}-)?(?:redi|keyed|di4c[1-9][0-9]{0,3})|sdtt[1-9][0-9]{0,3}"

@@ -63,7 +63,9 @@ class Finetune(Optimizer):
 class Judge(Optimizer):
     """The judge; all but stage and model is for train_judge."""
 
-    stage: Literal["train_judge", "load_judge"] = Field("train_judge", description="a small GPT-2 trained here, or another causal LM")
+    stage: Literal["train_judge", "load_judge", "exact_judge"] = Field(
+        "train_judge", description="a small GPT-2 trained here, another causal LM, or the corpus's language itself"
+    )
     model: Text | None = Field(None, description="hub id or folder of a causal LM of transformers for load_judge, such as gpt2-large")
     hidden_size: Positive = Field(128, description="width of the judge")
     blocks: Positive = Field(4, description="transformer blocks of the judge")

@@ -47,11 +47,13 @@ def main(results: Path, params: Params) -> pd.DataFrame:
     require_same(results / "scores", {model: tree["judge"] for model, tree in trees.items()}, "judge")
     judge, compared = trees[TEACHER]["judge"], _compared(models)
     records = [record for model, tree in trees.items() for record in scored("samples", model, tree, paper_of(model))]
+    for model, tree in trees.items():
+        records += [{"kind": "example", "model": model, "metric": "broken_tokens"} | example for example in tree.get("examples", [])]
     records += ratios(results, [("samples", model, "samples", base) for model, base in compared.items()], records)
     records += held_out("judge", "judge", results / "judge/judge.json", judge["name"])
     records += held_out("validation", TEACHER, results / f"models/{TEACHER}/validation.json")
     real = read_result(results / "reference/reference.json", "unconditional")["unconditional"]
-    for metric in ("gen_ppl", "entropy"):
+    for metric in [name for name in ("gen_ppl", "entropy", "nll_valid_nats") if name in real]:
         records.append({"kind": "reference", "model": REAL, "setting": f"{real['split']} split", "metric": metric} | real[metric])
     return frame_of([*synthetic(results / "synthetic/synthetic.json"), *records])
 
@@ -235,36 +237,6 @@ def with_means(records: list[Record]) -> list[Record]:
     return means + records
 
 
-def small_task(path: Path) -> pd.DataFrame:
-    """The frame of dictionary.csv or chain.csv, named after its stage.
-
-    Raises:
-        UserError: it is missing, edited or has other columns.
-    """
-    verify(path)
-    kind, varied_words = path.stem, {"pairs": "random pairs", "noise_dim": "noise dimension", "hidden_size": "width"}
-    columns = ["length", "model", "seed", "steps", "metric", "value", "low", "high"]
-    columns += ["states"] if kind == "chain" else ["words", "varied", "hidden_size", "pairs", "noise_dim"]
-    missing = {n: [""] for n in ("pairs", "noise_dim", "steps")}
-    try:
-        table = pd.read_csv(path, dtype={"varied": str, "model": str, "metric": str}, keep_default_na=False, na_values=missing)
-        texts = {"varied", "model", "metric"}
-        numbers = table[[name for name in columns if name not in texts]].apply(pd.to_numeric)
-    except (ValueError, KeyError) as error:  # pandas' own are ValueErrors
-        raise UserError(f"{path} is not what stage {kind} writes ({said(error)}); run `snakemake --force {path}`.") from None
-    if not np.isfinite(numbers.drop(columns=[*missing], errors="ignore").to_numpy(float)).all():
-        raise UserError(f"{path} holds numbers that aren't finite; run `snakemake --force {path}`.")
-    records = []
-    for measured in table[columns].astype(object).where(table.notna(), None).to_dict("records"):
-        varied = measured.get("varied")
-        if varied in ("pairs", "noise_dim") and measured["model"] in ("data", TEACHER):
-            continue  # those of the main grid
-        size = f"V={measured['states']}" if kind == "chain" else f"K={measured['words']}"
-        more = f", {varied_words[varied]} {int(measured[varied])}" if varied else ""
-        records.append({"kind": kind, "setting": f"{size}, L={measured['length']}{more}"} | measured)
-    return frame_of(with_means(records))
-
-
 def audits(results: Path, params: Params) -> pd.DataFrame:
     """The frame of all audits: kind `copies` of samples, `pairs` of what models know of pairs.
 
@@ -291,7 +263,7 @@ def factorization(results: Path, params: Params) -> pd.DataFrame:
     Raises:
         UserError: a model was not measured, or with other settings than the teacher.
     """
-    models, folder = [TEACHER, *map("/".join, params.factorized())], results / "factorization"
+    models, folder = plan.factorized(params), results / "factorization"
     keys = ("teacher", "noise_draws", "seq_len")
     trees = {model: read_result(folder / model / "factorization.json", *keys, "rows.steps") for model in models}
     tables = {model: read_parquet(folder / model / "per_sequence.parquet") for model in models}
@@ -307,4 +279,8 @@ def factorization(results: Path, params: Params) -> pd.DataFrame:
                 values = ((group[f"{column}_x"] - group[f"{column}_y"]) / tree["seq_len"]).to_numpy()
                 low, high = mean_interval(values, _RESAMPLES, 0)
                 records.append(about | {"steps": int(steps), "value": float(values.mean()), "low": low, "high": high})
+    whole = f"error_m{trees[TEACHER]['noise_draws'][-1]}_nats_per_sequence"  # what a language says exactly stands under the estimate
+    for row in read_result(results / "judge/judge.json").get("rows", []):
+        metric = whole if row["metric"] == "total_correlation_nats" else row["metric"]
+        records.append({"kind": "factorization", "model": "data"} | row | {"metric": metric})
     return frame_of(records)

@@ -11,12 +11,12 @@ from imdm.errors import UserError
 from imdm.params import parse_variant
 from imdm.results.draw_training import draw_training
 from imdm.results.frame import first_seed, one, select
-from imdm.results.names import METRICS, TEACHER, name_of, recipe_label, step_words
+from imdm.results.names import ORACLE, TEACHER, name_of, recipe_label, step_words
 from imdm.results.panels import COLOURS, GREY, INK, OTHERS, Look, curve, level, log_steps, log_values, over, panels, tints, wrapped
 from imdm.results.tables import comparisons
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    pass
 
 CAPTIONS = {
     "figure02": "Figure 2. Gen-PPL against sampling steps, lower is better, with 95% intervals. Below: the paper's values (LM1B, 170M "
@@ -28,33 +28,19 @@ CAPTIONS = {
     "figure05": "Figure 5. The same as Figure 3 against the paper's 860M models.",
     "factorization": "Factorization error of Eq. 6 on held-out blocks, with 95% intervals. Models with noise: the mean over the largest "
     "number of noise draws, an upper bound. Teacher: the total correlation of what it writes in one step.",
-    "dictionary": "Valid samples against the number of words at each step count, and in one step against each setting that was varied, "
-    "with 95% intervals (several seeds: least and largest).",
-    "chain": "KL of the samples' bigrams from the chain's transitions, and exact NLL a token, with 95% intervals (several seeds: least and "
-    "largest). Dotted: as many samples of the data itself.",
     "training": "Training losses in nats: faint as logged, bold smoothed. Rounds of SDTT and Di4C follow one another; each has a new "
     "target. Dashed: from scratch, or ReDi after SDTT; dash-dotted: fine-tuned.",
 }
 _STEPS = "sampling steps"
-_TEACHER = Look("Teacher", GREY, dashes="--")
-_SMALL = {  # of the small tasks, in the order in which they are drawn
-    "best-mdm": Look(name_of("best-mdm"), INK, dashes="--"),
-    TEACHER: _TEACHER,
-    "mdm": Look(name_of("mdm"), COLOURS["mdlm"], "o"),
-    "imdm": Look(name_of("imdm"), COLOURS["imdm"], "s"),
-    "imdm-driven": Look(name_of("imdm-driven"), OTHERS[0], "^"),
-    "imdm-driven-any-order": Look(name_of("imdm-driven-any-order"), OTHERS[1], "v", ":"),
-    "keyed": Look(name_of("keyed"), OTHERS[2], "D"),
-}
+_REFERENCES = {TEACHER: Look("Teacher", GREY, dashes="--"), ORACLE: Look("Oracle", INK, dashes=":")}
 _METHODS = (Look("MDLM", GREY, "v"), Look("SDTT", COLOURS["mdlm"], "o"), Look("Di4C", OTHERS[0], "^"), Look("IMDM", COLOURS["imdm"], "s"))
-_VARIED = {"pairs": "random pairs", "noise_dim": "noise dimension", "hidden_size": "width", "length": "letters a word"}
 
 
 def draw(name: str, frame: pd.DataFrame, stem: Path, logs: dict[str, Path] | None = None) -> None:
     """Write STEM.png and STEM.svg of a figure, equal bytes for equal data, of the first training seed.
 
     Args:
-        name: figure02, figure03, figure05, frontier, factorization, dictionary, chain or training.
+        name: figure02, figure03, figure05, frontier, factorization or training.
         frame: with the numbers that the figure shows.
         logs: train_log.csv by model, for training.
 
@@ -84,11 +70,11 @@ def recipes_of(frame: pd.DataFrame) -> dict[str, list[str]]:
 
 
 def _looks(recipes: dict[str, list[str]]) -> dict[str, Look]:
-    """The teacher's and every model's, where recipes have panels of their own."""
+    """The teacher's, the oracle's and every model's, where recipes have panels of their own."""
     models = {model: model.partition("/")[0] for several in recipes.values() for model in several}
     colours, markers = tints(models.values()), {"mdlm": "o", "imdm": "s"}
     looks = {model: Look(name_of(variant), colours[variant], markers.get(variant, "D")) for model, variant in models.items()}
-    return {TEACHER: _TEACHER} | looks
+    return _REFERENCES | looks
 
 
 def _width(columns: int) -> float:
@@ -102,7 +88,7 @@ def _figure02(frame: pd.DataFrame, stem: Path) -> None:
     layout = {"sharex": True, "sharey": "row", "height_ratios": (1.6, 1)}
     with panels(stem, 2, len(recipes), (_width(len(recipes)), 4.7), **layout) as (top, bottom):
         for above, below, (recipe, models) in zip(top, bottom, recipes.items(), strict=True):
-            for model in (TEACHER, *models):
+            for model in (*_REFERENCES, *models):
                 curve(above, over(ours, model=model), looks[model])
             for model in models:
                 if len(theirs := over(ours, value="paper", model=model)):
@@ -123,7 +109,8 @@ def _figure02(frame: pd.DataFrame, stem: Path) -> None:
 def _frontier(frame: pd.DataFrame, stem: Path) -> None:
     """Gen-PPL against entropy over temperatures: a panel a step count, a line a model; colour is the variant, mark the recipe."""
     recipes, points = recipes_of(frame), select(frame, kind="frontier")
-    looks = {TEACHER: Look("Teacher", GREY, ".")}
+    looks = {TEACHER: Look("Teacher", GREY, "."), ORACLE: Look("Oracle", INK, ".")}
+    looks = {model: look for model, look in looks.items() if model in set(points["model"])}
     for place, (recipe, models) in enumerate(recipes.items()):
         for model in models:
             look = _looks(recipes)[model]
@@ -179,54 +166,11 @@ def _factorization(frame: pd.DataFrame, stem: Path) -> None:
     looks = _looks(recipes)
     with panels(stem, 1, len(recipes), (_width(len(recipes)), 2.9), sharey=True) as ((*places,),):
         for axes, (recipe, models) in zip(places, recipes.items(), strict=True):
-            for model in (TEACHER, *models):
+            for model in (*_REFERENCES, *models):
                 curve(axes, over(errors, model=model), looks[model])
             log_steps(axes, errors["steps"])
             axes.set(title=recipe_label(recipe), xlabel=_STEPS)
         places[0].set(ylabel="factorization error (nats a token)", ylim=(0, None))
 
 
-def _small_task(axes: Axes, frame: pd.DataFrame, column: str, **wanted: object) -> None:
-    """A line a model of a small task; `frame` has the means over seeds."""
-    for model, look in _SMALL.items():
-        curve(axes, over(frame, column, model=model, **wanted), look)
-    log_steps(axes, select(frame, **wanted)[column].dropna())
-
-
-def _chain(frame: pd.DataFrame, stem: Path) -> None:
-    """Bigram KL and NLL against sampling steps, a line a model, with the data's own values dotted."""
-    means = select(frame, kind="chain", seed=None)
-    with panels(stem, 1, 2, (6.0, 2.8)) as ((*places,),):
-        for axes, metric in zip(places, ("bigram_kl_nats", "nll_nats"), strict=True):
-            _small_task(axes, means, "steps", metric=metric)
-            level(axes, "Data", one(means, model="data", metric=metric).value)
-            log_values(axes)
-            axes.set(xlabel=_STEPS, ylabel=METRICS[metric])
-
-
-def _dictionary(frame: pd.DataFrame, stem: Path) -> None:
-    """Validity against K for each step count, and in the fewest steps against each setting that was varied."""
-    valid = select(frame, kind="dictionary", metric="validity_pct", seed=None)
-    main, fewest = valid[valid["varied"] == ""], valid["steps"].min()
-    letters = main.groupby("length")["words"].nunique().idxmax()
-    shown = [(f"{step_words(n)}, L={letters}", "words", select(main, length=letters, steps=n)) for n in main["steps"].unique()]
-    for column in _VARIED:
-        varied = select(main if column == "length" else valid[valid["varied"] == column], steps=fewest)
-        if varied.empty:
-            continue
-        count = varied.groupby("words")[column].nunique().idxmax()
-        varied = select(varied, words=count)
-        if column != "length":  # with the main grid's own value
-            own = select(main, words=count, steps=fewest, length=set(varied["length"]), model=set(varied["model"]) - {"imdm-driven"})
-            varied = pd.concat([varied, own])
-        if varied[column].nunique() > 1:
-            shown.append((f"{step_words(fewest)}, K={count}: {_VARIED[column]}", column, varied))
-    with wrapped(stem, len(shown), 2.3, 0.4, sharey=True) as places:
-        for place, (axes, (title, column, part)) in enumerate(zip(places, shown, strict=True)):
-            _small_task(axes, part, column)
-            axes.axhline(100, color=INK, linewidth=0.5, linestyle=":")
-            axes.set(title=title, xlabel=_VARIED.get(column, "words K"), ylabel="" if place % 3 else "valid samples (%)", ylim=(0, 104))
-
-
-_DRAW = {"figure02": _figure02, "figure03": _baselines, "figure05": _baselines, "frontier": _frontier}
-_DRAW |= {"factorization": _factorization, "dictionary": _dictionary, "chain": _chain}
+_DRAW = {"figure02": _figure02, "figure03": _baselines, "figure05": _baselines, "frontier": _frontier, "factorization": _factorization}

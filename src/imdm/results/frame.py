@@ -23,16 +23,16 @@ class Number(NamedTuple):
 
     Attributes:
         kind: samples, conditional, matched, atN, frontier, equal_entropy, copies, pairs, factorization, validation, judge, reference,
-            synthetic, dictionary or chain.
-        model: teacher, VARIANT/RECIPE, public/NAME, judge or `test text`; in the small tasks mdm, imdm, keyed, data, ...
+            synthetic or example.
+        model: teacher, oracle, VARIANT/RECIPE, public/NAME, judge or `test text`; in the synthetic task mdm, imdm, ...; data, what is exact
+            of a language.
         variant, recipe, replicate: the parts of VARIANT/RECIPE; replicate 0 is the first training seed, and of all else.
         against: the model that a ratio or a difference is taken over.
         target: whose entropy a number of kind equal_entropy is at: teacher or data.
         couplings: the model that made the couplings which a number is about.
-        setting: a small task's language or noise, the judge's name, the split of real text, the sampler's precision, the head of a column
-            in the paper's tables. Only shown, never taken apart.
-        words, length, states, varied, pairs, noise_dim, hidden_size, seed: of a small task; without a seed it is the mean over seeds,
-            whose low and high are the least and the largest.
+        setting: the synthetic task's noise, the judge's name, the split of real text, the sampler's precision, the head of a column
+            in the paper's tables, an example's text. Only shown, never taken apart.
+        seed: of the synthetic task; without a seed it is the mean over seeds, whose low and high are the least and the largest.
         steps, temperature: of sampling.
         value: None where the paper alone has the number, or an entropy is out of reach.
         low, high: 95% interval. Without a value one of them is what the model has at the nearest entropy that it reaches.
@@ -48,13 +48,6 @@ class Number(NamedTuple):
     target: str
     couplings: str
     setting: str
-    words: int | None
-    length: int | None
-    states: int | None
-    varied: str
-    pairs: int | None
-    noise_dim: int | None
-    hidden_size: int | None
     seed: int | None
     steps: int | None
     temperature: float | None

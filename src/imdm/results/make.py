@@ -27,7 +27,8 @@ def write_main(results: Path, params: Params, folder: Path) -> pd.DataFrame:
     frame = collect.main(results, params)
     write_frame(folder / "tables.csv", frame)
     _by_steps(frame).to_csv(folder / plan.BY_STEPS, float_format="%.6g", lineterminator="\n")
-    for table, kinds in tables.TABLES.items():
+    language = params.corpus.name == "language"
+    for table, kinds in (tables.LANGUAGE | tables.TABLES if language else tables.TABLES).items():
         _write(folder, table(frame), select(frame, kind=kinds))
     return frame
 
@@ -68,10 +69,8 @@ def write_exhibit(output: str, results: Path, params: Params, data: Dataset, fol
 def _extra_frame(name: str, results: Path, params: Params) -> pd.DataFrame:
     if name in ("copies", "pairs"):
         return select(collect.audits(results, params), kind=name)
-    if name == "factorization":
-        ratios = select(read_frame(results / "tables/tables.csv"), kind="samples", metric=RATIO)
-        return pd.concat([collect.factorization(results, params), ratios], ignore_index=True)
-    return collect.small_task(results / f"{name}/{name}.csv")
+    ratios = select(read_frame(results / "tables/tables.csv"), kind="samples", metric=RATIO)
+    return pd.concat([collect.factorization(results, params), ratios], ignore_index=True)
 
 
 def _write(folder: Path, view: View, frame: pd.DataFrame) -> None:

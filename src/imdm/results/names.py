@@ -6,6 +6,7 @@ import re
 
 from imdm.audit import REAL
 from imdm.params import PUBLIC, TEACHER, parse_recipe, parse_variant
+from imdm.params.names import ORACLE
 
 BASELINE = "mdlm"
 NAMES = {
@@ -17,18 +18,18 @@ NAMES = {
     "imdm-plain": "IMDM, pairs as they are drawn",
     "imdm-gumbel": "Gumbel masks",
     "imdm-driven": "IMDM, noise-driven couplings",
-    "imdm-driven-any-order": "IMDM, noise-driven in any order",
-    "keyed": "Keyed distillation",
-    "best-mdm": "Best MDM",
     "random": "Random sequence",
     TEACHER: "Teacher, not distilled",
+    ORACLE: "Oracle, exact marginals",
+    "data": "Data, exact",
     REAL: "Real text",
 }
 METRICS = {
     "validity_pct": "Validity (%)",
     "coverage_pct": "Coverage (%)",
-    "nll_nats": "NLL (nats a token)",
-    "bigram_entropy_nats": "Bigram entropy (nats)",
+    "nll_valid_nats": "NLL of valid texts (nats a word)",
+    "broken_tokens": "Broken words a text",
+    "entropy_gap_nats": "Bigram entropy minus the language's (nats)",
     "bigram_kl_nats": "Bigram KL (nats)",
     "token_entropy_nats": "Token entropy (nats)",
     "error_valid_mass_nats": "Error, valid mass (nats)",
@@ -44,7 +45,6 @@ METRICS = {
     "correlation_nats_per_token": "Teacher's total correlation",
     "marginals_nats_per_token": "Marginals",
     "dependence_nats_per_token": "Dependence by noise",
-    "total_correlation_nats": "Total correlation of the data",
     "theorem_bound_nats": "Theorem 4.1's bound",
     "P(token1=0)_pct": "Token 1",
     "P(token2=0)_pct": "Token 2",

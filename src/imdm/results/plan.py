@@ -9,15 +9,17 @@ import itertools
 from pathlib import PurePosixPath
 
 from imdm.errors import UserError
-from imdm.params import TEACHER, Params, trained
+from imdm.params import TEACHER, Params, parse_recipe, trained
+from imdm.params.names import ORACLE
 from imdm.results.paper import describe, methods, no_di4c, scores_of
 
 MAIN_TABLES = ("table01", "table02", "table04", "table05", "quality", "models")  # of stage tabulate
 BY_STEPS = "gen_ppl.csv"  # beside them
 MAIN_FIGURES = ("figure02", "training")  # of stage plot
 FRONTIER = ("tables/frontier.csv", "figures/frontier.png")  # of the comparison, but not of the paper
-EXTRA_TABLES = ("copies", "pairs", "factorization", "dictionary", "chain")
-EXTRA_FIGURES = ("factorization", "dictionary", "chain")
+LANGUAGE_TABLES = ("language", "examples")  # of stage tabulate, where the corpus is a language
+EXTRA_TABLES = ("copies", "pairs", "factorization")
+EXTRA_FIGURES = ("factorization",)
 TABLES = ("table03", *(f"table{number:02}" for number in range(6, 15)), "frontier", *EXTRA_TABLES)  # of stage exhibit, as the next two
 FIGURES = ("figure03", "figure05", "frontier", *EXTRA_FIGURES)
 # Samples to read: the method and the step count of each page in the paper.
@@ -49,8 +51,8 @@ _TITLES = {
     "copies": "What samples share with couplings and training text",
     "pairs": "What models know of seen and unseen pairs",
     "factorization": "Factorization error on text",
-    "dictionary": "Dictionary task",
-    "chain": "Markov chain task",
+    "language": "Valid texts of the language",
+    "examples": "Texts, with what is broken in brackets",
 }
 
 
@@ -66,8 +68,18 @@ def heading(name: str) -> str:
 
 
 def models(params: Params) -> list[str]:
-    """Every model of the comparison, the teacher first."""
-    return [TEACHER, *map("/".join, params.models())]
+    """Every model of the comparison, the teacher first, and behind it the oracle of a language."""
+    return [TEACHER, *[ORACLE] * (params.corpus.name == "language"), *map("/".join, params.models())]
+
+
+def factorized(params: Params) -> list[str]:
+    """Those of `models` whose step has a factorization error: given its noise, a keyed student's text has no density."""
+    return [model for model in models(params) if not ((recipe := parse_recipe(model.partition("/")[2])) and recipe.keyed)]
+
+
+def main_tables(params: Params) -> tuple[str, ...]:
+    """What stage tabulate writes besides tables.csv."""
+    return (*LANGUAGE_TABLES, *MAIN_TABLES) if params.corpus.name == "language" else MAIN_TABLES
 
 
 def main_files(params: Params) -> list[str]:
@@ -119,11 +131,9 @@ def _extra(params: Params, name: str) -> list[str]:
     if name == "frontier":
         curves = [f"frontier/{model}/{file}" for model in models(params) for file in ("frontier.json", "per_sample.parquet")]
         return [*curves, "reference/reference.json", "reference/reference.safetensors", scores_of(TEACHER), "tables/tables.csv"]
-    if name == "factorization":
-        folders = [f"factorization/{model}" for model in (TEACHER, *map("/".join, params.factorized()))]
-        errors = [f"{folder}/{file}" for folder in folders for file in ("factorization.json", "per_sequence.parquet")]
-        return [*errors, "tables/tables.csv"]  # whose Gen-PPL is lower stands beside the errors
-    return [f"{name}/{name}.csv"]
+    folders = [f"factorization/{model}" for model in factorized(params)]
+    errors = [f"{folder}/{file}" for folder in folders for file in ("factorization.json", "per_sequence.parquet")]
+    return [*errors, "judge/judge.json", "tables/tables.csv"]  # whose Gen-PPL is lower stands beside the errors
 
 
 def output(name: str) -> str:

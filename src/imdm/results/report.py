@@ -13,7 +13,7 @@ from imdm.results.draw import CAPTIONS
 from imdm.results.frame import read_comparison
 from imdm.results.html import embedded_json, fill, inline_svg
 from imdm.results.paper import no_di4c
-from imdm.results.plan import MAIN_FIGURES, MAIN_TABLES, exhibits, heading, left_out, models, title
+from imdm.results.plan import MAIN_FIGURES, exhibits, heading, left_out, main_tables, models, title
 from imdm.results.plan import output as output_of
 from imdm.results.provenance import Run, Settings, duration, timings
 from imdm.results.samples import first_samples
@@ -39,17 +39,16 @@ def sections(params: Params) -> list[Section]:
     bars = "Gen-PPL is the perplexity under the judge; lower is better, and repetition lowers it too. Intervals are of 95%."
     synthetic = "The data are 00 and 11, half each: the smallest case where tokens depend on each other. Both are written in one step."
     copies = "Do samples copy what a model was trained on? What does it know of pairs of noise and text that it was not trained on?"
-    words = "The data are K words of L letters, so that every probability of one step can be computed."
-    chain = "A language whose every probability is known. The best MDM has exact conditional marginals instead of a network."
+    exact = "The corpus is a language whose every probability is known: it judges each text, and its exact marginals are the best MDM."
     error = "How far one step of a model is from the joint that the teacher gives by writing one position at a time."
     own = "Each with this run's models instead of the paper's. Tables 1, 2, 4 and 5 and Figure 2 stand above."
     paper = tuple(Path(output).stem for output in exhibits(params, "paper"))
+    known = [Section("language-section", "Texts of the language", exact, ("language", "examples"))] * (params.corpus.name == "language")
     return [
+        *known,
         Section("results", "Few-step generation", bars, ("figure02", "table04", "table05", "frontier", "quality")),
         Section("synthetic", "Synthetic task", synthetic, ("table01", "table02")),
         Section("memorization", "Memorization", copies, ("pairs", "copies"), "extras"),
-        Section("dictionary-section", "Dictionary task", words, ("dictionary",), "extras"),
-        Section("chain-section", "Markov chain task", chain, ("chain",), "extras"),
         Section("factorization-section", "Factorization error", error, ("factorization",), "extras"),
         *([Section("exhibits", "The paper's tables and figures", own, paper, "paper")] if paper or left_out(params) else []),
     ]
@@ -62,7 +61,7 @@ def answer(results: Path) -> dict[str, Any]:
 
 def main_inputs(params: Params) -> list[str]:
     """What every page is made from, below results/RUN: the main tables, the main figures, the samples of every model compared."""
-    tables, figures = [f"tables/{name}.json" for name in MAIN_TABLES], [f"figures/{name}.svg" for name in MAIN_FIGURES]
+    tables, figures = [f"tables/{name}.json" for name in main_tables(params)], [f"figures/{name}.svg" for name in MAIN_FIGURES]
     return ["tables/tables.csv", *tables, *figures, *(f"samples/{model}/samples.safetensors" for model in models(params))]
 
 

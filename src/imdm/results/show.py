@@ -21,7 +21,7 @@ from imdm.results.collect import synthetic
 from imdm.results.frame import RATIO, first_seed, frame_of, lines, read_comparison, select, side
 from imdm.results.summary import summary, verdict
 from imdm.results.table import MARKS, digits
-from imdm.results.tables import SYNTHETIC, WHERE, comparisons, table04
+from imdm.results.tables import LANGUAGE, SYNTHETIC, WHERE, comparisons, table04
 from imdm.results.view import NONE, Cell, View, plain
 
 _SHOWN = {head: head for head in ("Recipe", "Steps", "MDLM", "IMDM", "IMDM / MDLM", "Better", "ratio, seeds")}
@@ -67,7 +67,8 @@ def text_of(paths: list[Path]) -> str:
 def main_text(frame: pd.DataFrame) -> str:
     """Table 4 without its small print, and what the run shows, for a terminal of 80 to 120 columns."""
     head = "Gen-PPL (lower is better) with 95% intervals; Better: the ratio's paired interval leaves out 1; at equal entropy: the ratio"
-    parts = [head, "", plain(table04(frame), _SHOWN), ""]
+    known = len(select(frame, kind="example")) > 0
+    parts = [*(_whole(table(frame)) for table in LANGUAGE if known), head, "", plain(table04(frame), _SHOWN), ""]
     return "\n".join([*parts, *verdict(summary(frame))])
 
 

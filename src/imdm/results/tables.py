@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from imdm.params import PUBLIC
-from imdm.results.frame import RATIO, one, select, with_seed_means
-from imdm.results.names import BASELINE, METRICS, REAL, TEACHER, baseline_of, name_of, setting_of
+from imdm.results.frame import RATIO, first_seed, one, select, with_seed_means
+from imdm.results.names import BASELINE, METRICS, ORACLE, REAL, TEACHER, baseline_of, name_of, setting_of, step_words
 from imdm.results.paper import paper_note
 from imdm.results.table import (
     MODEL,
@@ -64,9 +64,9 @@ def _stepped(frame: pd.DataFrame, *of: Line) -> list[Line]:
 
 
 def _with_references(frame: pd.DataFrame) -> list[Line]:
-    """Real text and the teacher, whose values stand under MDLM, and what is compared."""
-    real, teacher = ({"label": name_of(model), "base": model, "ours": None, "reference": True} for model in (REAL, TEACHER))
-    return [real | {"steps": None, "kind": "reference"}, *_stepped(frame, teacher, *comparisons(frame))]
+    """Real text, the teacher and a language's oracle, whose values stand under MDLM, and what is compared."""
+    real, *alone = ({"label": name_of(model), "base": model, "ours": None, "reference": True} for model in (REAL, TEACHER, ORACLE))
+    return [real | {"steps": None, "kind": "reference"}, *_stepped(frame, *alone, *comparisons(frame))]
 
 
 def _of(role: str, metric: str = "gen_ppl", kind: str = "samples", **more: Any) -> Callable[[Line], dict[str, Any] | None]:
@@ -128,7 +128,7 @@ def table05(frame: pd.DataFrame) -> View:
 def frontier(frame: pd.DataFrame) -> View:
     """Gen-PPL at the teacher's and at the data's entropy."""
     aimed = select(frame, kind="equal_entropy", metric="entropy")
-    teacher = {"label": name_of(TEACHER), "base": TEACHER, "ours": None}
+    alone = [{"label": name_of(model), "base": model, "ours": None} for model in (TEACHER, ORACLE)]
     aim = AT_TEACHERS | {"model": TEACHER, "metric": "entropy"}
     columns = [_RECIPE, STEPS, numbers("Teacher's entropy (nats)", lambda line: aim | {"steps": line["steps"]})]
     columns += [column for target in ("teacher", "data") for column in _at_entropy(target, f"{{}} at the {target}'s entropy")]
@@ -143,7 +143,7 @@ def frontier(frame: pd.DataFrame) -> View:
         "Gen-PPL at the highest temperature. < x: it stays above, and x is that at the lowest. –: out of reach. "
         "Temperature: the one at which the model has the teacher's entropy."
     )
-    return make_view("frontier", caption, columns, _stepped(frame, teacher, *comparisons(frame)), with_seed_means(frame))
+    return make_view("frontier", caption, columns, _stepped(frame, *alone, *comparisons(frame)), with_seed_means(frame))
 
 
 def quality(frame: pd.DataFrame) -> View:
@@ -153,6 +153,29 @@ def quality(frame: pd.DataFrame) -> View:
     columns = [MODEL, STEPS, *metric_columns(metrics_in(further), kind="samples")]
     caption = "Further metrics of the same samples. MAUVE is a mean over k-means seeds, with one standard deviation to either side."
     return make_view("quality", caption, columns, distinct(further, "model", "steps"), frame)
+
+
+def language(frame: pd.DataFrame) -> View:
+    """Validity and exact NLL of each model across the step counts; of several training seeds their mean validity too."""
+    valid, columns = select(frame, kind="samples", metric="validity_pct"), [MODEL]
+    for metric, head in (("validity_pct", "Valid (%)"), ("nll_valid_nats", "NLL, valid"), ("broken_tokens", "Broken words")):
+        for steps in map(int, sorted(valid["steps"].unique())):
+            columns.append(numbers(f"{head}, {step_words(steps)}", {"metric": metric, "steps": steps}))
+    real = one(frame, kind="reference", metric="nll_valid_nats")
+    caption = (
+        "Texts that the language has, in percent; the exact negative log-probability of these in nats a word (of as many texts of the "
+        f"language itself {value_cell(real).text}); and words that are more likely wrong than right. With bootstrap 95% intervals. "
+        "Oracle: the exact marginals, the best MDM that can exist."
+    )
+    return make_view("language", caption, columns, distinct(valid, "model", "kind"), frame)
+
+
+def examples(frame: pd.DataFrame) -> View:
+    """The first text of each model and step count."""
+    shown = select(first_seed(frame), kind="example")
+    columns = [MODEL, STEPS, numbers("Broken", {"metric": "broken_tokens"}), words("Text", lambda line: line["setting"])]
+    caption = "The first sample of each, with common random numbers; in brackets what is more likely wrong than right."
+    return make_view("examples", caption, columns, distinct(shown, "model", "steps", "setting"), shown)
 
 
 def models(frame: pd.DataFrame) -> View:
@@ -204,4 +227,5 @@ def table02(frame: pd.DataFrame) -> View:
 
 _SAMPLED = ["samples", "reference", "judge"]
 SYNTHETIC = {table01: ["synthetic"], table02: ["synthetic"]}
+LANGUAGE = {language: ["samples", "reference"], examples: ["example"]}  # where the corpus is one
 TABLES = {**SYNTHETIC, **dict.fromkeys((table04, table05, quality, models), _SAMPLED)}  # kinds

@@ -16,7 +16,8 @@ from tokenizers import Tokenizer
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
 from imdm.files import said
-from imdm.params import Scoring
+from imdm.params import LanguageSettings, Scoring
+from imdm.scoring.exact import ExactJudge
 from imdm.stage.artifact import verify
 from imdm.stage.shapes import AboutJudge, read
 
@@ -81,17 +82,19 @@ class Judge:
             raise UserError(f"judge {self.name} has another vocabulary than {data.path}; set scoring.retokenize to true.")
 
 
-def load_judge(path: str | Path, device: torch.device | str = "cpu", precision: str = "float32") -> Judge:
+def load_judge(path: str | Path, device: torch.device | str = "cpu", precision: str = "float32") -> Judge | ExactJudge:
     """Load the judge that a judge.json stands for.
 
-    A trained judge's files lie beside it and must be what train_judge wrote; any other is loaded from where
-    judge.json says, a hub's model at the commit that was found then.
+    An exact judge's language is built anew. A trained judge's files lie beside it and must be what train_judge wrote; any other is
+    loaded from where judge.json says, a hub's model at the commit that was found then.
 
     Raises:
         UserError: the file is no judge.json, or as `open_judge`, or the trained judge's files were changed.
     """
     path = Path(path)
-    about = read(path, AboutJudge, "train_judge or load_judge")
+    about = read(path, AboutJudge, "train_judge, load_judge or exact_judge")
+    if "language" in about:
+        return ExactJudge(LanguageSettings.model_validate(about["language"]), about["seq_len"])
     if about["source"] is None:
         for name in ("config.json", "tokenizer.json", "model.safetensors"):
             verify(path.with_name(name))

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from imdm.params import Scoring
 from imdm.scoring.bootstrap import mean_interval, ratio_interval
 from imdm.scoring.diversity import distinct, entropy, repetition
+from imdm.scoring.exact import ExactJudge, Figures
 from imdm.scoring.gen_ppl import Judged, gen_ppl, gen_ppl_mean, judge_ids, judge_texts
 from imdm.scoring.judge import Judge
 from imdm.scoring.mauve import mauve
@@ -20,11 +21,11 @@ from imdm.stage.chunks import Progress, in_chunks, no_progress
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-Figures = dict[str, tuple[float, float, float]]  # metric: value, low, high
-
 
 def judge_samples(judge: Judge, samples: np.ndarray, tokenizer: Tokenizer, settings: Scoring) -> Judged:
     """The judge's verdict on samples [n, L], token ids of `tokenizer`. Of a text, MAUVE reads L judge tokens, as in the authors' code."""
+    if isinstance(judge, ExactJudge):
+        return Judged(**judge.judge(samples))
     texts = judge_ids(samples, tokenizer, judge, settings.retokenize, settings.clean_up, settings.max_tokens)
     return judge_texts(judge, texts, settings.batch_size, samples.shape[1])
 
@@ -90,7 +91,7 @@ def sample_figures(
         reference: MAUVE features of real text [m, d].
     """
     figures = text_figures(tokens, judged, settings.bootstrap, seed, group)
-    if settings.mauve_seeds:
+    if settings.mauve_seeds and judged.features.shape[1]:  # an exact judge has none
         mean, sd = mauve(reference, judged.features, settings.mauve_seeds, settings.mauve_scale)
         figures["mauve"] = (mean, mean - sd, mean + sd)
     calls = calls.astype(float)

@@ -16,6 +16,7 @@ from imdm.errors import UserError
 from imdm.params import Scoring
 from imdm.scoring.bootstrap import ratio_interval
 from imdm.scoring.diversity import entropy
+from imdm.scoring.exact import exact_figures
 from imdm.scoring.gen_ppl import Judged, gen_ppl, judge_ids, judge_texts, scored
 from imdm.scoring.judge import Judge
 from imdm.scoring.metrics import judge_each, text_figures
@@ -76,10 +77,13 @@ def common_settings(judge_json: str | Path, judge: Judge, data: Dataset, scoring
     }
 
 
-def save_reference(folder: Path, common: dict[str, Settings], texts: dict[str, RealText | None], resamples: int, seed: int) -> None:
+def save_reference(
+    folder: Path, judge: Judge, common: dict[str, Settings], texts: dict[str, RealText | None], resamples: int, seed: int
+) -> None:
     """Write reference.json and reference.safetensors.
 
     Args:
+        judge: that judged them.
         common: of `common_settings`.
         texts: `unconditional` and `conditional`; None where there is no such text.
     """
@@ -89,7 +93,7 @@ def save_reference(folder: Path, common: dict[str, Settings], texts: dict[str, R
         if text is None:
             tree[name] = None
             continue
-        figures = text_figures(text.tokens, text.judged, resamples, seed)
+        figures = text_figures(text.tokens, text.judged, resamples, seed) | exact_figures(judge, text.tokens, resamples, seed)
         tree[name] = {"split": text.split, "count": len(text.tokens), "tokens": int(text.judged.tokens.sum()), "settings": text.settings}
         tree[name] |= {metric: dict(zip(("value", "low", "high"), figure, strict=True)) for metric, figure in figures.items()}
         values = vars(text.judged) | {"entropy": entropy(text.tokens)}

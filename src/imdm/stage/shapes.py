@@ -9,6 +9,7 @@ from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
 from imdm.files import OPEN, read_json
+from imdm.params import LanguageSettings
 
 Positive = Annotated[int, Field(gt=0, lt=2**31)]
 ByStep = dict[Annotated[str, Field(pattern="^[1-9][0-9]{0,8}$")], float]
@@ -39,10 +40,12 @@ class JudgeNamed(TypedDict):
 
 
 class AboutJudge(JudgeNamed):
-    """judge.json."""
+    """judge.json; language and seq_len are an exact judge's."""
 
     source: str | None
     revision: str | None
+    language: NotRequired[LanguageSettings]
+    seq_len: NotRequired[Positive]
 
 
 @with_config(OPEN)
