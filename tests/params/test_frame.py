@@ -11,6 +11,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from dvc.utils.serialize import modify_yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -73,6 +74,15 @@ def test_params_yaml_leaves_no_key_to_its_default():
         assert name in tree
         if isinstance(value, dict):
             assert set(value) == set(tree[name]), name
+
+
+def test_dvc_changes_one_line_of_params_yaml(tmp_path):
+    """params.yaml has the style in which DVC writes, so that `dvc exp run -S` makes a readable diff."""
+    before = (ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(before)
+    with modify_yaml(str(tmp_path / "params.yaml")) as tree:
+        tree["noise_dim"] = 2048
+    assert (tmp_path / "params.yaml").read_text() == before.replace("\nnoise_dim: 256\n", "\nnoise_dim: 2048\n")
 
 
 def test_params_yaml_names_its_schema():
