@@ -12,8 +12,9 @@ from scipy import stats
 import fake_run
 from checkout import ROOT
 from imdm.results.frame import RATIO, first_seed, frame_of, one, read_comparison, read_frame, select, with_seed_means, write_frame
+from imdm.results.runs import mean_ratio, runs_view
 from imdm.results.show import main as show
-from imdm.results.show import main_text, mean_ratio, runs_view
+from imdm.results.show import main_text
 from imdm.results.tables import frontier, table04
 
 SEEDS = ["mdlm", "imdm", "mdlm-seed1", "imdm-seed1", "mdlm-seed2", "imdm-seed2"]

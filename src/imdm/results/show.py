@@ -8,21 +8,18 @@ Examples: imdm show results/tiny
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
 from imdm.errors import UserError
 from imdm.results.collect import synthetic
-from imdm.results.frame import RATIO, first_seed, frame_of, lines, read_comparison, select, side
+from imdm.results.frame import frame_of, read_comparison, select
+from imdm.results.runs import draw_runs, runs_view
 from imdm.results.summary import summary, verdict
-from imdm.results.table import MARKS, digits
-from imdm.results.tables import LANGUAGE, SYNTHETIC, WHERE, comparisons, table04
-from imdm.results.view import NONE, Cell, View, plain
+from imdm.results.tables import LANGUAGE, SYNTHETIC, table04
+from imdm.results.view import View, plain
 
 _SHOWN = {head: head for head in ("Recipe", "Steps", "MDLM", "IMDM", "IMDM / MDLM", "Better", "ratio, seeds")}
 _SHOWN |= {"ratio, equal entropy": "equal entropy", "paper ratio": "paper"}
@@ -32,17 +29,18 @@ def main(argv: list[str] | None = None) -> int:
     """Print the tables of a run; 0, or 2 for a user's mistake."""
     parser = argparse.ArgumentParser(prog="imdm show", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+", help="results/RUN or tables.csv of one or more runs, or a synthetic.json")
-    paths = parser.parse_args(argv).runs
+    parser.add_argument("--figure", type=Path, metavar="STEM", help="of several runs: write STEM.png and STEM.svg as well")
+    args = parser.parse_args(argv)
     try:
-        print(text_of(paths))
+        print(text_of(args.runs, args.figure))
     except UserError as error:
         print(f"show: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def text_of(paths: list[Path]) -> str:
-    """What `main` prints.
+def text_of(paths: list[Path], figure: Path | None = None) -> str:
+    """What `main` prints; it draws several runs where `figure` says.
 
     Raises:
         UserError: a file is missing or of another kind, or two runs have one name.
@@ -58,6 +56,8 @@ def text_of(paths: list[Path]) -> str:
             raise UserError(f"two of the tables are of runs called {run.name}; name each run once.")
         frames[run.name] = read_comparison(table)
     if len(frames) > 1:
+        if figure:
+            draw_runs(frames, figure)
         return _whole(runs_view(frames))
     report = run / "report.html"
     where = f"Report: {report}" if report.exists() else f"{report} is not made yet; run `snakemake {report}`."
@@ -74,42 +74,6 @@ def main_text(frame: pd.DataFrame) -> str:
 
 def _whole(view: View) -> str:
     return "\n".join([view.title, "", plain(view), "", view.caption, ""])
-
-
-def mean_ratio(ratios: list[float]) -> tuple[float, float, float]:
-    """Geometric mean of ratios that independent runs gave, with its 95% interval by Student's t; no interval of one run (NaN)."""
-    logs = np.log(ratios)
-    low, high = stats.t.interval(0.95, len(logs) - 1, logs.mean(), stats.sem(logs)) if len(logs) > 1 else (math.nan, math.nan)
-    return tuple(map(float, np.exp([logs.mean(), low, high])))
-
-
-def runs_view(runs: dict[str, pd.DataFrame]) -> View:
-    """Gen-PPL over MDLM's (of a keyed student over its teacher's), as sampled and at the teacher's entropy, in each run and over all.
-
-    Args:
-        runs: frames of tables.csv by name; the lines are those of the first. Where a run has no ratio there is no mean.
-    """
-    firsts, body = [select(first_seed(frame), metric=RATIO) for frame in runs.values()], []
-    for line in comparisons(next(iter(runs.values()))):
-        for added, where in zip(("", ", equal entropy"), WHERE.values(), strict=True):
-            found = [{ratio.steps: ratio.value for ratio in lines(select(first, model=line["ours"] or [], **where))} for first in firsts]
-            for steps in found[0]:
-                values = [of_run.get(steps) for of_run in found]
-                cells = [Cell(NONE) if value is None else Cell(digits(value, RATIO), value) for value in values]
-                mean = [Cell(NONE), Cell(NONE)] if None in values else _mean(values)
-                body.append([Cell(f"{line['label']}{added}"), Cell(str(steps), steps), *cells, *mean])
-    caption = (
-        "Gen-PPL of IMDM over MDLM with the same recipe, of a keyed student over its teacher. Equal entropy: both at their teacher's. "
-        "Mean: geometric, with Student's t interval over runs. It covers all that differs between runs, training too; a run's own "
-        f"intervals don't. {NONE}: an entropy out of reach, or no such model in a run."
-    )
-    return View("runs", "Runs side by side", caption, ["Recipe", "Steps", *runs, "mean", "95% interval"], body)
-
-
-def _mean(ratios: list[float]) -> list[Cell]:
-    mean, low, high = mean_ratio(ratios)
-    interval = NONE if math.isnan(low) else f"[{digits(low, RATIO)}, {digits(high, RATIO)}]"
-    return [Cell(digits(mean, RATIO), mean), Cell(interval, None, MARKS[side(low, high)])]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,80 @@
+"""Several runs side by side: the ratios of the comparison in each, and over all with Student's t interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from imdm.results.frame import RATIO, first_seed, lines, select, side
+from imdm.results.panels import COLOURS, GREY, INK, panels
+from imdm.results.table import MARKS, digits
+from imdm.results.tables import WHERE, comparisons
+from imdm.results.view import NONE, Cell, View
+
+Runs = dict[str, pd.DataFrame]  # tables.csv by the run's name
+
+
+def mean_ratio(ratios: list[float]) -> tuple[float, float, float]:
+    """Geometric mean of ratios that independent runs gave, with its 95% interval by Student's t; no interval of one run (NaN)."""
+    logs = np.log(ratios)
+    low, high = stats.t.interval(0.95, len(logs) - 1, logs.mean(), stats.sem(logs)) if len(logs) > 1 else (math.nan, math.nan)
+    return tuple(map(float, np.exp([logs.mean(), low, high])))
+
+
+def ratios(runs: Runs) -> Iterator[tuple[str, str, int, list[float | None]]]:
+    """What is compared, where (of WHERE), steps, and the ratio of Gen-PPL in each run; None where a run has none.
+
+    The lines are those of the first run: IMDM over MDLM with the same recipe, and a keyed student over its teacher.
+    """
+    firsts = [select(first_seed(frame), metric=RATIO) for frame in runs.values()]
+    for line in comparisons(next(iter(runs.values()))):
+        for name, where in WHERE.items():
+            found = [{ratio.steps: ratio.value for ratio in lines(select(first, model=line["ours"] or [], **where))} for first in firsts]
+            yield from ((line["label"], name, steps, [of_run.get(steps) for of_run in found]) for steps in found[0])
+
+
+def runs_view(runs: Runs) -> View:
+    """The ratios in each run and over all. Where a run has none there is no mean."""
+    body = []
+    for label, where, steps, values in ratios(runs):
+        added = "" if where == next(iter(WHERE)) else ", equal entropy"
+        cells = [Cell(NONE) if value is None else Cell(digits(value, RATIO), value) for value in values]
+        mean = [Cell(NONE), Cell(NONE)] if None in values else _mean(values)
+        body.append([Cell(f"{label}{added}"), Cell(str(steps), steps), *cells, *mean])
+    caption = (
+        "Gen-PPL of IMDM over MDLM with the same recipe, of a keyed student over its teacher. Equal entropy: both at their teacher's. "
+        "Mean: geometric, with Student's t interval over runs. It covers all that differs between runs, training too; a run's own "
+        f"intervals don't. {NONE}: an entropy out of reach, or no such model in a run."
+    )
+    return View("runs", "Runs side by side", caption, ["Recipe", "Steps", *runs, "mean", "95% interval"], body)
+
+
+def _mean(values: list[float]) -> list[Cell]:
+    mean, low, high = mean_ratio(values)
+    interval = NONE if math.isnan(low) else f"[{digits(low, RATIO)}, {digits(high, RATIO)}]"
+    return [Cell(digits(mean, RATIO), mean), Cell(interval, None, MARKS[side(low, high)])]
+
+
+def draw_runs(runs: Runs, stem: Path) -> None:
+    """Write STEM.png and STEM.svg: the mean ratios over runs with their intervals, a panel each comparison."""
+    found = [item for item in ratios(runs) if None not in item[3]]
+    labels, steps = list(dict.fromkeys(label for label, *_ in found)), sorted({steps for _, _, steps, _ in found})
+    colours = dict(zip(WHERE, (GREY, COLOURS["imdm"]), strict=True))
+    with panels(stem, 1, len(labels), (2.3 * len(labels), 2.7), sharey=True) as places:
+        for axes, label in zip(places[0], labels, strict=True):
+            axes.axhline(1, color=INK, linewidth=0.8)
+            for shift, (where, colour) in zip((-0.12, 0.12), colours.items(), strict=True):
+                means = [(steps.index(n) + shift, *mean_ratio(values)) for name, at, n, values in found if (name, at) == (label, where)]
+                x, mean, low, high = map(np.array, zip(*means))
+                axes.errorbar(x, mean, yerr=[mean - low, high - mean], fmt="o", color=colour, capsize=2.2, label=where)
+            axes.set(title=label, xlabel="sampling steps", yscale="log", xlim=(-0.5, len(steps) - 0.5))
+            axes.set_xticks(range(len(steps)), map(str, steps))
+        ticks = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2)
+        places[0][0].set_yticks(ticks, map(str, ticks))
+        places[0][0].minorticks_off()
+        places[0][0].set_ylabel("ratio of Gen-PPL")
