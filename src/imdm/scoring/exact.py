@@ -104,10 +104,8 @@ def exact_figures(judge: Any, tokens: np.ndarray, resamples: int, seed: int, gro
         means |= _bigrams(language, judge.pairs[0], tokens)
     figures = {name: (values.mean(), *mean_interval(values, resamples, seed, group)) for name, values in means.items()}
     if valid.any() and group == 1:
-        figures["nll_valid_nats"] = (
-            -log_p[valid].sum() / words[valid].sum(),
-            *ratio_interval(-log_p[valid], words[valid], resamples, seed),
-        )
+        nll, words = -log_p[valid], words[valid]
+        figures["nll_valid_nats"] = (nll.sum() / words.sum(), *ratio_interval(nll, words, resamples, seed))
     if whole:
         drawn = language.draw(np.random.default_rng(seed), len(tokens))
         figures["coverage_pct"] = (100 * len(np.unique(tokens[valid], axis=0)) / len(np.unique(drawn, axis=0)),) * 3
