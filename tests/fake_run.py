@@ -185,7 +185,7 @@ def data(folder: Path) -> tuple[Any, str]:
     digest, vocabulary = hashlib.sha256((folder / "tokenizer.json").read_bytes()).hexdigest(), tokenizer.get_vocab_size()
     about = {"corpus": "pydocs", "packing": "carry", "tokenizer_kind": "BPE", "tokenizer_source": "trained", "seq_len": LENGTH}
     about |= {"vocab_size": vocabulary, "mask_id": vocabulary - 1, "bos_id": 0, "eos_id": 0, "tokenizer_sha256": digest, "statistics": {}}
-    split = {"blocks": 10, "tokens": 200, "dropped": 3, "documents": 5, "sha256": "0"}
+    split = {"blocks": 10, "tokens": 200, "dropped": 3, "documents": 5, "sha256": "0" * 64}
     artifact(folder, "tokenize_pack", {"dataset.json": about | {"splits": dict.fromkeys(("train", "judge", "valid", "test"), split)}})
     return tokenizer, digest
 
