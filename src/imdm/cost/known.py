@@ -5,7 +5,6 @@ from __future__ import annotations
 from glob import glob
 from pathlib import Path
 
-from imdm.data.blocks import Dataset
 from imdm.errors import UserError
 from imdm.network.config import NetworkConfig
 from imdm.network.sizes import JudgeSizes, Sizes
@@ -39,6 +38,8 @@ def packed(corpus: Corpus, root: Path, unknown: int | None = None) -> tuple[floa
     """
     made = dataset_file(corpus, root)
     if made.is_file():
+        from imdm.data.blocks import Dataset  # numpy
+
         data = Dataset.open(made)
         return sum(split["blocks"] for split in data.splits.values()) * data.seq_len, data.vocab_size
     name = Path(corpus.tokenizer).name
