@@ -249,7 +249,7 @@ def test_foreign_files_are_refused(dataset, tokenizer):
     train_bpe(TEXT, 280).save(str(dataset.with_name("tokenizer.json")))
     with pytest.raises(UserError, match="is not the tokenizer"):
         data.tokenizer()
-    with pytest.raises(UserError, match="does not exist; run tokenize_pack"):
+    with pytest.raises(UserError, match="does not exist; correct --data or run tokenize_pack"):
         Dataset.open(dataset.with_name("nothing.json"))
     for content in ("[1]", '{"corpus": "files"}', "no json", "\udcff"):
         dataset.write_bytes(content.encode("utf-8", "surrogateescape"))

@@ -146,7 +146,9 @@ def test_a_network_is_matched_to_its_own_entropy_at_another_temperature():
 
 def test_a_target_is_the_scores_of_unconditional_samples(tmp_path):
     path = tmp_path / "scores.json"
-    good = {"task": "unconditional", "model": "mdlm/sdtt3", "metrics": {"entropy": {"2": 5.5, "8": 5.2}}}
+    good = {"task": "unconditional", "model": "mdlm/sdtt3", "precision": "float32", "temperature": {}, "conditional": None, "rows": []}
+    good |= {"judge": {"name": "j", "precision": "float32", "held_out_perplexity": 9.0}}
+    good |= {"metrics": {"gen_ppl": {}, "entropy": {"2": 5.5, "8": 5.2}}}
     path.write_text(json.dumps(good))
     assert read_target(path) == ("mdlm/sdtt3", {2: 5.5, 8: 5.2})
     path.write_text(json.dumps(good | {"task": "conditional"}))

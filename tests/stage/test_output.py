@@ -24,6 +24,9 @@ from imdm.stage.output import AlreadyMade, Output
 from imdm.stage.shards import save_rows
 from imdm.writing import whole
 
+# What the harness writes of a run besides its outputs.
+ABOUT = {"inputs": {}, "parameters": {}, "metrics": {}, "seconds": 1.0, "resumed": False, "peak_memory_mib": {}, "git": None}
+
 
 def test_an_artifact_appears_at_once_and_replaces_the_old_one(tmp_path):
     out = tmp_path / "a"
@@ -32,7 +35,7 @@ def test_an_artifact_appears_at_once_and_replaces_the_old_one(tmp_path):
             (output.partial / "file.txt").write_text(text)
             (output.partial / ".chunks").mkdir()
             assert not out.exists() or (out / "file.txt").read_text() != text
-            output.commit({"outputs": output.digests()})
+            output.commit(ABOUT | {"outputs": output.digests()})
         assert (out / "file.txt").read_text() == text
     assert sorted(path.name for path in out.iterdir()) == ["file.txt", "meta.json"]
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
@@ -43,7 +46,7 @@ def test_files_of_a_shared_folder(tmp_path):
         with Output(tmp_path / f"{name}.csv", "exhibit", name, file=True) as output:
             for suffix in ("csv", "md"):
                 (output.partial / f"{name}.{suffix}").write_text(name)
-            output.commit({"outputs": output.digests()})
+            output.commit(ABOUT | {"outputs": output.digests()})
     names = [f"{name}.{suffix}" for name in ("table03", "table06") for suffix in ("csv", "md", "meta.json")]
     assert [path.name for path in sorted(tmp_path.iterdir())] == names
     verify(tmp_path / "table06.md")
@@ -81,7 +84,7 @@ def write_slowly(out, fingerprint, content, started, go_on):
         started.set()
         go_on.wait()
         (output.partial / "file.txt").write_text(content)
-        output.commit({"outputs": output.digests()})
+        output.commit(ABOUT | {"outputs": output.digests()})
 
 
 @pytest.mark.parametrize(("name", "ends"), [("a", "finished"), ("a", "another"), ("a", "killed"), ("file.txt", "finished")])
@@ -96,7 +99,7 @@ def test_a_second_writer_waits_for_the_first(tmp_path, name, ends):
     try:
         with Output(out, "sample", "f", file=bool(out.suffix)) as second:
             (second.partial / "file.txt").write_text("second")
-            second.commit({"outputs": second.digests()})
+            second.commit(ABOUT | {"outputs": second.digests()})
     except AlreadyMade:
         assert ends == "finished"
     else:
@@ -148,7 +151,7 @@ def test_other_processes_of_a_training_miss_their_first(tmp_path, monkeypatch):
 def test_a_changed_byte_is_noticed(tmp_path):
     with Output(tmp_path / "a", "pretrain", "f") as output:
         (output.partial / "w.bin").write_bytes(b"12345")
-        output.commit({"outputs": output.digests()})
+        output.commit(ABOUT | {"outputs": output.digests()})
     file = tmp_path / "a" / "w.bin"
     digest = verify(file)
     assert digest == json.loads((tmp_path / "a" / "meta.json").read_text())["outputs"]["w.bin"]
@@ -197,7 +200,7 @@ def write(out, stage="sample", names=("x.txt",), text="new", **more):
     with Output(out, stage, text, **more) as output:
         for name in names:
             (output.partial / name).write_text(text)
-        output.commit({"outputs": output.digests()})
+        output.commit(ABOUT | {"outputs": output.digests()})
 
 
 def tree(folder):
@@ -403,7 +406,7 @@ def test_files_have_the_permissions_of_the_umask(tmp_path, umask, mode):
         with Output(tmp_path / "out", "sample", "f") as output:
             save_file({"x": torch.zeros(1)}, output.partial / "foreign.safetensors")
             save_rows(output.partial / "ours.safetensors", {"x": np.zeros(1)}, {})
-            output.commit({"outputs": output.digests()})
+            output.commit(ABOUT | {"outputs": output.digests()})
         save_rows(tmp_path / "alone.safetensors", {"x": np.zeros(1)}, {})
     finally:
         os.umask(before)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from glob import glob
 from pathlib import Path
 
-from imdm.data.blocks import Dataset
 from imdm.errors import UserError
-from imdm.languages import open_language
 from imdm.network.config import NetworkConfig
 from imdm.network.sizes import JudgeSizes, Sizes
 from imdm.params import PUBLIC, TEACHER, Corpus, Judge, Params
@@ -40,6 +38,8 @@ def packed(corpus: Corpus, root: Path, unknown: int | None = None) -> tuple[floa
     """
     made = dataset_file(corpus, root)
     if made.is_file():
+        from imdm.data.blocks import Dataset  # numpy
+
         data = Dataset.open(made)
         return sum(split["blocks"] for split in data.splits.values()) * data.seq_len, data.vocab_size
     name = Path(corpus.tokenizer).name
@@ -47,6 +47,8 @@ def packed(corpus: Corpus, root: Path, unknown: int | None = None) -> tuple[floa
     if vocabulary is None:
         raise UserError(f"the vocabulary of corpus.tokenizer {corpus.tokenizer!r} is not known yet; run stages/tokenize_pack.py first.")
     if corpus.name == "language":
+        from imdm.languages import open_language  # numpy
+
         return corpus.texts * corpus.seq_len, open_language(corpus, corpus.seq_len).vocab_size
     if corpus.name in _TOKENS:
         tokens = _TOKENS[corpus.name]
