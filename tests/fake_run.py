@@ -170,6 +170,7 @@ def samples(folder: Path, model: str, tokenizer: Any, digest: str, task: dict[st
         tensors |= {f"{steps}.tokens": tokens, f"{steps}.unmasked_at": at, f"{steps}.calls": np.full(COUNT, steps, "int32")}
     about = {"model": model, "steps": list(STEPS), "temperature": {str(n): 1.0 for n in STEPS}, "precision": "float32"}
     about |= {"tokenizer_sha256": digest, "seed": 0, "conditional": task}
+    about |= {"task": "conditional" if task else "unconditional", "draws": "independent", "matching": None}
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / "samples.safetensors", metadata={"imdm": json.dumps(about)})
     artifact(folder, "sample", {}, tokens_per_second=9000)

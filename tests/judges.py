@@ -26,9 +26,9 @@ def tokenizer() -> Tokenizer:
     return train_bpe(TEXT * 4, 300)
 
 
-def packed(count: int, seed: int = 0) -> np.ndarray:
+def packed(count: int, seed: int = 0, vocabulary: Tokenizer | None = None) -> np.ndarray:
     """Samples [count, LENGTH]: BOS, pieces of TEXT cut anywhere, EOS."""
-    stream = tokenizer().encode(" ".join(TEXT * 30)).ids
+    stream = (vocabulary or tokenizer()).encode(" ".join(TEXT * 30)).ids
     starts = np.random.default_rng(seed).integers(len(stream) - LENGTH, size=count)
     return np.array([[0, *stream[s : s + LENGTH - 2], 0] for s in starts])
 
@@ -51,7 +51,7 @@ def make_judge(folder: Path, vocabulary: Tokenizer | None = None) -> Path:
 
 def make_dataset(folder: Path, vocabulary: Tokenizer | None = None) -> Path:
     """dataset.json of packed TEXT, 40 blocks a split."""
-    splits = {name: packed(40, seed) for seed, name in enumerate(("train", "judge", "valid", "test"))}
+    splits = {name: packed(40, seed, vocabulary) for seed, name in enumerate(("train", "judge", "valid", "test"))}
     return write_dataset(folder, vocabulary or tokenizer(), splits).path
 
 

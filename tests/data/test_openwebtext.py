@@ -146,4 +146,4 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path, monkeypatch):
 
     (tmp_path / "endless.tar").touch()
     small, large = peak(60), peak(600)
-    assert large < 1.2 * small and large < 3e6, (small, large)
+    assert large < 1.2 * small and large < 2e7, (small, large)  # the most that a line may have, 16 MiB, is read at once
