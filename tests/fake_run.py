@@ -170,7 +170,7 @@ def samples(folder: Path, model: str, tokenizer: Any, digest: str, task: dict[st
         tensors |= {f"{steps}.tokens": tokens, f"{steps}.unmasked_at": at, f"{steps}.calls": np.full(COUNT, steps, "int32")}
     about = {"model": model, "steps": list(STEPS), "temperature": {str(n): 1.0 for n in STEPS}, "precision": "float32"}
     about |= {"tokenizer_sha256": digest, "seed": 0, "conditional": task}
-    about |= {"task": "conditional" if task else "unconditional", "draws": "independent", "matching": None}
+    about |= {"task": "conditional" if task else "unconditional", "matching": None}
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / "samples.safetensors", metadata={"imdm": json.dumps(about)})
     artifact(folder, "sample", {}, tokens_per_second=9000)
@@ -203,8 +203,14 @@ def build(root: Path, seeds: int = 1) -> Path:
     training(results / "judge", "train_judge", 6.0, 3.7, {"judge.json": judge})
     (results / "reference").mkdir()
     save_file({"unconditional.entropy": np.random.default_rng(0).normal(2.9, 0.03, 40)}, results / "reference/reference.safetensors")
-    real = {"split": "test", "settings": None, "gen_ppl": {"value": 40.9, "low": 40.1, "high": 41.7}, "entropy": {"value": 2.95, "low": 2.93, "high": 2.97}}
-    artifact(results / "reference", "reference", {"reference.json": {"unconditional": real, "conditional": None}})
+    real = {
+        "split": "test",
+        "settings": None,
+        "gen_ppl": {"value": 40.9, "low": 40.1, "high": 41.7},
+        "entropy": {"value": 2.95, "low": 2.93, "high": 2.97},
+    }
+    named = {"name": JUDGE["name"], "precision": "float32", "sha256": "0" * 64}
+    artifact(results / "reference", "reference", {"reference.json": {"judge": named, "unconditional": real, "conditional": None}})
 
     def model(name: str, level: float, entropy: float = 2.9, teacher: str | None = None, error: float = 1.0) -> None:
         scores(results / "scores" / name, name, level, entropy)

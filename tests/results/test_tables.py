@@ -265,7 +265,7 @@ def test_a_view_comes_back_from_its_file(tmp_path):
     write_view(tmp_path, NASTY)
     assert read_view(tmp_path / "x.json") == NASTY
     (tmp_path / "x.json").write_text("{}")
-    for file, words in (("x.json", "no table"), ("y.json", "does not exist")):
+    for file, words in (("x.json", "not a table"), ("y.json", "does not exist")):
         with pytest.raises(UserError, match=words):
             read_view(tmp_path / file)
 

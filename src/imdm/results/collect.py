@@ -79,7 +79,7 @@ def _compared(models: list[str]) -> dict[str, str]:
 class Result(TypedDict, total=False):
     """What tables are made of, of all the stages' JSON results."""
 
-    judge: JudgeNamed
+    judge: JudgeNamed | dict[str, str]  # of reference.json its name, precision and digest
     precision: str
     temperature: ByStep
     conditional: Prompts | None
