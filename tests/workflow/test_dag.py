@@ -195,9 +195,24 @@ def test_other_parameter_files_reach_the_commands(project):
     assert {"results/other/scores/imdm/sdtt2/scores.json", "results/other/scores/mdlm/sdtt1-redi/scores.json"} <= outputs
 
 
-def test_a_wrong_parameter_is_one_sentence(project):
-    with pytest.raises(AssertionError, match=r"noise_dims is not a parameter; did you mean noise_dim\?"):
-        run(project, "snakemake", "-n", "--config", "noise_dims=64")
+@pytest.mark.parametrize(
+    ("word", "fault"),
+    [
+        ("noise_dims=64", "noise_dims is not a parameter; did you mean noise_dim?"),
+        ("noise_dim=010", "noise_dim = '010' is wrong"),
+        ("redi={steps: '7'}", "redi.steps = '7' is wrong"),
+    ],
+)
+def test_a_wrong_parameter_is_one_sentence(project, word, fault):
+    """Snakemake would read 10, and the same of 7 and '7'."""
+    with pytest.raises(AssertionError, match=re.escape(fault)):
+        run(project, "snakemake", "-n", "--config", word)
+
+
+def test_a_mapping_of_set_is_merged_as_a_file_is(tmp_path):
+    (tmp_path / "changes.yaml").write_text("redi: {steps: 7}\n")
+    by_file = load_params([ROOT / "params.yaml", tmp_path / "changes.yaml"])
+    assert by_file == load_params(ROOT / "params.yaml", ['redi={"steps": 7}']) == load_params(ROOT / "params.yaml", ["redi.steps=7"])
 
 
 def test_the_resolved_parameters_are_an_experiment_of_their_own(project, tmp_path):

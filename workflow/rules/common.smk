@@ -21,19 +21,9 @@ from imdm.stage.artifact import sha256
 from imdm.stage.job import LIBRARIES, code_digest, library_version
 from imdm.stage.reads import declared, of_stages, resolve
 
-
-def overrides(tree, prefix=""):
-    """`--config` as the stages' `--set`: key.sub=value strings."""
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from overrides(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}={json.dumps(value)}"
-
-
-# Read by the library, which checks them; Snakemake's own `config` is the same tree, unchecked.
+# Read by the library, which checks them. The words of --config are the stages' --set: Snakemake makes texts of the numbers in `{rounds: 2}`.
 FILES = workflow.config_settings.configfiles or [Path("params.yaml")]
-SETS = list(overrides(workflow.config_settings.config))
+SETS = workflow.config_settings.config_args or []
 try:
     PARAMS = load_params(FILES, SETS)
 except UserError as error:

@@ -17,8 +17,6 @@ def _unreserved(name: str) -> str:
     return name
 
 
-
-
 def _fits(value: int) -> int:
     if value >= 2**31:  # so that no product of two overflows
         raise ValueError("must be less than 2^31")

@@ -59,7 +59,7 @@ def load_params(files: str | Path | Sequence[str | Path], overrides: Sequence[st
 
     Args:
         files: one YAML file or several.
-        overrides: `key.sub=value` strings, the value read as YAML.
+        overrides: `key.sub=value` strings, the value read as YAML and merged as a file's is.
 
     Raises:
         UserError: a file is missing or no YAML mapping, or a key or value is wrong.
@@ -115,7 +115,7 @@ def _set(tree: dict[str, Any], override: str) -> None:
         tree = tree.setdefault(parent, {})
         if not isinstance(tree, dict):
             raise UserError(f"--set {reprlib.repr(override)}: {said(parent)} has no keys below it.")
-    tree[last] = _parse(value, f"--set {said(key)} is not valid YAML")
+    _merge(tree, {last: _parse(value, f"--set {said(key)} is not valid YAML")})
 
 
 def _sentence(path: Path, error: ValidationError) -> str:

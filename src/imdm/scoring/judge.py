@@ -22,6 +22,8 @@ from imdm.stage.artifact import verify
 from imdm.stage.shapes import AboutJudge, read
 
 TRAINED = "trained judge"
+
+
 @dataclass(frozen=True)
 class Judge:
     """A loaded judge.
