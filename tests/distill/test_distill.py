@@ -92,7 +92,7 @@ def test_couplings_file_round_trip_and_refusals(tmp_path):
     with pytest.raises(UserError, match="vocab_size 7, the network has 8"):
         load_couplings(path, small_network(vocab_size=8).config)
     save_file(made, tmp_path / "bare.safetensors")
-    with pytest.raises(UserError, match="holds no couplings"):
+    with pytest.raises(UserError, match="is not a file of couplings"):
         load_couplings(tmp_path / "bare.safetensors", network.config)
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(UserError, match="truncated"):

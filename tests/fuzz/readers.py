@@ -19,7 +19,7 @@ import torch
 
 import judges
 from corpora import random_corpus, tar_of
-from fake_run import artifact, chain, number
+from fake_run import artifact, number
 from fixtures import HELD_OUT, TRAINING
 from fuzz.damage import damaged_bytes, damaged_json, damaged_tensors
 from imdm.data import lm1b, openwebtext, text_files
@@ -32,7 +32,7 @@ from imdm.network.ema import Ema
 from imdm.params import Corpus, Couplings, load_params, resolved_yaml
 from imdm.publish.export import history
 from imdm.publish.public import load_public
-from imdm.results.collect import audits, read_parquet, read_result, small_task
+from imdm.results.collect import audits, read_parquet, read_result
 from imdm.results.draw_training import read_log
 from imdm.results.frame import frame_of, read_frame, write_frame
 from imdm.results.view import Cell, View, read_view, write_view
@@ -231,12 +231,6 @@ def log(folder: Path) -> Path:
     return folder / "train_log.csv"
 
 
-def small_table(folder: Path) -> Path:
-    chain(folder)
-    (folder / "meta.json").unlink()
-    return folder / "chain.csv"
-
-
 def parquet(folder: Path) -> Path:
     import pandas as pd
 
@@ -356,7 +350,6 @@ READERS = {
     "table.json": Reader(view, read_view, damaged_json),
     "tables.csv": Reader(table, lambda path: read_frame(path).to_csv()),
     "train_log.csv": Reader(log, lambda path: read_log(path).to_csv()),
-    "chain.csv": Reader(small_table, lambda path: small_task(path).to_csv()),
     "per_sample.parquet": Reader(parquet, lambda path: read_parquet(path, ["steps", "sample", "nll"]).to_csv()),
     "tar": Reader(archive(""), sentences, headers, sealed=True),
     "tar.gz": Reader(archive("gz"), sentences, sealed=True),

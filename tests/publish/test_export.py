@@ -182,8 +182,9 @@ def test_the_stage_and_its_card(tmp_path, data):
     save_network(tmp_path / "model.safetensors", network)
     metrics = {"gen_ppl": {"1": 1607.22, "16": 308.4, "4": 434.1}, "entropy": {"1": 3.198, "16": 3.24, "4": 3.2}, "calls": {}}
     judge = {"name": "trained judge", "precision": "float32", "held_out_perplexity": 20.957}
+    about = {"task": "unconditional", "model": "imdm/redi", "precision": "float32", "temperature": {}, "conditional": None}
     scores = tmp_path / "scores.json"
-    scores.write_text(json.dumps({"task": "unconditional", "model": "imdm/redi", "judge": judge, "metrics": metrics, "rows": []}))
+    scores.write_text(json.dumps(about | {"judge": judge, "metrics": metrics, "rows": []}))
     common = ["export", tmp_path / "out", "--data", data.path, "--model", tmp_path / "model.safetensors"]
     card = (made(*common, "--scores", scores, "--license", "cc-by-4.0") / "README.md").read_text()
     head = yaml.safe_load(card.split("---")[1])

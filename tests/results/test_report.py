@@ -123,7 +123,7 @@ def test_what_lies_there_without_a_meta_json_is_not_shown(copy, capsys):
     assert "tables/tables.csv has no meta.json" in refused(copy, capsys)
 
 
-@pytest.mark.parametrize("file", ["tables/table05.json", "figures/frontier.svg", "samples/mdlm/redi/samples.safetensors"])
+@pytest.mark.parametrize("file", ["tables/table05.json", "figures/figure02.svg", "samples/mdlm/redi/samples.safetensors"])
 def test_edited_files_are_refused(copy, capsys, file):
     with (copy / file).open("ab") as opened:
         opened.write(b" ")
@@ -148,7 +148,8 @@ def artifact(folder: Path, name: str, text: str, stage: str, *inputs: Path) -> P
     """A file with its meta.json."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(text)
-    about = {"stage": stage, "parameters": {}, "inputs": {str(path): sha256(path) for path in inputs}}
+    about = {"stage": stage, "parameters": {}, "metrics": {}, "seconds": 1.0, "resumed": False, "peak_memory_mib": {}, "git": None}
+    about |= {"inputs": {str(path): sha256(path) for path in inputs}}
     (folder / "meta.json").write_text(json.dumps(about | {"outputs": {name: sha256(folder / name)}}))
     return folder / name
 

@@ -130,4 +130,4 @@ def test_show_prints_the_synthetic_task_alone(run, capsys, tmp_path):
     assert re.search(rf"(?m)^IMDM +{mean.value:.2f} ", text) and "noise B" in text
     (tmp_path / "synthetic.json").write_text("{}")
     assert show([str(tmp_path / "synthetic.json")]) == 2
-    assert "must hold rows" in capsys.readouterr().err
+    assert "is not what its stage writes" in capsys.readouterr().err

@@ -72,7 +72,7 @@ def test_scores_are_those_of_the_samples(run, name, task, texts, end):
     assert (scores["task"], scores["model"], scores["precision"]) == (task, "teacher", "float32")
     assert scores["temperature"] == {"1": 1.0, "2": 1.0}
     about = {"name": "trained judge", "precision": "float32", "held_out_perplexity": judges.HELD_OUT}
-    assert scores["judge"] == about | {"retokenize": False, "clean_up": False}
+    assert scores["judge"] == about | {"retokenize": True, "clean_up": False}
     samples = load_samples(run / name / "samples.safetensors", Dataset.open(run / "data/dataset.json"))
     for steps in (1, 2):
         part, tokens = table[table["steps"] == steps], samples.tokens[steps]
