@@ -183,7 +183,7 @@ def reference(folder: Path) -> Path:
 
     values = Judged(np.full(6, 20.0), np.full(6, 7), np.ones((6, 4), np.float32))
     text = RealText("test", np.arange(6 * LENGTH).reshape(6, LENGTH), values)
-    save_reference(folder, COMMON, {"unconditional": text, "conditional": None}, 10, 0)
+    save_reference(folder, None, COMMON, {"unconditional": text, "conditional": None}, 10, 0)
     return folder / "reference.json"
 
 
