@@ -197,4 +197,4 @@ def test_the_stage_and_its_card(tmp_path, data):
 
     scores.write_text("{}")
     done = run("export", *common[2:], "--scores", scores, "--out", tmp_path / "no")
-    assert done.returncode == 2 and "is no scores.json" in done.stderr and not (tmp_path / "no").exists()
+    assert done.returncode == 2 and "is not a scores.json" in done.stderr and not (tmp_path / "no").exists()
