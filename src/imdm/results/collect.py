@@ -82,7 +82,7 @@ class Result(TypedDict, total=False):
     judge: JudgeNamed | dict[str, str]  # of reference.json its name, precision and digest
     precision: str
     temperature: ByStep
-    conditional: Prompts | None
+    conditional: Prompts | RealText | None  # of scores.json and of reference.json
     matching: dict[str, Any] | None
     sampled_at: float
     rows: list[Row]
