@@ -77,11 +77,13 @@ def wrapped(stem: Path, count: int, height: float, legend: float, **layout: Any)
 
 
 def finish(figure: Figure, stem: Path) -> None:
-    """Write STEM.png and STEM.svg, equal bytes for equal data, and close the figure."""
+    """Write STEM.png and STEM.svg, or the one whose suffix `stem` has, equal bytes for equal data, and close the figure."""
     from matplotlib import pyplot
 
-    figure.savefig(stem.with_suffix(".png"), dpi=200)
-    figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None, "Creator": None}, transparent=True)
+    if stem.suffix != ".svg":
+        figure.savefig(stem.with_suffix(".png"), dpi=200)
+    if stem.suffix != ".png":
+        figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None, "Creator": None}, transparent=True)
     pyplot.close(figure)
 
 

@@ -61,7 +61,7 @@ def _mean(values: list[float]) -> list[Cell]:
 
 
 def draw_runs(runs: Runs, stem: Path) -> None:
-    """Write STEM.png and STEM.svg: the mean ratios over runs with their intervals, a panel each comparison."""
+    """Write the file of a figure: the mean ratios over runs with their intervals, a panel each comparison."""
     found = [item for item in ratios(runs) if None not in item[3]]
     labels, steps = list(dict.fromkeys(label for label, *_ in found)), sorted({steps for _, _, steps, _ in found})
     colours = dict(zip(WHERE, (GREY, COLOURS["imdm"]), strict=True))

@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     """Print the tables of a run; 0, or 2 for a user's mistake."""
     parser = argparse.ArgumentParser(prog="imdm show", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+", help="results/RUN or tables.csv of one or more runs, or a synthetic.json")
-    parser.add_argument("--figure", type=Path, metavar="STEM", help="of several runs: write STEM.png and STEM.svg as well")
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="of several runs: draw them too, as .png or .svg")
     args = parser.parse_args(argv)
     try:
         print(text_of(args.runs, args.figure))
