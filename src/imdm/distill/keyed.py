@@ -1,6 +1,8 @@
 """Keyed distillation: N teacher steps become one student step, because the student sees what the teacher draws with.
 
-Its neighbours, and what is theirs, are in docs/method.md. Order and tokens of a trajectory are read from its mask keys (`carried_uniforms`), so that the teacher's
+Its neighbours, and what is theirs, are in docs/method.md.
+
+Order and tokens of a trajectory are read from its mask keys (`carried_uniforms`), so that the teacher's
 sampler is a deterministic map from noise to text, as DDIM is for continuous diffusion. What a position's distribution is in its
 own step then follows from the keys of all masked positions, and the student, which sees them as noise, learns it in one step.
 
