@@ -53,6 +53,8 @@ def dry(words: list[str], project: Path) -> None:
     elif words[:2] == ["python", PREFLIGHT]:  # tests/params/test_presets.py compares what it prints
         preflight = importlib.import_module("preflight")
         assert preflight.main(["--help"] if "--help" in words else [*arguments[1:], "--tflops", "1"]) in (0, 1)
+    elif program == "imdm":
+        run(project, "imdm", arguments[0], "--help")
     elif program == "python" and arguments[0].startswith("stages/"):
         parse(Path(arguments[0]).stem, arguments[1:])
     else:
@@ -113,7 +115,7 @@ def test_blocks_are_found():
 
 
 @pytest.mark.parametrize(
-    "command", ["snakemake no_such_target", "dvc repro --forse", "make nothing", "python stages/sdtt.py --rounds 1", "curl x"]
+    "command", ["snakemake no_such_target", "dvc repro --forse", "make nothing", "python stages/sdtt.py --rounds 1", "imdm shw", "curl x"]
 )
 def test_a_wrong_command_is_noticed(command, project, monkeypatch):
     monkeypatch.chdir(project)

@@ -148,6 +148,7 @@ class KeyedTraining(DistillTraining):
             counts[student.config.mask_id] = 0
             for network in (student, teacher):  # what the teacher draws with is what the student sees
                 network.candidates.proposal.copy_(torch.from_numpy(counts / counts.sum()))
+            teacher.candidates.read = any(bool(layer.weight.any()) for layer in teacher.candidates.outputs)
         if settings.target == "consistency":
             self.frozen.append(copy.deepcopy(student).eval().requires_grad_(False))
 

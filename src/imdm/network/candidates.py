@@ -31,11 +31,12 @@ class Candidates(nn.Module):
 
     Attributes:
         proposal: q of `imdm.diffusion.race`, float64 [V]; uniform, until a training sets it.
+        read: False where all outputs are zero and nothing has to be read.
     """
 
     def __init__(self, config: NetworkConfig):
         super().__init__()
-        self.config, width = config, config.hidden_size
+        self.config, self.read, width = config, True, config.hidden_size
         proposal = torch.ones(config.vocab_size, dtype=torch.float64)
         proposal[config.mask_id] = 0
         self.register_buffer("proposal", proposal / proposal.sum())

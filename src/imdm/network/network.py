@@ -249,7 +249,8 @@ class Network(nn.Module):
         if self.cuda_graphs:
             torch.compiler.cudagraph_mark_step_begin()  # once a call: else each block would free the output of the one before
         with self._autocast():
-            shown = self.candidates.shown(z, masked, self.vocab_embed.embedding) if self.config.mask == "gumbel" else None
+            reads = self.config.mask == "gumbel" and self.candidates.read
+            shown = self.candidates.shown(z, masked, self.vocab_embed.embedding) if reads else None
             for number, block in enumerate(self.blocks):
                 if shown:
                     x = self.candidates(number, x, shown)
