@@ -51,7 +51,6 @@ TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' requirements-cuda.lock)
 	    $(PIP) --no-deps $(TORCH) && $(PIP) --require-hashes --requirement requirements.lock; \
 	fi
 	@$(PIP) --no-deps --no-build-isolation --editable .  # the command imdm, and Snakemake's progress logger
-	@$(BIN)/python -m compileall -qq -j 0 .venv/lib || true  # on all cores, which pip does on one
 	@touch $@
 
 clean:

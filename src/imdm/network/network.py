@@ -26,6 +26,7 @@ from imdm.network.mask_embedding import StateEmbedding
 
 _FREQUENCIES = 256  # of the time embedding
 _LATENT_FREQUENCIES = 64
+_HERE = "cpu"  # also where a network is built on the meta device for its shapes: there these calls import torch's compiler, a second of every stage
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 NEVER = -1e6  # log-weight of the mask token: probability exactly 0, and finite, so that 0 * log 0 is 0 in a divergence
 
@@ -76,7 +77,7 @@ class Rotary(nn.Module):
 
     def __init__(self, head_dim: int):
         super().__init__()
-        self.register_buffer("inv_freq", 10_000.0 ** (-torch.arange(0, head_dim, 2) / head_dim))
+        self.register_buffer("inv_freq", 10_000.0 ** (-torch.arange(0, head_dim, 2, device=_HERE) / head_dim))
 
     def forward(self, length: int) -> tuple[Tensor, Tensor]:
         angles = torch.arange(length, device=self.inv_freq.device)[:, None] * self.inv_freq
@@ -180,7 +181,7 @@ class Network(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         if config.learned_positions:
-            self.positions = nn.Parameter(0.02 * torch.randn(config.seq_len, config.hidden_size))
+            self.positions = nn.Parameter(0.02 * torch.randn(config.seq_len, config.hidden_size, device=_HERE))
         if config.latent_hidden is not None:
             first = nn.Linear(2 * _LATENT_FREQUENCIES, config.latent_hidden)
             self.latent_projection = nn.Sequential(first, nn.GELU(), nn.Linear(config.latent_hidden, config.hidden_size))
