@@ -1,7 +1,7 @@
 """Draws the picture that opens the README: one text, unmasked at several step counts side by side, as an SVG that moves.
 
-Example: python docs/picture.py --run results/tiny --data data/pydocs-carry-32/dataset.json --row 3
-    imdm/sdtt3-redi:1 imdm/sdtt3-redi:4 teacher:16
+As the README's, after `make run`: python docs/picture.py --run results/tiny --data data/pydocs-carry-32/dataset.json --row 3
+    teacher:1 imdm-gumbel/keyed:1 imdm-gumbel/keyed:4 teacher:16
 """
 
 from __future__ import annotations

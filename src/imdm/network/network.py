@@ -26,7 +26,7 @@ from imdm.network.mask_embedding import StateEmbedding
 
 _FREQUENCIES = 256  # of the time embedding
 _LATENT_FREQUENCIES = 64
-_HERE = "cpu"  # also where a network is built on the meta device for its shapes: there these calls import torch's compiler, a second of every stage
+_HERE = "cpu"  # even in a network on the meta device, for its shapes: there these calls import torch's compiler, a second
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 NEVER = -1e6  # log-weight of the mask token: probability exactly 0, and finite, so that 0 * log 0 is 0 in a divergence
 
@@ -101,6 +101,15 @@ def modulation(layer: nn.Linear, condition: Tensor, parts: int) -> tuple[Tensor,
     return layer(condition)[:, None, :].chunk(parts, dim=-1)
 
 
+def attention(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
+    """Attention of [B, heads, L, head_dim]; on a CPU in float32, since the backward pass in bfloat16 takes twenty times as long there."""
+    if q.device.type != "cpu":
+        return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+    q, k, v = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (q, k, v))
+    with torch.autocast("cpu", enabled=False):
+        return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+
+
 class Block(nn.Module):
     """Pre-norm transformer block with adaLN."""
 
@@ -130,7 +139,7 @@ class Block(nn.Module):
         q, k = rotate(qkv[:, :, :2], cos, sin).transpose(1, 3).unbind(2)
         v = qkv[:, :, 2].transpose(1, 2)
         if self.softcap is None:
-            out = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+            out = attention(q, k, v, causal)
         else:
             scores = q @ k.mT / math.sqrt(q.shape[-1])
             scores = self.softcap * torch.tanh(scores / self.softcap)
