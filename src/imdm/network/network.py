@@ -26,7 +26,8 @@ from imdm.network.mask_embedding import StateEmbedding
 
 _FREQUENCIES = 256  # of the time embedding
 _LATENT_FREQUENCIES = 64
-_HERE = "cpu"  # also where a network is built on the meta device for its shapes: there these calls import torch's compiler, a second of every stage
+# Also where a network is built on the meta device for its shapes: there these calls import torch's compiler, a second of every stage.
+_HERE = "cpu"
 Kernel = Callable[..., Any]  # a function of tensors
 NEVER = -1e6  # log-weight of the mask token: probability exactly 0, and finite, so that 0 * log 0 is 0 in a divergence
 
