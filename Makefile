@@ -1,6 +1,6 @@
 # make run    the default experiment, from nothing to its tables and report
 # make test   lint, and the tests that take minutes
-# make check  the others: a real Slurm, a browser, kills, whole pipelines
+# make check  types, and the other tests: a real Slurm, a browser, kills, whole pipelines
 # make docs   writes again what follows from the code: JSON schema, docs/parameters.md, dvc.yaml, docs/architecture.md, estimates of the presets
 # make bench  speed and memory beside the predecessors' algorithm, in a few minutes; docs/performance.md
 # make lock   writes the lock files and environment.yml again from pyproject.toml; wants uv
@@ -24,6 +24,7 @@ test: .venv/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile
 
 check: .venv/.installed
+	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --numprocesses auto --maxprocesses 4 --dist loadfile
 
 docs: .venv/.installed
@@ -54,5 +55,5 @@ TORCH := $(shell sed -n 's/^\(torch==[0-9.]*\).*/\1/p' requirements-cuda.lock)
 	@touch $@
 
 clean:
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis logs
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .hypothesis logs
 	find src stages tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

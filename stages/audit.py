@@ -47,7 +47,7 @@ def run(job: Job) -> None:
     from imdm.audit import REAL
     from imdm.audit.pairs import load_audited, pair_frame
     from imdm.audit.summary import pair_figures, text_figures
-    from imdm.audit.texts import Corpora, text_frame
+    from imdm.audit.texts import Corpora, TextSets, text_frame
     from imdm.data.blocks import Dataset, block_order
     from imdm.distill.couplings import make_couplings
     from imdm.errors import UserError
@@ -72,7 +72,7 @@ def run(job: Job) -> None:
 
     blocks, held_out = data.split("train"), data.split(params.scoring.reference)
     samples, baseline = (load_samples(path, data) for path in (args.samples, args.baseline))
-    sets = {(file.about["model"], steps): tokens for file in (samples, baseline) for steps, tokens in file.tokens.items()}
+    sets: TextSets = {(file.about["model"], steps): tokens for file in (samples, baseline) for steps, tokens in file.tokens.items()}
     sets[REAL, None] = held_out[block_order(len(held_out), seed, 0)[: len(sets[samples.about["model"], samples.about["steps"][0]])]]
     corpora = Corpora(blocks, couplings.x if couplings else None)
     with job.progress(corpora.blocks(settings.n), "block") as bar:

@@ -11,6 +11,7 @@ Example: python stages/factorization.py --data data/pydocs-carry-32/dataset.json
 """
 
 import sys
+from typing import Any
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
 from imdm.stage.job import Job, StageParser, run_stage
@@ -57,7 +58,11 @@ def run(job: Job) -> None:
     frame = sequence_frame({name: value.numpy() for name, value in errors.items()}, settings)
     frame.to_parquet(job.dir / "per_sequence.parquet")
     rows = error_records(frame, data.seq_len, settings, seed)
-    about = {"model": model_name(job.args.model), "teacher": model_name(job.args.teacher), "precision": precision_name(body_dtype)}
+    about: dict[str, Any] = {
+        "model": model_name(job.args.model),
+        "teacher": model_name(job.args.teacher),
+        "precision": precision_name(body_dtype),
+    }
     about |= {"noise_draws": settings.noise_draws, "seq_len": data.seq_len, "noise": noisy(model.config), "rows": rows}
     about["metrics"] = {}  # the values once more, as the tree that `dvc metrics` reads
     for row in rows:

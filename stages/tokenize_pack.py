@@ -42,8 +42,8 @@ def run(job: Job) -> None:
     tokenizer.save(str(job.dir / "tokenizer.json"))
 
     end_id, mask_id = end_and_mask(tokenizer)
-    how = {"drop_every": DROP_EVERY[corpus.packing], "alone": corpus.packing == "document"}
-    packers = {name: Packer(job.dir / f"{name}.bin", corpus.seq_len, end_id, **how) for name in SPLITS}
+    drop_every, alone = DROP_EVERY[corpus.packing], corpus.packing == "document"
+    packers = {name: Packer(job.dir / f"{name}.bin", corpus.seq_len, end_id, drop_every, alone) for name in SPLITS}
     with job.progress(texts.count, "document") as bar:
         for count in pack(documents(), tokenizer, packers, workers=corpus.workers):
             bar.update(count)

@@ -73,7 +73,7 @@ def parse(text: str) -> list[Job]:
             lines = dict(re.findall(r"(?m)^    (input|output): (.*)$", block))
             words = re.sub(_LOG, "", command[1])
             files = (tuple(lines[key].split(", ")) if key in lines else () for key in ("input", "output"))
-            rule = re.match(r"(?:local)?rule (\w+):", block)[1]
+            rule = block.partition(":")[0].split()[-1]  # `rule NAME:` or `localrule NAME:`
             read.append(Job(rule, Path(words.split()[1]).stem, words, _arguments(words), *files))
     return read
 

@@ -14,7 +14,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -109,7 +109,7 @@ def parse_json(text: str) -> Any:
     return tree
 
 
-def _no_number(text: str) -> float:
+def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{said(text, 40)} is no number")
 
 

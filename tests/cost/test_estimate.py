@@ -31,7 +31,7 @@ def test_the_model_of_a_job():
     assert model(job("sample", f"{RUN}/samples/imdm/redi", model=model_file("imdm/redi"))) == "imdm/redi"
     assert model(job("sdtt", f"{RUN}/models/imdm/sdtt2", teacher=model_file("imdm/sdtt1"))) == "imdm/sdtt2"
     assert model(job("couple", f"{RUN}/couplings/teacher", teacher=model_file("teacher"))) == "teacher"
-    assert model(job("plot", f"{RUN}/figures/figure02.png")) is None
+    assert model(job("plot", f"{RUN}/figures/figure02.png")) == ""
 
 
 def test_jobs_come_after_what_they_wait_for():

@@ -28,6 +28,40 @@ from imdm.writing import whole
 ABOUT = {"inputs": {}, "parameters": {}, "metrics": {}, "seconds": 1.0, "resumed": False, "peak_memory_mib": {}, "git": None}
 
 
+def write(out, stage="sample", names=("x.txt",), text="new", **more):
+    """The output of a stage, of files that all hold `text`."""
+    with Output(out, stage, text, **more) as output:
+        for name in names:
+            (output.partial / name).write_text(text)
+        output.commit(ABOUT | {"outputs": output.digests()})
+
+
+def tree(folder):
+    """All that lies in a folder: content of files, targets of links."""
+    found = {str(path.relative_to(folder)): path for path in folder.rglob("*")}
+    return {name: os.readlink(path) if path.is_symlink() else path.is_file() and path.read_text() for name, path in found.items()}
+
+
+def mine(path):
+    """A file that no stage has made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("mine")
+
+
+@contextlib.contextmanager
+def interrupted(*args):
+    """An output whose stage is stopped, as by Ctrl-C."""
+    with pytest.raises(KeyboardInterrupt), Output(*args) as output:
+        yield output
+        raise KeyboardInterrupt
+
+
+def linked(path):
+    """Move a folder to `place`, and leave a link to it."""
+    path.rename(path.with_name("place"))
+    path.symlink_to("place")
+
+
 def test_an_artifact_appears_at_once_and_replaces_the_old_one(tmp_path):
     out = tmp_path / "a"
     for text in ("one", "two"):
@@ -43,10 +77,7 @@ def test_an_artifact_appears_at_once_and_replaces_the_old_one(tmp_path):
 
 def test_files_of_a_shared_folder(tmp_path):
     for name in ("table03", "table06"):
-        with Output(tmp_path / f"{name}.csv", "exhibit", name, file=True) as output:
-            for suffix in ("csv", "md"):
-                (output.partial / f"{name}.{suffix}").write_text(name)
-            output.commit(ABOUT | {"outputs": output.digests()})
+        write(tmp_path / f"{name}.csv", "exhibit", (f"{name}.csv", f"{name}.md"), file=True)
     names = [f"{name}.{suffix}" for name in ("table03", "table06") for suffix in ("csv", "md", "meta.json")]
     assert [path.name for path in sorted(tmp_path.iterdir())] == names
     verify(tmp_path / "table06.md")
@@ -57,10 +88,8 @@ def test_files_of_a_shared_folder(tmp_path):
 
 @pytest.mark.parametrize(("fingerprint", "resumed"), [("same", True), ("other", False)])
 def test_work_in_progress_is_kept_for_the_same_run_only(tmp_path, fingerprint, resumed):
-    with pytest.raises(KeyboardInterrupt), Output(tmp_path / "a", "sample", "same") as output:
-        (output.partial / ".resume").mkdir()
-        (output.partial / ".resume" / "last.ckpt").write_text("half")
-        raise KeyboardInterrupt
+    with interrupted(tmp_path / "a", "sample", "same") as output:
+        mine(output.partial / ".resume" / "last.ckpt")
     with Output(tmp_path / "a", "sample", fingerprint) as output:
         assert output.resumed == resumed
         assert (output.partial / ".resume").exists() == resumed
@@ -68,9 +97,8 @@ def test_work_in_progress_is_kept_for_the_same_run_only(tmp_path, fingerprint, r
 
 def test_an_edit_of_the_code_loses_no_work_and_is_recorded(tmp_path, capsys):
     for code in ("one", "two"):
-        with pytest.raises(KeyboardInterrupt), Output(tmp_path / "a", "sample", "f", code) as output:
+        with interrupted(tmp_path / "a", "sample", "f", code) as output:
             (output.partial / ".resume").mkdir(exist_ok=True)
-            raise KeyboardInterrupt
     with Output(tmp_path / "a", "sample", "f", "three") as output:
         assert output.resumed and (output.partial / ".resume").exists()
         assert output.older_code == ["one", "two"]
@@ -149,9 +177,7 @@ def test_other_processes_of_a_training_miss_their_first(tmp_path, monkeypatch):
 
 
 def test_a_changed_byte_is_noticed(tmp_path):
-    with Output(tmp_path / "a", "pretrain", "f") as output:
-        (output.partial / "w.bin").write_bytes(b"12345")
-        output.commit(ABOUT | {"outputs": output.digests()})
+    write(tmp_path / "a", "pretrain", ("w.bin",), "12345")
     file = tmp_path / "a" / "w.bin"
     digest = verify(file)
     assert digest == json.loads((tmp_path / "a" / "meta.json").read_text())["outputs"]["w.bin"]
@@ -195,106 +221,47 @@ def test_chunks_go_on_where_they_stopped(tmp_path, stop, monkeypatch):
     assert made == list(range(0, 30, 4)) and made[: len(before)] == before
 
 
-def write(out, stage="sample", names=("x.txt",), text="new", **more):
-    """The output of a stage, of files that all hold `text`."""
-    with Output(out, stage, text, **more) as output:
-        for name in names:
-            (output.partial / name).write_text(text)
-        output.commit(ABOUT | {"outputs": output.digests()})
-
-
-def tree(folder):
-    """All that lies in a folder: content of files, targets of links."""
-    found = {str(path.relative_to(folder)): path for path in folder.rglob("*")}
-    return {name: os.readlink(path) if path.is_symlink() else path.is_file() and path.read_text() for name, path in found.items()}
-
-
-def a_run(folder):
-    write(folder / "out" / "models" / "teacher", "pretrain")
-
-
-def somebodys_folder(folder):
-    (folder / "out").mkdir()
-    (folder / "out" / "thesis.tex").write_text("mine")
-
-
-def a_file_beside_ours(folder):
+def beside_an_empty_record(folder):
     write(folder / "out", text="old")
-    (folder / "out" / "thesis.tex").write_text("mine")
-
-
-def a_hidden_file_beside_ours(folder):
-    write(folder / "out", text="old")
-    (folder / "out" / ".git").mkdir()
-    (folder / "out" / ".git" / "HEAD").write_text("mine")
-
-
-def a_file_beside_an_empty_record(folder):
-    a_file_beside_ours(folder)
+    mine(folder / "out" / "thesis.tex")
     (folder / "out" / "meta.json").write_text("")
 
 
-def of_another_stage(folder):
-    write(folder / "out", "pretrain")
-
-
-def a_file(folder):
-    (folder / "out").write_text("mine")
-
-
-def a_link(folder):
-    somebodys_folder(folder)
-    (folder / "out").rename(folder / "place")
-    (folder / "out").symlink_to("place")
-
-
-def somebodys_work_folder(folder):
-    (folder / "out.partial").mkdir()
-    (folder / "out.partial" / "thesis.tex").write_text("mine")
-
-
-def a_linked_work_folder(folder):
-    somebodys_work_folder(folder)
-    (folder / "out.partial").rename(folder / "place")
-    (folder / "out.partial").symlink_to("place")
-
-
-def a_dangling_work_folder(folder):
-    (folder / "out.partial").symlink_to("nowhere")
-
-
 def work_of_another_stage(folder):
-    with contextlib.suppress(KeyboardInterrupt), Output(folder / "out", "pretrain", "f") as output:
-        (output.partial / ".resume").mkdir()
-        (output.partial / ".resume" / "last.ckpt").write_text("days")
-        raise KeyboardInterrupt
+    with interrupted(folder / "out", "pretrain", "f") as output:
+        mine(output.partial / ".resume" / "last.ckpt")
 
 
 def a_linked_lock(folder):
-    (folder / "mine.txt").write_text("mine")
+    mine(folder / "mine.txt")
     (folder / "out.partial").mkdir()
     (folder / "out.partial" / ".lock").symlink_to("../mine.txt")
 
 
 def linked_chunks(folder):
-    with contextlib.suppress(KeyboardInterrupt), Output(folder / "out", "sample", "new") as output:
+    with interrupted(folder / "out", "sample", "new") as output:
         (output.partial / ".chunks").symlink_to("../mine")
-        raise KeyboardInterrupt
 
 
-STRANGE = (a_run, somebodys_folder, a_file_beside_ours, a_hidden_file_beside_ours, a_file_beside_an_empty_record, of_another_stage, a_file)
-STRANGE += (
-    a_link,
-    somebodys_work_folder,
-    a_linked_work_folder,
-    a_dangling_work_folder,
-    work_of_another_stage,
-    a_linked_lock,
-    linked_chunks,
-)
+STRANGE = {
+    "a run": lambda folder: write(folder / "out" / "models" / "teacher", "pretrain"),
+    "another stage's": lambda folder: write(folder / "out", "pretrain"),
+    "a file": lambda folder: mine(folder / "out"),
+    "a folder": lambda folder: mine(folder / "out" / "thesis.tex"),
+    "a link": lambda folder: (mine(folder / "out" / "thesis.tex"), linked(folder / "out")),
+    "a file beside ours": lambda folder: (write(folder / "out", text="old"), mine(folder / "out" / "thesis.tex")),
+    "a hidden file beside ours": lambda folder: (write(folder / "out", text="old"), mine(folder / "out" / ".git" / "HEAD")),
+    "a file beside an empty record": beside_an_empty_record,
+    "a work folder": lambda folder: mine(folder / "out.partial" / "thesis.tex"),
+    "a linked work folder": lambda folder: (mine(folder / "out.partial" / "thesis.tex"), linked(folder / "out.partial")),
+    "a dangling work folder": lambda folder: (folder / "out.partial").symlink_to("nowhere"),
+    "another stage's work": work_of_another_stage,
+    "a linked lock": a_linked_lock,
+    "linked chunks": linked_chunks,
+}
 
 
-@pytest.mark.parametrize("laid", STRANGE, ids=lambda laid: laid.__name__)
+@pytest.mark.parametrize("laid", STRANGE.values(), ids=STRANGE)
 def test_nothing_is_erased_that_this_kind_of_stage_has_not_made(tmp_path, laid):
     laid(tmp_path)
     before = tree(tmp_path)
@@ -341,9 +308,8 @@ def test_what_was_emptied_by_a_crash_is_made_again(tmp_path):
         (tmp_path / "out" / name).write_text("")
     write(tmp_path / "out")
     assert (tmp_path / "out" / "x.txt").read_text() == "new"
-    with contextlib.suppress(KeyboardInterrupt), Output(tmp_path / "out", "sample", "new") as output:
+    with interrupted(tmp_path / "out", "sample", "new") as output:
         (output.partial / ".fingerprint").write_text("")
-        raise KeyboardInterrupt
     write(tmp_path / "out")
     assert set(tree(tmp_path)) == {"out", "out/x.txt", "out/meta.json"}
     (tmp_path / "b" / ".chunks").mkdir(parents=True)

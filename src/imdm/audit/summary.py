@@ -9,6 +9,7 @@ import pandas as pd
 
 from imdm.scoring.bootstrap import interval, mean_interval, ratio_interval, ratio_resamples
 
+Figure = tuple[str, float, float | None, float | None]  # metric, value, low, high
 _KEYS = ("model", "steps", "sample")
 
 
@@ -22,7 +23,7 @@ def text_figures(frame: pd.DataFrame, resamples: int, seed: int) -> list[dict[st
     for (model, steps), part in frame.groupby(["model", "steps"], sort=False, dropna=False):
         for metric in [name for name in frame.columns if name not in _KEYS]:
             values = part[metric].to_numpy(float)
-            figures = [(metric, values.mean(), *mean_interval(values, resamples, seed))]
+            figures: list[Figure] = [(metric, values.mean(), *mean_interval(values, resamples, seed))]
             if metric.startswith("nearest"):
                 stem = metric.removesuffix("_pct")
                 figures += [(f"{stem}_q95_pct", part[metric].quantile(0.95), None, None), (f"{stem}_max_pct", values.max(), None, None)]
@@ -41,7 +42,7 @@ def pair_figures(frame: pd.DataFrame, resamples: int, seed: int) -> list[dict[st
     ]
 
 
-def _of_model(frame: pd.DataFrame, resamples: int, seed: int) -> Iterator[tuple[str, float, float, float]]:
+def _of_model(frame: pd.DataFrame, resamples: int, seed: int) -> Iterator[Figure]:
     kinds = {kind: part.drop(columns=["model", "pairs"]).astype(float) for kind, part in frame.groupby("pairs", sort=False)}
     for kind, pairs in kinds.items():
         tokens = pairs["tokens"]

@@ -53,7 +53,7 @@ def text_frame(sets: TextSets, corpora: Corpora, sizes: list[int], device: torch
         train = search(rows, corpora.train, n, done, nearest=n == longest)
         frame[f"in_train_{n}_pct"] = 100 * train.share
         frame[f"shared_{n}_pct"] = np.concatenate([100 * shared(hash_ngrams(tokens, n)) for tokens in sets.values()])
-        if n == longest:
+        if train.nearest is not None:
             frame["nearest_block_pct"] = 100 * train.nearest
         if corpora.couplings is not None:
             frame[f"in_couplings_{n}_pct"] = 100 * search(rows, corpora.couplings.numpy(), n, done).share

@@ -64,7 +64,7 @@ def packed(corpus: Corpus, root: Path, unknown: int | None = None) -> tuple[floa
     if corpus.name in _TOKENS:
         tokens = _TOKENS[corpus.name]
     else:
-        tokens = sum(Path(path).stat().st_size for path in glob(corpus.path, recursive=True)) / _BYTES_PER_TOKEN
+        tokens = sum(Path(path).stat().st_size for path in glob(corpus.path or "", recursive=True)) / _BYTES_PER_TOKEN
     return tokens, vocabulary
 
 
@@ -79,5 +79,5 @@ def judge_sizes(judge: Judge, vocab_size: int) -> JudgeSizes:
     """The judge of an experiment; one that is no GPT-2 by name is counted as GPT-2 Large, a language as what would be trained."""
     if judge.stage != "load_judge":
         return JudgeSizes(judge.hidden_size, judge.blocks, vocab_size, 0)
-    width, blocks = _GPT2.get(Path(judge.model).name, _GPT2["gpt2-large"])
+    width, blocks = _GPT2.get(Path(judge.model or "").name, _GPT2["gpt2-large"])
     return JudgeSizes(width, blocks, _VOCABULARY, _LONGEST)

@@ -37,7 +37,7 @@ class Missing:
 def packages(project: Path) -> Iterator[Missing]:
     """Dependencies of pyproject.toml that are not installed."""
     wanted = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
-    names = [re.match(r"[\w.-]+", requirement)[0] for requirement in wanted]
+    names = [re.split(r"[^\w.-]", requirement, maxsplit=1)[0] for requirement in wanted]
     if absent := [name for name in names if not list(importlib.metadata.distributions(name=name))]:
         yield Missing(f"Python packages {', '.join(absent)}", "pip install -r requirements.lock")
 
@@ -74,9 +74,9 @@ class External:
         self.params, self.project, self.corpus = params, project, params.corpus
         self.packed = dataset_file(params.corpus, project).is_file()
         self.names = {f"{PUBLIC}.{name}.checkpoint": entry.checkpoint for name, entry in params.public.items()}
-        if params.teacher.stage == "load_mdlm":
+        if params.teacher.stage == "load_mdlm" and params.teacher.checkpoint:
             self.names["teacher.checkpoint"] = params.teacher.checkpoint
-        if params.judge.stage == "load_judge":
+        if params.judge.stage == "load_judge" and params.judge.model:
             self.names["judge.model"] = params.judge.model
         if params.corpus.tokenizer != "trained" and not self.packed:
             self.names["corpus.tokenizer"] = params.corpus.tokenizer

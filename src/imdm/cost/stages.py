@@ -28,24 +28,44 @@ Reads = Mapping[str, tuple[str, ...]]  # keys of the parameters by stage
 class Job(Protocol):
     """One run of a stage. Its `out` is its name; it waits for the jobs that make its inputs."""
 
-    stage: str  # name of the script
-    out: str  # file or folder that it makes
-    arguments: Mapping[str, str | list[str]]  # values by the name of the flag, without dashes
-    inputs: Sequence[str]  # files
-    outputs: Sequence[str]
+    @property
+    def stage(self) -> str:
+        """Name of the script."""
+
+    @property
+    def out(self) -> str:
+        """File or folder that it makes."""
+
+    @property
+    def arguments(self) -> Mapping[str, str | list[str]]:
+        """Values by the name of the flag, without dashes."""
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Files."""
+
+    @property
+    def outputs(self) -> Sequence[str]:
+        """Files."""
 
 
-def model(job: Job) -> str | None:
-    """The model that a job reads or makes: `teacher`, VARIANT/RECIPE or public/NAME; None where there is none."""
-    for path in (job.arguments.get("model"), job.out, job.arguments.get("teacher")):
-        if path and "/models/" in path:
+def argument(job: Job, name: str) -> str:
+    """The value of a flag; empty where the job has it not, or with several values."""
+    value = job.arguments.get(name, "")
+    return value if isinstance(value, str) else ""
+
+
+def model(job: Job) -> str:
+    """The model that a job reads or makes: `teacher`, VARIANT/RECIPE or public/NAME; empty where there is none."""
+    for path in (argument(job, "model"), job.out, argument(job, "teacher")):
+        if "/models/" in path:
             return path.partition("/models/")[2].removesuffix("/model.safetensors")
-    return None
+    return ""
 
 
 def shards(job: Job) -> int:
     """Into how many jobs its work is divided, of which this is one."""
-    return int(job.arguments["shard"].partition("/")[2]) if "shard" in job.arguments else 1
+    return int(argument(job, "shard").partition("/")[2] or 1)
 
 
 def trainings(params: Params, reads: tuple[str, ...]) -> list[str]:
@@ -85,15 +105,15 @@ class StageCosts:
     def _trained(self, job: Job, block: str) -> Cost:
         settings, runtime = dict(self.params)[block], self.params.runtime
         if block == "redi" and "variant" in job.arguments:
-            settings = self.params.redi_settings(job.arguments["variant"])
+            settings = self.params.redi_settings(argument(job, "variant"))
         if block == "judge":
             return judge_training(self.judge, settings, self.length, runtime)
-        return training(self._network(job), settings, runtime, int(job.arguments.get("round", 1)))
+        return training(self._network(job), settings, runtime, int(argument(job, "round") or 1))
 
     def _sampled(self, job: Job, rows: int, masked: int, kept: bool = True) -> Cost:
         """Every number of steps in one job; tokens and the steps in which they came are kept as int32."""
         settings, sizes, size = self.params.sampling, self._network(job), (8 * self.length + 4) * kept
-        counts = [int(job.arguments["steps"])] if "steps" in job.arguments else settings.steps
+        counts = [int(argument(job, "steps"))] if "steps" in job.arguments else settings.steps
         runs = [(steps, masked, settings.batch_size, "sampling.batch_size", size) for steps in counts]
         return together(*(generation(sizes, rows, *run) for run in runs))
 

@@ -61,8 +61,8 @@ def open_corpus(corpus: Corpus, seed: int = 0) -> Documents:
         texts = [(text, False) for text in pydocs.documents()]
         return Documents(lambda: texts, f"{platform.python_implementation()} {platform.python_version()}", len(texts))
     if corpus.name == "language":
-        language, seed = open_language(corpus, corpus.seq_len), [corpus.language_seed, seed]
-        drawn = (language.text(block) for block in language.draw(np.random.default_rng(seed), corpus.texts))
+        language, seeds = open_language(corpus, corpus.seq_len), [corpus.language_seed, seed]
+        drawn = (language.text(block) for block in language.draw(np.random.default_rng(seeds), corpus.texts))
         texts = [(text, False) for text in drawn]
         return Documents(lambda: texts, f"{corpus.texts} texts of language {corpus.language}", len(texts))
     if corpus.name == "files":

@@ -57,6 +57,7 @@ def documents(corpus: Corpus) -> Iterator[tuple[str, bool]]:
     Raises:
         UserError: the corpus can't be had, or training or held-out shards are missing.
     """
+    sentences: Iterator[tuple[str, bool]]
     if corpus.path is None:
         sentences = ((line, split == "test") for split in ("train", "test") for line in HUB.texts(split))
     else:

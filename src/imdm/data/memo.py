@@ -55,7 +55,9 @@ class Memo:
         self.characters = 0
         self._special = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
         self._end_id, _ = end_and_mask(tokenizer)
-        self._end = tokenizer.id_to_token(self._end_id)
+        end = tokenizer.id_to_token(self._end_id)
+        assert end is not None
+        self._end = end
         self._separating = Tokenizer.from_str(tokenizer.to_str())  # reads special tokens as such
 
     def encode(self, texts: Sequence[str]) -> list[bytes]:

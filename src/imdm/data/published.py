@@ -11,11 +11,11 @@ import gzip
 import lzma
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, Self
 
 from imdm.errors import UserError
 from imdm.files import require_regular, said
@@ -59,23 +59,24 @@ class HubCorpus:
 
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".xz")  # .xz: the tars inside the one of OpenWebText are named so
-_PACKED = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ": lzma.open, b"BZh": bz2.open}  # by a file's first bytes
+# By a file's first bytes.
+_PACKED: dict[bytes, Callable[[BufferedReader], Any]] = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ": lzma.open, b"BZh": bz2.open}
 
 
 class _Member(tarfile.TarInfo):
     """A member whose header is whole; tarfile takes a damaged or missing one for the end of the archive."""
 
     @classmethod
-    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> tarfile.TarInfo:
+    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Self:
         try:
             return super().fromtarfile(tarfile_)
-        except tarfile.EOFHeaderError:  # zeros, which are the end
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # zeros, which are the end
             raise
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(str(error)) from None
 
 
-def tar_members(file: BufferedReader) -> Iterator[tuple[str, BinaryIO]]:
+def tar_members(file: BufferedReader) -> Iterator[tuple[str, BufferedReader]]:
     """Name and content of the regular files of a tar, plain or packed, in its order; read one before asking for the next.
 
     The archive is read to its end, so that whatever checks it has (headers, the mark of the end, gzip's and xz's sums) are made.
@@ -84,9 +85,9 @@ def tar_members(file: BufferedReader) -> Iterator[tuple[str, BinaryIO]]:
     unpack = next((unpack for magic, unpack in _PACKED.items() if first.startswith(magic)), None)
     with unpack(file) if unpack else contextlib.nullcontext(file) as plain, tarfile.open(fileobj=plain, mode="r|", tarinfo=_Member) as tar:
         while (member := tar.next()) is not None:
-            tar.members.clear()  # tarfile would remember every member, which for eight million pages is gigabytes
+            tar.members.clear()  # type: ignore[attr-defined]  # tarfile would remember every member, which for eight million pages is gigabytes
             content = tar.extractfile(member) if member.isfile() else None
-            if content is not None:
+            if isinstance(content, BufferedReader):
                 yield member.name, content
         while rest := tar.fileobj.read(1 << 20):
             if rest.count(0) < len(rest):

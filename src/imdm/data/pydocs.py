@@ -59,11 +59,12 @@ def documents() -> Iterator[str]:
 def _raw_texts() -> Iterator[str]:
     """Raw texts: sections of the language reference, then docstrings."""
     try:
-        from pydoc_data.topics import topics
+        from pydoc_data import topics
     except ImportError:
-        topics = {}
-    for name in sorted(topics):
-        yield from _sections(topics[name])
+        pass
+    else:
+        for _, topic in sorted(topics.topics.items()):
+            yield from _sections(topic)
     for path in _source_files(Path(sysconfig.get_path("stdlib"))):
         try:
             code = path.read_bytes()

@@ -59,7 +59,7 @@ def find_files(pattern: str, suffixes: tuple[str, ...]) -> list[Path]:
     return files
 
 
-def decoded_lines(file: BinaryIO, name: str) -> Iterator[tuple[int, str]]:
+def decoded_lines(file: BinaryIO | gzip.GzipFile, name: str) -> Iterator[tuple[int, str]]:
     """Numbered lines (from 1) without ends or byte-order mark. Raises UserError: one of the file `name` isn't UTF-8 or too long."""
     offset, number = 0, 0
     try:

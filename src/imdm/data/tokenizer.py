@@ -140,13 +140,13 @@ def read_tokenizer(path: Path) -> Tokenizer:
     return _checked(_from_file(path), str(path))
 
 
-def end_and_mask(tokenizer: Tokenizer) -> tuple[int, int] | None:
-    """Ids of the token that is BOS and EOS at once and of the mask; None where there is neither kind."""
+def end_and_mask(tokenizer: Tokenizer) -> tuple[int, int]:
+    """Ids of the token that is BOS and EOS at once and of the mask. Raises ValueError: there is neither kind."""
     for names in _END_AND_MASK:
         end, mask = map(tokenizer.token_to_id, names)
         if end is not None and mask is not None:
             return end, mask
-    return None
+    raise ValueError("it has no end-of-text token and mask of a known kind")
 
 
 def _from_file(path: Path) -> Tokenizer:
@@ -203,10 +203,11 @@ def _checked(tokenizer: Tokenizer, origin: str) -> Tokenizer:
     Raises:
         UserError: it lacks special tokens, has too many tokens or gaps, or doesn't read them so.
     """
-    special = end_and_mask(tokenizer)
-    if special is None:
+    try:
+        special = end_and_mask(tokenizer)
+    except ValueError:
         kinds = f"neither {END} (as GPT-2) nor [CLS] and [MASK] (as BERT)"
-        raise UserError(f"{origin} has {kinds} in its vocabulary; give a tokenizer of one of these kinds.")
+        raise UserError(f"{origin} has {kinds} in its vocabulary; give a tokenizer of one of these kinds.") from None
     vocabulary = tokenizer.get_vocab()
     size = max(vocabulary.values()) + 1
     if len(vocabulary) != size or size > MAX_VOCABULARY:

@@ -55,16 +55,20 @@ def coordinates(keys: Tensor, dim: int, dist: str, scale: float, table: Tensor |
     """`noise`, as a function of tensors alone that can be compiled; `table` is that of `table_of`."""
     each = 64 if dist == "rademacher" else 4  # coordinates of a word
     words = bits(keys[..., None], Stream.NOISE, torch.arange(-(-dim // each), device=keys.device))
-    if dist == "rademacher":
+    if table is None:
+        values = (2 * _codes(words, dim) + 1).float().mul_(2.0**-_BITS).sub_(1)  # exact in float32
+    elif dist == "rademacher":
         signs = (words[..., None] >> table) & 1
         values = (2 * signs.flatten(-2)[..., :dim] - 1).float()
-        return values if scale == 1 else values * scale
-    codes = words.view(torch.int16)[..., :dim].int() & 0xFFFF  # each word's quarters, the lowest first
-    if dist == "gaussian":
-        values = table.index_select(0, codes.flatten()).view(codes.shape)
     else:
-        values = (2 * codes + 1).float().mul_(2.0**-_BITS).sub_(1)  # exact in float32
+        codes = _codes(words, dim)
+        values = table.index_select(0, codes.flatten()).view(codes.shape)
     return values if scale == 1 else values * scale
+
+
+def _codes(words: Tensor, dim: int) -> Tensor:
+    """The first `dim` quarters of the words [..., W], the lowest of each first: int32 [..., dim]."""
+    return words.view(torch.int16)[..., :dim].int() & 0xFFFF
 
 
 def carried_uniforms(keys: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,4 +80,5 @@ def carried_uniforms(keys: Tensor) -> tuple[Tensor, Tensor]:
     """
     word = bits(keys, Stream.NOISE, 0)
     seen = [(word >> shift & 0xFFFF).double() for shift in (0, _BITS)]
-    return tuple((high + uniform(bits(keys, Stream.CARRIED, number))) * 2.0**-_BITS for number, high in enumerate(seen))
+    order, token = ((high + uniform(bits(keys, Stream.CARRIED, number))) * 2.0**-_BITS for number, high in enumerate(seen))
+    return order, token

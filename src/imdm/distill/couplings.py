@@ -114,4 +114,4 @@ def load_couplings(path: str | Path, config: NetworkConfig) -> CouplingSet:
     x = require_array(path, tensors, "x", "int32", (pairs, length), 0, config.vocab_size - 1)
     masked = require_array(path, tensors, "masked", "bool", (pairs, length))
     t, seed = require_array(path, tensors, "t", "float64", (pairs,), 0, 1), require_array(path, tensors, "seed", "int64", (pairs,))
-    return CouplingSet(*map(torch.from_numpy, (x, masked, t, seed)), about)
+    return CouplingSet(torch.from_numpy(x), torch.from_numpy(masked), torch.from_numpy(t), torch.from_numpy(seed), about)

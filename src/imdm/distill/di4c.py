@@ -212,6 +212,7 @@ class Di4cTraining(DistillTraining):
     """A mixture student that learns from its teacher, from real text, and from itself a step later."""
 
     name = "di4c"
+    settings: Di4c
 
     def __init__(self, student: Network, teacher: Network, settings: Di4c, round_number: int, seed: int, blocks: np.ndarray):
         super().__init__(student, teacher, settings, f"di4c:{round_number}", seed, blocks, round_number)

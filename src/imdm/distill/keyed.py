@@ -140,6 +140,7 @@ class KeyedTraining(DistillTraining):
     """A student that starts as its teacher and learns, from the keys alone, what several of its steps make of a block."""
 
     name = "keyed"
+    settings: Keyed
 
     def __init__(self, student: Network, teacher: Network, settings: Keyed, seed: int, blocks: np.ndarray):
         super().__init__(student, teacher, settings, "keyed", seed, blocks)
@@ -148,7 +149,7 @@ class KeyedTraining(DistillTraining):
             counts[student.config.mask_id] = 0
             for network in (student, teacher):  # what the teacher draws with is what the student sees
                 network.candidates.proposal.copy_(torch.from_numpy(counts / counts.sum()))
-            teacher.candidates.read = any(bool(layer.weight.any()) for layer in teacher.candidates.outputs)
+            teacher.candidates.read = any(bool(weight.any()) for weight in teacher.candidates.outputs.parameters())
         if settings.target == "consistency":
             self.frozen.append(copy.deepcopy(student).eval().requires_grad_(False))
 
@@ -168,5 +169,5 @@ class KeyedTraining(DistillTraining):
         if self.settings.target == "trajectory":
             loss = keyed_loss(self.network, self.teacher, batch, steps, kind)
         else:
-            loss = consistency_loss(self.network, *self.frozen, batch, 1 / steps, kind)
+            loss = consistency_loss(self.network, self.teacher, self.frozen[1], batch, 1 / steps, kind)
         return self.weight(batch, step) * loss

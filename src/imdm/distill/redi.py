@@ -18,10 +18,11 @@ from imdm.stage.device import send
 from imdm.training.training import Training
 
 
-class RediTraining(Training):
+class RediTraining(Training[Network]):
     """A student of couplings, each seen at its stored time and, by default, with its stored noise."""
 
     name = "redi"
+    settings: Redi
 
     def __init__(self, student: Network, settings: Redi, seed: int, couplings: CouplingSet):
         super().__init__(student, settings, seed)

@@ -129,6 +129,7 @@ class SdttTraining(DistillTraining):
     """A student that starts as its teacher and learns two of its steps in one."""
 
     name = "sdtt"
+    settings: Sdtt
 
     def __init__(self, student: Network, teacher: Network, settings: Sdtt, round_number: int, seed: int, blocks: np.ndarray):
         super().__init__(student, teacher, settings, f"sdtt:{round_number}", seed, blocks, round_number)

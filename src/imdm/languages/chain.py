@@ -40,7 +40,7 @@ class MarkovChain(Language):
         """By forward and backward messages."""
         states = np.arange(len(self.stationary))
         seen = np.exp(likelihood(z[:, self.places, None], states, self.vocab_size, hit, miss))
-        total = likelihood(z[:, self.frame], np.int64(self.end), self.vocab_size, hit, miss).sum(1)
+        total = likelihood(z[:, self.frame], np.array(self.end), self.vocab_size, hit, miss).sum(1)
         left, message = np.empty_like(seen), np.broadcast_to(self.stationary, seen[:, 0].shape)
         for place in range(len(self.places)):
             left[:, place] = message

@@ -59,7 +59,7 @@ class Language(ABC):
             z: int [n, L or less]; the mask id and those above it, and positions that are left out, are not seen.
             noise: probability that a visible token is replaced by a uniform one.
         """
-        return self._split(z, noise, False)[0]
+        return np.concatenate([total for total, _ in self._split(z, noise, False)])
 
     def contains(self, blocks: np.ndarray) -> np.ndarray:
         """Which blocks [n, L] are texts of the language, bool [n]."""
@@ -67,15 +67,14 @@ class Language(ABC):
 
     def marginals(self, z: np.ndarray, noise: float = 0.0) -> np.ndarray:
         """P(token of the text | what is seen), float64 [n, L, V]; zero everywhere where no text has what is seen."""
-        return self._split(z, noise, True)[1]
+        return np.concatenate([marginals for _, marginals in self._split(z, noise, True) if marginals is not None])
 
-    def _split(self, z: np.ndarray, noise: float, wanted: bool) -> tuple[np.ndarray, np.ndarray | None]:
+    def _split(self, z: np.ndarray, noise: float, wanted: bool) -> list[tuple[np.ndarray, np.ndarray | None]]:
+        """`_infer`, of so many blocks at a time."""
         z = np.pad(np.asarray(z, dtype=np.int64), ((0, 0), (0, self.seq_len - z.shape[1])), constant_values=self.vocab_size)
         with np.errstate(divide="ignore"):
             hit, miss = np.log([1 - noise + noise / self.vocab_size, noise / self.vocab_size])
-        parts = [self._infer(z[first : first + _ROWS], hit, miss, wanted) for first in range(0, len(z), _ROWS)]
-        totals, marginals = zip(*parts, strict=True)
-        return np.concatenate(totals), np.concatenate(marginals) if wanted else None
+        return [self._infer(z[first : first + _ROWS], hit, miss, wanted) for first in range(0, len(z), _ROWS)]
 
     def text(self, block: np.ndarray) -> str:
         """The words of a block, with a blank between."""

@@ -19,6 +19,10 @@ def _rows(text: str) -> list[tuple[str, ...]]:
     return [tuple(_words(row)) for row in text.split(",")]
 
 
+def _people(names: list[str], pronouns: tuple[str, ...]) -> list[tuple[str, ...]]:
+    return [(name, *pronouns) for name in names]
+
+
 _HE, _SHE = ("He", "he", "him", "his"), ("She", "she", "her", "her")
 _GIRLS = _words("Anna Bella Clara Dora Emma Fiona Greta Hanna Ida Julia Kira Laura Maria Nora Olga Paula")
 _BOYS = _words("Adam Boris Carl David Emil Felix Georg Hugo Igor Jonas Karl Leo Max Noah Otto Paul")
@@ -28,9 +32,9 @@ _DAYS = _words("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
 
 
 # The values of each kind of slot: what they show by the number of the form.
-_KINDS = {
-    "hero": [(name, *_SHE) for name in _GIRLS] + [(name, *_HE) for name in _BOYS],
-    "friend": [(name, *_SHE) for name in _OTHER_GIRLS] + [(name, *_HE) for name in _OTHER_BOYS],
+_KINDS: dict[str, list[tuple[str, ...]]] = {
+    "hero": _people(_GIRLS, _SHE) + _people(_BOYS, _HE),
+    "friend": _people(_OTHER_GIRLS, _SHE) + _people(_OTHER_BOYS, _HE),
     "day": [(day, _DAYS[(number + 1) % 7]) for number, day in enumerate(_DAYS)],
     "colour": _rows("red, blue, green, yellow, black, white, brown, grey, pink, purple, silver, golden"),
     "thing": _rows(

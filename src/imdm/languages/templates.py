@@ -65,7 +65,7 @@ class Templates(Language):
         scores, totals = [], []
         for slots in self.templates:
             scores.append([self._scores(slot, z, hit, miss) for slot in slots])
-            totals.append(sum(map(log_sum, scores[-1])) - math.log(len(self.templates)))
+            totals.append(sum(map(log_sum, scores[-1]), np.zeros(len(z))) - math.log(len(self.templates)))
         total = log_sum(np.stack(totals), 0)
         if not wanted:
             return total, None

@@ -34,6 +34,8 @@ class Candidates(nn.Module):
         read: False where all outputs are zero and nothing has to be read.
     """
 
+    proposal: Tensor
+
     def __init__(self, config: NetworkConfig):
         super().__init__()
         self.config, self.read, width = config, True, config.hidden_size
@@ -42,9 +44,10 @@ class Candidates(nn.Module):
         self.register_buffer("proposal", proposal / proposal.sum())
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(config.blocks))
         self.queries = nn.ModuleList(nn.Linear(width, width) for _ in range(config.blocks))
-        self.outputs = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(config.blocks))
+        outputs = [nn.Linear(width, width, bias=False) for _ in range(config.blocks)]
+        self.outputs = nn.ModuleList(outputs)
         self.lateness = nn.Parameter(torch.ones(config.blocks))
-        for layer in self.outputs:
+        for layer in outputs:
             nn.init.zeros_(layer.weight)
 
     def shown(self, z: Tensor, masked: Tensor | None, embedding: Tensor) -> Shown:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 
 class Ema:
@@ -36,11 +38,11 @@ class Ema:
         """Replace the network's weights by the shadow."""
         torch._foreach_copy_(list(network.parameters()), self.shadow)
 
-    def state_dict(self) -> dict[str, Tensor | int]:
+    def state_dict(self) -> dict[str, Any]:
         """Updates and shadow weights by name."""
         return {"updates": self.updates, "shadow": dict(zip(self.names, self.shadow))}
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`'s result."""
         self.updates = state["updates"]
         for name, tensor in zip(self.names, self.shadow):

@@ -13,7 +13,7 @@ import contextlib
 import math
 from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,8 +26,9 @@ from imdm.network.mask_embedding import StateEmbedding
 
 _FREQUENCIES = 256  # of the time embedding
 _LATENT_FREQUENCIES = 64
-_HERE = "cpu"  # even in a network on the meta device, for its shapes: there these calls import torch's compiler, a second
-Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+# Also where a network is built on the meta device for its shapes: there these calls import torch's compiler, a second of every stage.
+_HERE = "cpu"
+Kernel = Callable[..., Any]  # a function of tensors
 NEVER = -1e6  # log-weight of the mask token: probability exactly 0, and finite, so that 0 * log 0 is 0 in a divergence
 
 
@@ -62,7 +63,7 @@ class TimeEmbedding(nn.Module):
         half = _FREQUENCIES // 2
         rates = torch.exp(-math.log(10_000) * torch.arange(half, device=sigma.device) / half)
         angles = sigma[:, None].float() * rates
-        return F.silu(self.mlp(torch.cat([angles.cos(), angles.sin()], dim=-1).to(self.mlp[0].weight.dtype)))
+        return F.silu(self.mlp(torch.cat([angles.cos(), angles.sin()], dim=-1).to(self.mlp.get_parameter("0.weight").dtype)))
 
 
 def latent_features(latent: Tensor) -> Tensor:
@@ -74,6 +75,8 @@ def latent_features(latent: Tensor) -> Tensor:
 
 class Rotary(nn.Module):
     """What `rotate` multiplies a head and its swapped halves by, [L, head_dim] each: (cos, cos) and (-sin, sin)."""
+
+    inv_freq: Tensor
 
     def __init__(self, head_dim: int):
         super().__init__()
@@ -121,10 +124,11 @@ class Block(nn.Module):
         self.attn_qkv = nn.Linear(width, 3 * width, bias=False)
         self.attn_out = nn.Linear(width, width, bias=False)
         self.norm2 = LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
+        widen, narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.mlp = nn.Sequential(widen, nn.GELU(approximate="tanh"), narrow)
         self.adaLN_modulation = nn.Linear(config.cond_dim, 6 * width)
         if config.init_std is not None:
-            for layer in (self.attn_qkv, self.attn_out, self.mlp[0], self.mlp[2]):
+            for layer in (self.attn_qkv, self.attn_out, widen, narrow):
                 nn.init.normal_(layer.weight, std=config.init_std)
 
     def forward(self, x: Tensor, condition: Tensor, cos: Tensor, sin: Tensor, causal: bool) -> Tensor:
@@ -182,11 +186,12 @@ class Network(nn.Module):
         self.vocab_embed = StateEmbedding(config)
         self.sigma_map = TimeEmbedding(config.cond_dim)
         self.rotary_emb = Rotary(config.hidden_size // config.heads)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
+        blocks = [Block(config) for _ in range(config.blocks)]
+        self.blocks = nn.ModuleList(blocks)
         self.output_layer = FinalLayer(config)
         if config.mask == "gumbel":
             self.candidates = Candidates(config)
-        for layer in (*(block.adaLN_modulation for block in self.blocks), self.output_layer.adaLN_modulation, self.output_layer.linear):
+        for layer in (*(block.adaLN_modulation for block in blocks), self.output_layer.adaLN_modulation, self.output_layer.linear):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         if config.learned_positions:
@@ -253,7 +258,7 @@ class Network(nn.Module):
         condition = self.condition(sigma)
         cos, sin = self.rotary_emb(z.shape[1])
         if latent is not None:
-            features = latent_features(latent).to(self.latent_projection[0].weight.dtype)
+            features = latent_features(latent).to(self.latent_projection.get_parameter("0.weight").dtype)
             x = torch.cat([x, self.latent_projection(features)[:, None]], dim=1)
             cos, sin = F.pad(cos, (0, 0, 0, 1), value=1.0), F.pad(sin, (0, 0, 0, 1))  # the last token is not rotated
         if self.cuda_graphs:

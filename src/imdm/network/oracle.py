@@ -22,6 +22,7 @@ class Oracle(Network):
 
     def __init__(self, config: NetworkConfig, body_dtype: torch.dtype | None = None):
         super().__init__(config, body_dtype)
+        assert config.language is not None
         self.language = open_language(config.language, config.seq_len)
 
     def rows(self, z: Tensor, positions: Tensor, latent: Tensor | None = None, masked: Tensor | None = None) -> Tensor:

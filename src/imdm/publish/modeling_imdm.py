@@ -107,6 +107,7 @@ class StateEmbedding(nn.Module):
         super().__init__()
         self.sizes, width = sizes, sizes.hidden_size
         self.embedding = nn.Parameter(torch.empty(sizes.vocab_size, width))
+        self.imdm_mlp: nn.Module
         if sizes.mask == "infinite":
             self.imdm_mlp = nn.Sequential(nn.Linear(sizes.noise_dim, 4 * width), nn.GELU(), nn.Linear(4 * width, width, bias=False))
         elif sizes.mask == "finite":
@@ -151,7 +152,7 @@ class TimeEmbedding(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(256, width), nn.SiLU(), nn.Linear(width, width))
 
     def forward(self):
-        weight = self.mlp[0].weight
+        weight = self.mlp.get_parameter("0.weight")
         return F.silu(self.mlp(torch.cat([weight.new_ones(1, 128), weight.new_zeros(1, 128)], dim=-1)))
 
 

@@ -129,8 +129,8 @@ def _strip(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
     """
     names = {name.replace("_orig_mod.", ""): tensor for name, tensor in tensors.items()}
     inside = {name: tensor for name, tensor in names.items() if name.startswith("backbone.")} or names
-    prefix = re.match(r"(backbone\.)*", next(iter(inside), "")).group()
-    return {re.sub(r"^(backbone\.)+", "", name): tensor for name, tensor in inside.items()}, prefix
+    own = {re.sub(r"^(backbone\.)+", "", name): tensor for name, tensor in inside.items()}
+    return own, next(iter(inside), "").removesuffix(next(iter(own), ""))
 
 
 def _by_order(shadow: list[Tensor], online: dict[str, Tensor], where: str) -> dict[str, Tensor]:
@@ -166,9 +166,10 @@ def _config(tensors: dict[str, Tensor], settings: ForeignSettings, where: str, d
         return tensors[name].shape[dim]
 
     def known(key: str, of_file: int | None, of_data: int | None) -> int:
-        if of_file is None and of_data is None:
+        value = of_data if of_file is None else of_file
+        if value is None:
             raise UserError(f"{where} does not state its {key}; load it together with the dataset that it was trained on.")
-        return of_data if of_file is None else of_file
+        return value
 
     vocab_size, width = size("vocab_embed.embedding", 0), size("vocab_embed.embedding", 1)
     mask: dict[str, Any] = {"mask": "single"}
@@ -187,8 +188,8 @@ def _config(tensors: dict[str, Tensor], settings: ForeignSettings, where: str, d
         softcap=settings.softcap if settings.softcap > 0 else None,
         latent_hidden=size("latent_projection.0.weight", 0) if "latent_projection.0.weight" in tensors else None,
         vocab_size=vocab_size,
-        mask_id=known("mask id (mask_index of a config.json)", mask_id, data and data.mask_id),
-        seq_len=known("length (model_length of a config.json)", settings.length, data and data.seq_len),
+        mask_id=known("mask id (mask_index of a config.json)", mask_id, data.mask_id if data else None),
+        seq_len=known("length (model_length of a config.json)", settings.length, data.seq_len if data else None),
         tokenizer_sha256=data.tokenizer_sha256 if data else "",
         **mask,
     )

@@ -149,8 +149,8 @@ def scored(kind: str, model: str, tree: dict[str, Any], paper: Mapping[str, str]
     about, records = {"kind": kind, "model": model, "setting": tree["precision"]}, []
     for measured in tree["rows"]:
         if measured["value"] is not None:
-            table = {"gen_ppl": 4, "entropy": 5}.get(measured["metric"]) if paper else None
-            number = paper_value(table, measured["metric"], measured["steps"], **paper) if table else None
+            table = {"gen_ppl": 4, "entropy": 5}.get(measured["metric"])
+            number = paper_value(table, measured["metric"], measured["steps"], **paper) if table and paper else None
             records.append(about | measured | {"temperature": tree["temperature"].get(str(measured["steps"])), "paper": number})
     return records
 
@@ -175,7 +175,8 @@ def ratios(results: Path, pairs: Iterable[tuple[str, str, str, str]], records: I
                 samples[kind, model] = table.set_index(["steps", "sample"]).sort_index()
         for steps in [steps for kind, model, steps in values if (kind, model) == ours and (*base, steps) in values]:
             top, bottom = values[*ours, steps], values[*base, steps]
-            low, high = paired_interval(*(samples[one].xs(steps, level="steps") for one in (ours, base)), group)
+            of_ours, of_base = (samples[one].xs(steps, level="steps") for one in (ours, base))
+            low, high = paired_interval(of_ours, of_base, group)
             paper = top["paper"] / bottom["paper"] if top.get("paper") and bottom.get("paper") else None
             record = {"kind": ours[0], "model": ours[1], "against": base[1], "steps": steps, "metric": RATIO, "paper": paper}
             compared.append(record | {"value": top["value"] / bottom["value"], "low": low, "high": high})
@@ -218,7 +219,7 @@ def synthetic(path: Path) -> list[Record]:
         noise, paper = measured["setting"] if second else "", None
         if model in _SYNTHETIC:
             where = {"setting": "no noise" if model == "mdm" else _NOISE[noise]} if second else {}
-            paper = paper_value(measured["table"], _PAPER_METRICS.get(metric, metric), method=_SYNTHETIC[model], **where)
+            paper = paper_value(measured["table"], _PAPER_METRICS.get(metric, metric), None, method=_SYNTHETIC[model], **where)
         record = {name: measured[name] for name in ("model", "seed", "metric", "value", "low", "high")}
         records.append({"kind": "synthetic", "steps": 1, "setting": noise, "paper": paper} | record)
     return with_means(records)

@@ -73,7 +73,7 @@ def _records(exhibit: Exhibit, model: Model, results: Path, scores: dict[str, An
 def _view(exhibit: Exhibit, frame: pd.DataFrame, caption: str) -> View:
     """As the paper lays it out, with the paper's line below each of this run."""
     measured = frame[frame["metric"] != RATIO]
-    values = {"setting": [model.head for model in exhibit.models], "metric": list(exhibit.metrics)}
+    values: dict[str, list[Any]] = {"setting": [model.head for model in exhibit.models], "metric": list(exhibit.metrics)}
     values["steps"] = [int(n) for n in sorted(measured["steps"].dropna().unique())]
 
     def places(axes: list[str]) -> list[Line]:
@@ -95,7 +95,8 @@ def _side(axis: str) -> Column:
     """A column at the left: whose numbers a line has, or its step count, metric or model."""
 
     def cell(line: Line, find: Find) -> Cell:
-        value, mark = line.get(axis), "paper" if line.get("paper") else ""
+        value: Any = line.get(axis)
+        mark = "paper" if line.get("paper") else ""
         text = (mark or "this run") if axis == "source" else METRICS[value] if axis == "metric" else str(value)
         return Cell(text, value if axis == "steps" else None, mark)
 

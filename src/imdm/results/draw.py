@@ -100,7 +100,7 @@ def _figure02(frame: pd.DataFrame, stem: Path) -> None:
         top[0].set(ylabel="Gen-PPL, this run")
         bottom[0].set(ylabel="Gen-PPL, paper (LM1B)")
         for axes in (*top, *bottom):
-            if real and axes in top:
+            if real and real.value and axes in top:
                 level(axes, "Real text", real.value)
             log_values(axes)
             log_steps(axes, ours["steps"].dropna())
@@ -122,9 +122,9 @@ def _frontier(frame: pd.DataFrame, stem: Path) -> None:
             for model, look in looks.items():
                 curve(axes, _trade(select(points, model=model, steps=steps)), look)
             for target, dashes in (one(aimed, target="teacher", steps=steps), "--"), (one(aimed, target="data", steps=None), ":"):
-                if target:
+                if target and target.value is not None:
                     axes.axvline(target.value, color=INK, linewidth=0.7, linestyle=dashes)
-            if real:
+            if real and real.value:
                 level(axes, "Real text", real.value, 0.93)
             log_values(axes)
             axes.set(title=step_words(steps), xlabel="entropy (nats)", ylabel="" if place % 3 else "Gen-PPL")
@@ -139,8 +139,8 @@ def _trade(points: pd.DataFrame) -> pd.DataFrame:
 
 def _baselines(frame: pd.DataFrame, stem: Path) -> None:
     """Figures 3 and 5: three panels of this run and three of the paper, from the tables with their numbers."""
-    kinds = (("samples", "gen_ppl", "Unconditional Gen-PPL"), ("conditional", "gen_ppl", "Conditional Gen-PPL"))
-    kinds += (("conditional", "mauve", "Conditional MAUVE"),)
+    kinds = [("samples", "gen_ppl", "Unconditional Gen-PPL"), ("conditional", "gen_ppl", "Conditional Gen-PPL")]
+    kinds.append(("conditional", "mauve", "Conditional MAUVE"))
     with panels(stem, 2, 3, (7.6, 4.9), sharex=True, height_ratios=(1.25, 1)) as (top, bottom):
         for above, below, (kind, metric, title) in zip(top, bottom, kinds, strict=True):
             part = select(frame, kind=kind, metric=metric)

@@ -67,8 +67,8 @@ def _frontiers(model: str, samples: Mapping[str, pd.DataFrame]) -> dict[int, Fro
     picks = with_resamples(count, resamples(count, _RESAMPLES, 0))
     curves = {}
     for steps, part in table.groupby("steps"):
-        values = (part[name].to_numpy(float).reshape(-1, count) for name in ("nll", "tokens", "entropy"))
-        curves[int(steps)] = Frontier.of(part["temperature"].unique(), *values, picks)
+        nll, tokens, entropy = (part[name].to_numpy(float).reshape(-1, count) for name in ("nll", "tokens", "entropy"))
+        curves[int(steps)] = Frontier.of(part["temperature"].unique(), nll, tokens, entropy, picks)
     return curves
 
 

@@ -11,8 +11,8 @@ from imdm.results.names import METRICS, REAL, TEACHER, name_of
 from imdm.results.table import MODEL, STEPS, Column, distinct, make_view, metric_columns, metrics_in, numbers, words
 from imdm.results.view import View
 
-_PAIRS = ("nll_seen_own", "nll_seen_fresh", "noise_gap_seen", "nll_unseen_own", "nll_unseen_fresh", "noise_gap_unseen", "pair_gap")
-_PAIRS += ("equal_seen_own_pct", "equal_seen_fresh_pct", "equal_unseen_own_pct")
+_PAIRS = ["nll_seen_own", "nll_seen_fresh", "noise_gap_seen", "nll_unseen_own", "nll_unseen_fresh", "noise_gap_unseen", "pair_gap"]
+_PAIRS += ["equal_seen_own_pct", "equal_seen_fresh_pct", "equal_unseen_own_pct"]
 _PARTS = ("correlation_nats_per_token", "marginals_nats_per_token", "dependence_nats_per_token")
 
 

@@ -130,7 +130,7 @@ def lines(frame: pd.DataFrame) -> Iterator[Number]:
     """Every line as a `Number`."""
     for line in frame[list(COLUMNS)].itertuples(index=False, name=None):
         plain = (item.item() if isinstance(item, np.generic) else item for item in line)
-        yield Number(*(None if item is pd.NA or item != item else item for item in plain))
+        yield Number._make(None if item is pd.NA or item != item else item for item in plain)
 
 
 def one(frame: pd.DataFrame, **wanted: Any) -> Number | None:

@@ -19,7 +19,7 @@ INK, GRID, GREY = "#222222", "#dddddd", "#767676"  # the report's dark mode repl
 COLOURS = {"mdlm": "#0072b2", "imdm": "#d55e00"}  # after Okabe and Ito, as are the others
 OTHERS = ("#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#b03a6e", "#8c8c2e", "#7b68c8", "#a0724a")  # seen on white and on black
 
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     **{"font.family": "DejaVu Sans", "font.size": 8, "axes.titlesize": 9, "axes.labelsize": 8, "legend.fontsize": 8},
     **{"axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True, "axes.grid": True, "legend.frameon": False},
     **{"axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6, "ytick.minor.width": 0.4, "grid.linewidth": 0.5},
@@ -107,11 +107,11 @@ def over(frame: pd.DataFrame, column: str = "steps", value: str = "value", **wan
 
 def curve(axes: Axes, points: pd.DataFrame, look: Look, paper: bool = False) -> None:
     """Draw a line through points with their intervals, also of x where there are x_low and x_high; the paper's hollow and without."""
-    style = {"color": look.colour, "marker": look.marker, "linestyle": look.dashes}
+    style: dict[str, Any] = {"color": look.colour, "marker": look.marker, "linestyle": look.dashes}
     if paper:
         axes.plot(points["x"], points["value"], markerfacecolor="none", linewidth=1.0, markersize=3.5, alpha=0.75, **style)
     elif "x_low" in points:
-        faint = {"color": look.colour, "linewidth": 0.5, "alpha": 0.6}
+        faint: dict[str, Any] = {"color": look.colour, "linewidth": 0.5, "alpha": 0.6}
         axes.hlines(points["value"], points["x_low"], points["x_high"], **faint)
         axes.vlines(points["x"], points["low"], points["high"], **faint)
         axes.plot(points["x"], points["value"], linewidth=1.0, markersize=3.5, label=look.label, **style)

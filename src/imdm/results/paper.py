@@ -70,7 +70,7 @@ def paper_of(model: str) -> dict[str, str] | None:
 def paper_note(table: int) -> str:
     """What the numbers of a table of the paper are of, and what they can be compared with."""
     first = paper_numbers()[paper_numbers()["table"] == table].iloc[0]
-    size = re.search(r"\d+M|$", first["model_size"])[0] or "170M"  # what it calls small
+    size = next(iter(re.findall(r"\d+M", first["model_size"])), "170M")  # what it calls small
     return (
         f"The paper's numbers (arXiv 2605.10518) are for {first['dataset']} at {size} parameters, judged by GPT-2 Large: levels are "
         "comparable only with a run of the same corpus, size and judge, ratios between models always."
@@ -210,7 +210,7 @@ def _students(params: Params, variants: list[str]) -> list[str]:
 
 def _varied(params: Params, axis: Axis) -> list[Model]:
     """Each variant of paper.KEY, which stands for the paper's value at the same place."""
-    models = []
+    models: list[Model] = []
     for place, name in enumerate(_students(params, getattr(params.paper, axis.key))):
         value = str(getattr(params.mask_settings(name.partition("/")[0]), axis.setting))
         theirs = axis.values[place] if place < len(axis.values) else None
@@ -222,7 +222,7 @@ def _varied(params: Params, axis: Axis) -> list[Model]:
 
 
 def _finite(params: Params) -> tuple[Model, ...]:
-    models = []
+    models: list[Model] = []
     for name in _students(params, params.paper.finite)[:2]:
         count = params.mask_settings(name.partition("/")[0]).finite_masks
         head = f"{count} masks" + (" (paper 6144)" if count != 6144 else "")

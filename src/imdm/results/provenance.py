@@ -7,13 +7,12 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from imdm.errors import UserError
 from imdm.results.view import NONE, Cell, View
-from imdm.stage.artifact import read_meta, sha256, verify
+from imdm.stage.artifact import Meta, read_meta, sha256, verify
 
-Metas = dict[Path, dict[str, Any]]  # meta.json by the artifact's path: its folder, or a file where several artifacts share a folder
+Metas = dict[Path, Meta]  # meta.json by the artifact's path: its folder, or a file where several artifacts share a folder
 
 
 class Run:
@@ -28,9 +27,10 @@ class Run:
     def __init__(self, results: Path, data: Path, name: str):
         self.results, self.data, self.name = results, data, name
         # Files share what they were made from: each is read once.
-        self.meta, self.damaged, self._fault = map(functools.cache, (self.meta, self.damaged, self._fault))
+        self.meta, self.damaged = functools.cache(self._meta), functools.cache(self._damaged)
+        self._traced = functools.cache(self._fault)
 
-    def meta(self, file: Path) -> dict[str, Any] | None:
+    def _meta(self, file: Path) -> Meta | None:
         """The meta.json of the artifact that a file belongs to, None where none names it."""
         meta = read_meta(file)
         return meta if meta and file.name in meta["outputs"] else None
@@ -46,9 +46,9 @@ class Run:
         if self.damaged(file):
             return "is damaged or was edited"
         damaged = next((path for path in map(self._place, meta["inputs"]) if path and self.damaged(path)), None)
-        return f"was made from {damaged}, which is damaged or was edited and must be deleted first" if damaged else self._fault(file)
+        return f"was made from {damaged}, which is damaged or was edited and must be deleted first" if damaged else self._traced(file)
 
-    def damaged(self, file: Path) -> bool:
+    def _damaged(self, file: Path) -> bool:
         """Whether a file has not the bytes that its stage wrote."""
         try:
             verify(file)
@@ -72,7 +72,7 @@ class Run:
             short, known = shorten(path, self.results), self.meta(path)
             if digest != (known["outputs"][path.name] if known else sha256(path)):
                 return f"was made from another {short} than this run's"
-            if fault := self._fault(path, direct=False):
+            if fault := self._traced(path, direct=False):
                 return f"was made from {short}, which {fault}"
         return ""
 
@@ -123,8 +123,8 @@ def timings(metas: Metas, results: Path) -> View:
     for path, meta in metas.items():
         spent = Cell(duration(meta["seconds"]) + "*" * meta["resumed"], meta["seconds"])
         numbers = (*map(meta["peak_memory_mib"].get, memories), meta["metrics"].get("tokens_per_second"))
-        numbers = [Cell(f"{number:,.0f}", number) if number else Cell(NONE) for number in numbers]
-        body.append([Cell(meta["stage"]), Cell(shorten(path, results)), spent, *numbers])
+        cells = [Cell(f"{number:,.0f}", number) if number else Cell(NONE) for number in numbers]
+        body.append([Cell(meta["stage"]), Cell(shorten(path, results)), spent, *cells])
     caption = "* went on after an interruption; the time is of the last part." * any(meta["resumed"] for meta in metas.values())
     columns = ["Stage", "Artifact", "Time", *(heads[kind] for kind in memories), "Tokens / s"]
     return View("timings", "Time and memory of every stage", caption, columns, body)

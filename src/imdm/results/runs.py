@@ -22,8 +22,9 @@ Runs = dict[str, pd.DataFrame]  # tables.csv by the run's name
 def mean_ratio(ratios: list[float]) -> tuple[float, float, float]:
     """Geometric mean of ratios that independent runs gave, with its 95% interval by Student's t; no interval of one run (NaN)."""
     logs = np.log(ratios)
-    low, high = stats.t.interval(0.95, len(logs) - 1, logs.mean(), stats.sem(logs)) if len(logs) > 1 else (math.nan, math.nan)
-    return tuple(map(float, np.exp([logs.mean(), low, high])))
+    ends = stats.t.interval(0.95, len(logs) - 1, logs.mean(), stats.sem(logs)) if len(logs) > 1 else (math.nan, math.nan)
+    mean, low, high = map(float, np.exp([logs.mean(), *ends]))
+    return mean, low, high
 
 
 def ratios(runs: Runs) -> Iterator[tuple[str, str, int, list[float | None]]]:
@@ -34,7 +35,8 @@ def ratios(runs: Runs) -> Iterator[tuple[str, str, int, list[float | None]]]:
     firsts = [select(first_seed(frame), metric=RATIO) for frame in runs.values()]
     for line in comparisons(next(iter(runs.values()))):
         for name, where in WHERE.items():
-            found = [{ratio.steps: ratio.value for ratio in lines(select(first, model=line["ours"] or [], **where))} for first in firsts]
+            numbers = [lines(select(first, model=line["ours"] or [], **where)) for first in firsts]
+            found = [{ratio.steps: ratio.value for ratio in of_run if ratio.steps is not None} for of_run in numbers]
             yield from ((line["label"], name, steps, [of_run.get(steps) for of_run in found]) for steps in found[0])
 
 
@@ -44,7 +46,8 @@ def runs_view(runs: Runs) -> View:
     for label, where, steps, values in ratios(runs):
         added = "" if where == next(iter(WHERE)) else ", equal entropy"
         cells = [Cell(NONE) if value is None else Cell(digits(value, RATIO), value) for value in values]
-        mean = [Cell(NONE), Cell(NONE)] if None in values else _mean(values)
+        known = [value for value in values if value is not None]
+        mean = _mean(known) if len(known) == len(values) else [Cell(NONE), Cell(NONE)]
         body.append([Cell(f"{label}{added}"), Cell(str(steps), steps), *cells, *mean])
     caption = (
         "Gen-PPL of IMDM over MDLM with the same recipe, of a keyed student over its teacher. Equal entropy: both at their teacher's. "
@@ -69,7 +72,8 @@ def draw_runs(runs: Runs, stem: Path) -> None:
         for axes, label in zip(places[0], labels, strict=True):
             axes.axhline(1, color=INK, linewidth=0.8)
             for shift, (where, colour) in zip((-0.12, 0.12), colours.items(), strict=True):
-                means = [(steps.index(n) + shift, *mean_ratio(values)) for name, at, n, values in found if (name, at) == (label, where)]
+                of_panel = [(n, filter(None, values)) for name, at, n, values in found if (name, at) == (label, where)]
+                means = [(steps.index(n) + shift, *mean_ratio(list(values))) for n, values in of_panel]
                 x, mean, low, high = map(np.array, zip(*means))
                 axes.errorbar(x, mean, yerr=[mean - low, high - mean], fmt="o", color=colour, capsize=2.2, label=where)
             axes.set(title=label, xlabel="sampling steps", yscale="log", xlim=(-0.5, len(steps) - 0.5))

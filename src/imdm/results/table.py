@@ -54,7 +54,7 @@ def paper_cell(number: Number | None) -> Cell:
 def better_cell(number: Number | None) -> Cell:
     """The name of the model that a ratio is decided for, else `tie`."""
     side = decided(number)
-    if not side:
+    if number is None or not side:
         return Cell(NONE)
     ours, base = ("student", "teacher") if number.against == TEACHER else (name_of(number.variant), name_of(BASELINE))
     return Cell({"ours": ours, "base": base, "tie": "tie"}[side], None, MARKS[side])
@@ -62,7 +62,7 @@ def better_cell(number: Number | None) -> Cell:
 
 def seeds_cell(number: Number | None) -> Cell:
     """`mean ± standard deviation` of a line of `with_seed_means`."""
-    if number is None:
+    if number is None or number.value is None or number.high is None:
         return Cell(NONE)
     return Cell(f"{digits(number.value, number.metric)} ± {digits(number.high - number.value, number.metric)}", number.value)
 

@@ -91,7 +91,9 @@ def _at_entropy(target: str, heads: str) -> list[Column]:
 def _judge(frame: pd.DataFrame) -> str:
     """The judge and its own perplexity on held-out text."""
     judge = one(frame, kind="judge", metric="val_ppl")
-    return f"the judge {judge.setting!r} (own held-out perplexity {digits(judge.value, judge.metric)})" if judge else "the judge"
+    if judge is None or judge.value is None:
+        return "the judge"
+    return f"the judge {judge.setting!r} (own held-out perplexity {digits(judge.value, judge.metric)})"
 
 
 def table04(frame: pd.DataFrame) -> View:

@@ -12,8 +12,8 @@ from imdm.files import read_json
 
 NONE = "–"
 DAGGER = "†"
-_SPECIAL = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "|": r"\textbar{}"}
-_SPECIAL |= {DAGGER: r"\dag{}", "±": r"$\pm$", "<": r"\textless{}", ">": r"\textgreater{}"} | {char: "\\" + char for char in "&%$#_{}"}
+_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "–": "--", "|": r"\textbar{}"}
+_LATEX |= {DAGGER: r"\dag{}", "±": r"$\pm$", "<": r"\textless{}", ">": r"\textgreater{}"} | {char: "\\" + char for char in "&%$#_{}"}
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _latex_line(texts: Sequence[str]) -> str:
 
 
 def _escape(text: str) -> str:
-    return text.translate(str.maketrans(_SPECIAL))
+    return text.translate({ord(char): latex for char, latex in _LATEX.items()})
 
 
 def plain(view: View, heads: Mapping[str, str] | None = None) -> str:

@@ -72,4 +72,5 @@ def load_samples(path: str | Path, data: Dataset) -> SampleFile:
         require_array(path, tensors, f"{steps}.calls", "int32", (rows,), 0, steps)
     if rows % (about["conditional"] or {}).get("completions", 1):
         raise UserError(f"{path} has {rows} rows, not as many completions of each prompt; make it again.")
-    return SampleFile(*({steps: tensors[f"{steps}.{name}"] for steps in about["steps"]} for name in _NAMES), about)
+    parts = {name: {steps: tensors[f"{steps}.{name}"] for steps in about["steps"]} for name in _NAMES}
+    return SampleFile(**parts, about=about)

@@ -88,8 +88,8 @@ class TextBlock:
 
     def visible(self, count: int, device: torch.device | str) -> tuple[Tensor, Tensor]:
         """`visible` of the sampler for `count` rows; what the model writes is zero, so that nothing can depend on it."""
-        rows = (self.given, self.tokens * self.given)
-        return tuple(row.to(device).expand(count, -1) for row in rows)
+        given, tokens = (row.to(device).expand(count, -1) for row in (self.given, self.tokens * self.given))
+        return given, tokens
 
 
 def text_block(data: Dataset, text: str, gaps: bool) -> TextBlock:

@@ -15,6 +15,7 @@ All draws are functions of (row seed, position, step): batch size and sharding c
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -87,6 +88,7 @@ def sample(
         z = mask_where(visible[1], ~visible[0], seeds, vocab)
     masked = is_masked(z, vocab)
     positions = torch.arange(z.shape[1], device=device)
+    draw: Callable[[Network, Tensor, Tensor, float], Tensor]
     if draws == "independent":
         order_u = uniform(bits(seeds[:, None], Stream.UNMASK, positions))
         random, draw = uniform(bits(seeds[:, None], Stream.TOKEN, positions)), draw_tokens

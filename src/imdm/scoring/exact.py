@@ -102,14 +102,14 @@ def exact_figures(judge: Any, tokens: np.ndarray, resamples: int, seed: int, gro
     whole = tokens.shape[1] == language.seq_len
     if whole:
         means |= _bigrams(language, judge.pairs[0], tokens)
-    figures = {name: (values.mean(), *mean_interval(values, resamples, seed, group)) for name, values in means.items()}
+    figures: Figures = {name: (float(values.mean()), *mean_interval(values, resamples, seed, group)) for name, values in means.items()}
     if valid.any() and group == 1:
         nll, words = -log_p[valid], words[valid]
-        figures["nll_valid_nats"] = (nll.sum() / words.sum(), *ratio_interval(nll, words, resamples, seed))
+        figures["nll_valid_nats"] = (float(nll.sum() / words.sum()), *ratio_interval(nll, words, resamples, seed))
     if whole:
         drawn = language.draw(np.random.default_rng(seed), len(tokens))
         figures["coverage_pct"] = (100 * len(np.unique(tokens[valid], axis=0)) / len(np.unique(drawn, axis=0)),) * 3
-    return {name: tuple(map(float, figure)) for name, figure in figures.items()}
+    return figures
 
 
 def _bigrams(language: Language, exact: np.ndarray, tokens: np.ndarray) -> dict[str, np.ndarray]:

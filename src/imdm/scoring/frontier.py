@@ -90,4 +90,5 @@ def interval(values: np.ndarray) -> Interval:
     unknown = np.isnan(values)
     low = np.quantile(np.where(unknown, -np.inf, values), 0.025, method="lower")
     high = np.quantile(np.where(unknown, np.inf, values), 0.975, method="higher")
-    return tuple(float(end) if np.isfinite(end) else None for end in (low, high))
+    first, last = (float(end) if np.isfinite(end) else None for end in (low, high))
+    return first, last

@@ -16,7 +16,7 @@ from imdm.scoring.judge import Judge
 
 _LOGITS = 2**28  # most logits held at once, 1 GiB
 # What transformers' clean_up_tokenization replaces, in its order.
-_CLEANED = ((" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"))
+_CLEANED: tuple[tuple[str, str], ...] = ((" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"))
 _CLEANED += tuple((f" {end}", end) for end in ("'m", "'s", "'ve", "'re"))
 _ROWS = 64  # whose log-softmax is made at once: GPT-2's stays in a CPU's cache
 
@@ -115,7 +115,8 @@ def judge_texts(judge: Judge, texts: list[list[int]], batch_size: int, mauve_tok
     if lengths.min() == 0:
         raise UserError(f"sample {int(lengths.argmin())} is empty after decoding; score it with scoring.retokenize: false.")
     order = np.argsort(-lengths, kind="stable")  # what needs most memory comes first
-    nll, tokens, features = np.zeros(len(texts)), np.zeros(len(texts), dtype=np.int64), [None] * len(texts)
+    nll, tokens = np.zeros(len(texts)), np.zeros(len(texts), dtype=np.int64)
+    features: dict[int, np.ndarray] = {}
     start = 0
     while start < len(texts):
         size = max(1, min(batch_size, _LOGITS // (int(lengths[order[start]]) * judge.model.config.vocab_size)))
@@ -137,7 +138,7 @@ def judge_texts(judge: Judge, texts: list[list[int]], batch_size: int, mauve_tok
     if not np.isfinite(nll).all():
         first = int(np.argmin(np.isfinite(nll)))
         raise UserError(f"judge {judge.name} gives text {first} no finite likelihood; use another, or scoring.precision: float32.")
-    return Judged(nll, tokens, np.stack(features))
+    return Judged(nll, tokens, np.stack([features[number] for number in range(len(texts))]))
 
 
 def _forward(judge: Judge, ids: Tensor, counts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -73,9 +73,8 @@ class Judge:
             UserError: it was trained on another corpus, or ids are to be taken as they are and its vocabulary differs.
         """
         tokenizer = data.tokenizer()
-        own, other = self.tokenizer.get_vocab(), tokenizer.get_vocab()
-        for vocabulary in (own, other):  # no sample holds a mask
-            vocabulary.pop(tokenizer.id_to_token(data.mask_id), None)
+        mask = tokenizer.id_to_token(data.mask_id)  # which no sample holds
+        own, other = ({token: i for token, i in of.get_vocab().items() if token != mask} for of in (self.tokenizer, tokenizer))
         if own == other:
             return
         if self.trained:
@@ -84,7 +83,10 @@ class Judge:
             raise UserError(f"judge {self.name} has another vocabulary than {data.path}; set scoring.retokenize to true.")
 
 
-def load_judge(path: str | Path, device: torch.device | str = "cpu", precision: str = "float32") -> Judge | ExactJudge:
+AnyJudge = Judge | ExactJudge
+
+
+def load_judge(path: str | Path, device: torch.device | str = "cpu", precision: str = "float32") -> AnyJudge:
     """Load the judge that a judge.json stands for.
 
     An exact judge's language is built anew. A trained judge's files lie beside it and must be what train_judge wrote; any other is
@@ -131,9 +133,10 @@ def open_judge(name: str, device: torch.device | str, precision: str = "float32"
     logging.set_verbosity_error()  # what it warns of is checked here
     logging.disable_progress_bar()
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             name, revision=revision or "main", output_loading_info=True, trust_remote_code=False, attn_implementation="sdpa"
         )
+        model, info = loaded
         tokenizer = _tokenizer(name, revision)
         commit = extract_commit_hash(cached_file(name, "config.json", revision=revision or "main"), None)
     except Exception as error:  # transformers raises all kinds for what it can't read, as for a class that the folder's own code has

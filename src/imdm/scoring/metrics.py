@@ -14,7 +14,7 @@ from imdm.scoring.bootstrap import mean_interval, ratio_interval
 from imdm.scoring.diversity import distinct, entropy, repetition
 from imdm.scoring.exact import ExactJudge, Figures
 from imdm.scoring.gen_ppl import Judged, gen_ppl, gen_ppl_mean, judge_ids, judge_texts
-from imdm.scoring.judge import Judge
+from imdm.scoring.judge import AnyJudge
 from imdm.scoring.mauve import mauve
 from imdm.stage.chunks import Progress, in_chunks, no_progress
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-def judge_samples(judge: Judge, samples: np.ndarray, tokenizer: Tokenizer, settings: Scoring) -> Judged:
+def judge_samples(judge: AnyJudge, samples: np.ndarray, tokenizer: Tokenizer, settings: Scoring) -> Judged:
     """The judge's verdict on samples [n, L], token ids of `tokenizer`. Of a text, MAUVE reads L judge tokens, as in the authors' code."""
     if isinstance(judge, ExactJudge):
         return Judged(**judge.judge(samples))
@@ -31,7 +31,7 @@ def judge_samples(judge: Judge, samples: np.ndarray, tokenizer: Tokenizer, setti
 
 
 def judge_each(
-    judge: Judge,
+    judge: AnyJudge,
     samples: list[np.ndarray],
     tokenizer: Tokenizer,
     settings: Scoring,
@@ -71,14 +71,19 @@ def text_figures(tokens: np.ndarray, judged: Judged, resamples: int, seed: int, 
     means = np.divide(judged.nll, judged.tokens, out=np.zeros(len(kept)), where=kept)
     corpus = ratio_interval(judged.nll, judged.tokens, resamples, seed, group)
     average = ratio_interval(means, kept, resamples, seed, group)
-    figures = {
-        "gen_ppl": (gen_ppl(judged.nll, judged.tokens), *map(float, np.exp(corpus))),
-        "gen_ppl_mean": (gen_ppl_mean(judged.nll, judged.tokens), *map(float, np.exp(average))),
+    figures: Figures = {
+        "gen_ppl": (gen_ppl(judged.nll, judged.tokens), *_exp(corpus)),
+        "gen_ppl_mean": (gen_ppl_mean(judged.nll, judged.tokens), *_exp(average)),
         "distinct_4": (distinct(tokens, 4),) * 3,
     }
     for name, values in (("entropy", entropy(tokens)), ("repetition_4", repetition(tokens, 4))):
         figures[name] = (float(values.mean()), *mean_interval(values, resamples, seed, group))
     return figures
+
+
+def _exp(ends: tuple[float, float]) -> tuple[float, float]:
+    low, high = np.exp(ends)
+    return float(low), float(high)
 
 
 def sample_figures(

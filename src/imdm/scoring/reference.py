@@ -18,7 +18,7 @@ from imdm.scoring.bootstrap import ratio_interval
 from imdm.scoring.diversity import entropy
 from imdm.scoring.exact import exact_figures
 from imdm.scoring.gen_ppl import Judged, gen_ppl, judge_ids, judge_texts, scored
-from imdm.scoring.judge import Judge
+from imdm.scoring.judge import AnyJudge, Judge
 from imdm.scoring.metrics import judge_each, text_figures
 from imdm.scoring.reference_file import TENSORS, read_tensor
 from imdm.stage.artifact import sha256, write_json
@@ -48,7 +48,7 @@ class RealText:
 
 
 def judge_blocks(
-    judge: Judge,
+    judge: AnyJudge,
     blocks: np.ndarray,
     data: Dataset,
     split: str,
@@ -63,7 +63,7 @@ def judge_blocks(
     return RealText(split, tokens, judged, settings)
 
 
-def common_settings(judge_json: str | Path, judge: Judge, data: Dataset, scoring: Scoring) -> dict[str, Settings]:
+def common_settings(judge_json: str | Path, judge: AnyJudge, data: Dataset, scoring: Scoring) -> dict[str, Settings]:
     """What scores and reference must have in common."""
     return {
         "judge": {"name": judge.name, "precision": judge.precision, "sha256": sha256(judge_json)},
@@ -78,7 +78,7 @@ def common_settings(judge_json: str | Path, judge: Judge, data: Dataset, scoring
 
 
 def save_reference(
-    folder: Path, judge: Judge, common: dict[str, Settings], texts: dict[str, RealText | None], resamples: int, seed: int
+    folder: Path, judge: AnyJudge, common: dict[str, Settings], texts: dict[str, RealText | None], resamples: int, seed: int
 ) -> None:
     """Write reference.json and reference.safetensors.
 
@@ -88,7 +88,7 @@ def save_reference(
         texts: `unconditional` and `conditional`; None where there is no such text.
     """
     tree: dict[str, Any] = dict(common)
-    tensors = {}
+    tensors: dict[str, np.ndarray] = {}
     for name, text in texts.items():
         if text is None:
             tree[name] = None

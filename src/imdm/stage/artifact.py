@@ -83,8 +83,7 @@ def verify(file: str | Path) -> str:
         raise UserError(f"{file} is empty; delete it and run the stage that makes it again.")
     digest = sha256(file)
     meta = read_meta(file)
-    recorded = (meta or {}).get("outputs", {}).get(file.name)
-    if recorded is not None and recorded != digest:
+    if meta and meta["outputs"].get(file.name, digest) != digest:
         raise UserError(
             f"{file} is damaged or was edited (its sha256 is not the one in {META}); delete it and run stage {meta['stage']} again."
         )

@@ -48,7 +48,7 @@ def bfloat16_peak(device: torch.device) -> float | None:
         return None
     about = torch.cuda.get_device_properties(device)
     gpu = recognise(about.name, about.total_memory / 1e9)
-    return gpu and gpu.bfloat16 * 1e12
+    return gpu.bfloat16 * 1e12 if gpu else None
 
 
 def prepare(network: Network, runtime: Runtime, device: torch.device | None = None, cuda_graphs: bool = False) -> Network:

@@ -167,6 +167,7 @@ def _run(
     with place(args.out, stage, fingerprint, code, parser.file, params.runtime.lock) as output:
         job = Job(stage, args, params, output.partial, output.resumed)
         run(job)
+        assert isinstance(output, Output)  # a follower ends in its training
         output.commit(
             {
                 "arguments": arguments,

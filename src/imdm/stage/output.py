@@ -26,8 +26,8 @@ from imdm.stage.lock import LOCK, Lock, NoLock
 from imdm.writing import NEW, settle, sync
 
 _MARK, _REPLACED = ".fingerprint", ".replaced"  # in OUT.partial
-_MARKED = {"stage": str, "fingerprint": str, "codes": list, "launch": str}
-_RECORDED = {"stage": str, "outputs": dict}  # of meta.json
+_MARKED: dict[str, type] = {"stage": str, "fingerprint": str, "codes": list, "launch": str}
+_RECORDED: dict[str, type] = {"stage": str, "outputs": dict}  # of meta.json
 
 
 class AlreadyMade(Exception):
@@ -59,7 +59,8 @@ class Output:
         self.partial = self.out.with_name(f"{name}.partial")
         self.stage, self.fingerprint, self.code, self.file = stage, fingerprint, code, file
         self.folder, self.meta = (self.out.parent, self.out.with_suffix(f".{META}")) if file else (self.out, self.out / META)
-        self.resumed, self.older_code = False, []
+        self.resumed = False
+        self.older_code: list[str] = []
         self._lock = Lock(self.partial) if lock else NoLock(self.partial)
 
     def __enter__(self) -> Output:
@@ -109,7 +110,7 @@ class Output:
             _refuse(self.out, f"was made by {meta['stage']}, not by {self.stage}")
         if meta == {} and made is None:
             return
-        own = {META, *(meta["outputs"] if meta else made if meta == {} else ())}
+        own = {META, *(meta["outputs"] if meta else () if meta is None or made is None else made)}
         standing = (name for name in made or {self.out.name} if os.path.lexists(self.folder / name)) if self.file else self._standing()
         for name in standing:
             if name not in own:

@@ -25,9 +25,11 @@ def worker_processes(count: int, prepare: Callable[..., None] | None = None, *ar
 
 def _start(prepare: Callable[..., None] | None, *arguments: Any) -> None:
     """Make a worker end with its parent; after a SIGKILL of that one it would wait for more work for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
 
     def wait() -> None:
-        multiprocessing.parent_process().join()
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()

@@ -112,7 +112,7 @@ def _neutral(eps: Tensor, outcomes: list[Tensor], count: int, seed: int) -> Tens
     as an unbalanced token marginal: 0.69 nats would be missed by about every tenth seed.
     """
     generator = torch.Generator().manual_seed(seed)
-    best, least = None, math.inf
+    best, least = torch.empty(0, dtype=torch.int64), math.inf
     for _ in range(_NEUTRAL_TRIALS):
         chosen = [group[torch.randperm(len(group), generator=generator)[:count]] for group in outcomes]
         norms = torch.stack([eps[group].mean(0).square().sum() for group in chosen if len(group)])

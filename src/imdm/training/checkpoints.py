@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from imdm.errors import UserError
+from imdm.network.ema import Ema
 from imdm.params import Runtime
 from imdm.stage.chunks import Progress
 from imdm.stage.device import bfloat16_peak
@@ -43,9 +44,11 @@ class Checkpoints:
             known by name the share of its bfloat16 peak (model FLOPs utilization).
     """
 
-    def __init__(self, training: Training, optimizer: Optimizer, folder: Path, runtime: Runtime, devices: OneDevice, progress: Progress):
+    def __init__(
+        self, training: Training[Any], optimizer: Optimizer, folder: Path, runtime: Runtime, devices: OneDevice, progress: Progress
+    ):
         self.folder, self.runtime, self.devices, self.progress = folder, runtime, devices, progress
-        self.parts = {"network": training.network, "optimizer": optimizer, "ema": training.ema}
+        self.parts: dict[str, nn.Module | Optimizer | Ema] = {"network": training.network, "optimizer": optimizer, "ema": training.ema}
         self.name, self.steps = training.name, training.settings.steps
         self.tokens_per_step = training.settings.batch_size * training.length
         self.checkpoint, self.table = folder / ".resume" / "last.ckpt", folder / "train_log.csv"

@@ -66,6 +66,8 @@ class SeveralDevices(OneDevice):
     Fabric's cluster environments (Slurm, torchrun, its own variables) say.
     """
 
+    model: Any  # Fabric's wrapper of the module
+
     def __init__(self, device: torch.device, count: int, nodes: int):
         from lightning.fabric import Fabric
         from lightning.fabric.plugins.environments import LightningEnvironment
@@ -100,10 +102,11 @@ class SeveralDevices(OneDevice):
         return self.fabric.no_backward_sync(self.model)
 
     def mean(self, value: Tensor) -> Tensor:
-        return self.fabric.all_reduce(value, reduce_op="mean")
+        return torch.as_tensor(self.fabric.all_reduce(value, reduce_op="mean"))
 
     def any(self, *flags: bool) -> list[bool]:
-        return (self.fabric.all_reduce(torch.tensor(flags, dtype=torch.float32, device=self.device), reduce_op="sum") > 0).tolist()
+        counts = self.fabric.all_reduce(torch.tensor(flags, dtype=torch.float32, device=self.device), reduce_op="sum")
+        return (torch.as_tensor(counts) > 0).tolist()
 
     def wait(self) -> None:
         self.fabric.barrier()

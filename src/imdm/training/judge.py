@@ -34,7 +34,7 @@ def build_judge(settings: params.Judge, vocab_size: int, seq_len: int, end_id: i
     return GPT2LMHeadModel(config)
 
 
-class JudgeTraining(BlockTraining):
+class JudgeTraining(BlockTraining[GPT2LMHeadModel]):
     """A causal LM of transformers on packed blocks."""
 
     name = "judge"
@@ -45,7 +45,7 @@ class JudgeTraining(BlockTraining):
 
     def place(self, runtime: Runtime, device: torch.device) -> None:
         self.device, self.body_dtype = device, setup(runtime)[1]
-        self.network.to(device).train()
+        self.network.to(device).train()  # type: ignore[arg-type]  # transformers' decorator hides what `to` takes
         self.ema.to(device)
 
     def flops(self, step: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,6 @@ Logger = TensorBoard | DvcLive
 LOGGERS: dict[str, type[Logger]] = {"tensorboard": TensorBoard, "dvclive": DvcLive}
 
 
-def open_loggers(names: list[str], training: str, rows: list[Row]) -> list[Logger]:
+def open_loggers(names: Sequence[str], training: str, rows: list[Row]) -> list[Logger]:
     """The loggers of a training, each in logs/LOGGER/TRAINING; `rows` are those of the steps that are done."""
     return [LOGGERS[name](Path("logs") / name / training, rows) for name in names]

@@ -26,7 +26,7 @@ from imdm.training.training import Training
 __all__ = ["LOG_COLUMNS", "Training", "fit"]
 
 
-def learning_rate(training: Training, step: int) -> float:
+def learning_rate(training: Training[Any], step: int) -> float:
     """Linear warmup, then constant, or a cosine to zero, over the whole of the training's schedule."""
     settings, step = training.settings, training.done + step
     if step < settings.warmup:
@@ -36,7 +36,7 @@ def learning_rate(training: Training, step: int) -> float:
     return settings.lr * (0.5 + 0.5 * math.cos(math.pi * (step - settings.warmup) / max(1, training.total - settings.warmup)))
 
 
-def fit(training: Training, folder: Path, runtime: Runtime, progress: Progress = no_progress) -> dict[str, Any]:
+def fit(training: Training[Any], folder: Path, runtime: Runtime, progress: Progress = no_progress) -> dict[str, Any]:
     """Train to the last step, continuing from what an interrupted run left; no step waits for the device.
 
     Args:
@@ -69,7 +69,7 @@ def fit(training: Training, folder: Path, runtime: Runtime, progress: Progress =
     return {"precision": precision_name(body_dtype), "devices": devices.world} | checkpoints.metrics
 
 
-def accumulate(training: Training, devices: OneDevice, step: int, most: int | None) -> Tensor:
+def accumulate(training: Training[Any], devices: OneDevice, step: int, most: int | None) -> Tensor:
     """Gradients of a step, in equal passes of at most `most` sequences; returns this device's mean loss, a scalar on it."""
     share = training.settings.batch_size // devices.world
     passes = next(n for n in range(1, share + 1) if share % n == 0 and share // n <= (most or share))

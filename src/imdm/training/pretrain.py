@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from imdm.data.blocks import Dataset, batch_indices, unigram_perplexity
 from imdm.diffusion.counter import Stream, bits, root_seed, row_seeds, uniform
@@ -15,13 +15,13 @@ from imdm.network.head_loss import cross_entropy, head_loss, nelbo
 from imdm.network.network import Network
 from imdm.params import Finetune, Optimizer, Pretrain
 from imdm.stage.device import send
-from imdm.training.training import Training
+from imdm.training.training import N, Training
 
 
-class BlockTraining(Training):
+class BlockTraining(Training[N]):
     """A training on packed blocks uint16 [n, L]."""
 
-    def __init__(self, network: nn.Module, settings: Optimizer, seed: int, blocks: np.ndarray):
+    def __init__(self, network: N, settings: Optimizer, seed: int, blocks: np.ndarray):
         super().__init__(network, settings, seed)
         self.blocks = blocks
 
@@ -32,7 +32,7 @@ class BlockTraining(Training):
         return torch.from_numpy(self.blocks[index].astype(np.int64)), first
 
 
-class NoisedTraining(BlockTraining):
+class NoisedTraining(BlockTraining[Network]):
     """A training on blocks after a forward process; `draws` names the training, whose draws no other has."""
 
     def __init__(self, network: Network, settings: Optimizer, draws: str, seed: int, blocks: np.ndarray):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from imdm.network.ema import Ema
+from imdm.network.network import Network
 from imdm.network.sizes import Sizes, step_flops
 from imdm.params import Optimizer, Runtime
 from imdm.stage.device import prepare
@@ -15,8 +17,13 @@ from imdm.stage.device import prepare
 _STATE = ("step", "exp_avg", "exp_avg_sq")  # of AdamW for each weight
 
 
-class Training(nn.Module):
+N = TypeVar("N", bound=nn.Module)
+
+
+class Training(nn.Module, Generic[N]):
     """A network and how to train it; subclasses say what the loss of a part of a step's batch is.
+
+    Of another kind of network than ours, they also say its length, its operations and how it is placed.
 
     Args:
         network: the weights that are trained.
@@ -33,9 +40,11 @@ class Training(nn.Module):
     """
 
     name: str
+    network: N
+    settings: Optimizer
     round_number = 1
 
-    def __init__(self, network: nn.Module, settings: Optimizer, seed: int):
+    def __init__(self, network: N, settings: Optimizer, seed: int):
         super().__init__()
         self.network, self.settings, self.seed = network, settings, seed
         self.ema = Ema(network, settings.ema)
@@ -44,7 +53,7 @@ class Training(nn.Module):
         self.carried: dict[str, Tensor] = {}
 
     @property
-    def length(self) -> int:
+    def length(self: Training[Network]) -> int:
         """L, tokens of a sequence."""
         return self.network.config.seq_len
 
@@ -52,14 +61,14 @@ class Training(nn.Module):
     def loss(self, step: int) -> Tensor:
         """Loss of `part` of step `step`, so weighted that its mean over equal parts is the loss of the global batch."""
 
-    def flops(self, step: int) -> float:
+    def flops(self: Training[Network], step: int) -> float:
         """Counted operations of step `step` on the global batch: matrices and attention, forward and backward."""
         return step_flops(Sizes(self.network.config), self.settings, step, self.settings.batch_size, round_number=self.round_number)
 
     def forward(self, step: int) -> Tensor:
         return self.loss(step)
 
-    def place(self, runtime: Runtime, device: torch.device) -> None:
+    def place(self: Training[Network], runtime: Runtime, device: torch.device) -> None:
         """Put all that the loss needs on the device, as the runtime parameters ask for it."""
         self.device, self.network = device, prepare(self.network, runtime, device).train()
         self.ema.to(device)
@@ -81,5 +90,5 @@ class Training(nn.Module):
 
     def optimizer_state(self) -> dict[str, Tensor]:
         """AdamW's state of every weight that had a gradient, by KEY.NAME."""
-        names = {weight: name for name, weight in self.network.named_parameters()}
+        names: dict[Tensor, str] = {weight: name for name, weight in self.network.named_parameters()}
         return {f"{key}.{names[weight]}": values[key] for weight, values in self.optimizer.state.items() for key in _STATE}
