@@ -12,7 +12,7 @@ from imdm.params import parse_variant
 from imdm.results.draw_training import draw_training
 from imdm.results.frame import first_seed, one, select
 from imdm.results.names import ORACLE, TEACHER, name_of, recipe_label, step_words
-from imdm.results.panels import COLOURS, GREY, INK, OTHERS, Look, curve, level, log_steps, log_values, over, panels, tints, wrapped
+from imdm.results.panels import COLOURS, GREY, INK, OTHERS, Look, curve, level, log_steps, log_values, over, panels, tints
 from imdm.results.tables import comparisons
 
 if TYPE_CHECKING:
@@ -93,10 +93,11 @@ def _figure02(frame: pd.DataFrame, stem: Path) -> None:
             for model in models:
                 if len(theirs := over(ours, value="paper", model=model)):
                     curve(below, theirs, looks[model], paper=True)
-            if not below.lines:
-                below.text(0.5, 0.5, "not in the paper", transform=below.transAxes, ha="center", va="center", color=GREY)
+            lowest = below if below.lines else above
+            lowest.set(xlabel=_STEPS)
+            lowest.tick_params(labelbottom=True)
+            below.set_visible(lowest is below)
             above.set(title=recipe_label(recipe))
-            below.set(xlabel=_STEPS)
         top[0].set(ylabel="Gen-PPL, this run")
         bottom[0].set(ylabel="Gen-PPL, paper (LM1B)")
         for axes in (*top, *bottom):
@@ -107,28 +108,27 @@ def _figure02(frame: pd.DataFrame, stem: Path) -> None:
 
 
 def _frontier(frame: pd.DataFrame, stem: Path) -> None:
-    """Gen-PPL against entropy over temperatures: a panel a step count, a line a model; colour is the variant, mark the recipe."""
+    """Gen-PPL against entropy over temperatures: a row a recipe, a column a step count, a line a model."""
     recipes, points = recipes_of(frame), select(frame, kind="frontier")
-    looks = {TEACHER: Look("Teacher", GREY, "."), ORACLE: Look("Oracle", INK, ".")}
-    looks = {model: look for model, look in looks.items() if model in set(points["model"])}
-    for place, (recipe, models) in enumerate(recipes.items()):
-        for model in models:
-            look = _looks(recipes)[model]
-            looks[model] = Look(f"{look.label}, {recipe_label(recipe)}", look.colour, "so^Dv"[place % 5], ("-", "--", "-.", ":")[place % 4])
+    looks, compared = _looks(recipes), [model for model in _REFERENCES if model in set(points["model"])]
     real, aimed = one(frame, kind="reference", metric="gen_ppl"), select(frame, kind="equal_entropy", metric="entropy")
     counts = sorted(points["steps"].unique())
-    with wrapped(stem, len(counts), 2.5, 0.6, sharex=True) as places:
-        for place, (axes, steps) in enumerate(zip(places, counts, strict=True)):
-            for model, look in looks.items():
-                curve(axes, _trade(select(points, model=model, steps=steps)), look)
-            for target, dashes in (one(aimed, target="teacher", steps=steps), "--"), (one(aimed, target="data", steps=None), ":"):
-                if target and target.value is not None:
-                    axes.axvline(target.value, color=INK, linewidth=0.7, linestyle=dashes)
+    size = (max(1.75 * len(counts), 3.6), 1.6 * len(recipes) + 0.7)
+    with panels(stem, len(recipes), len(counts), size, sharex=True, sharey="col") as places:
+        for row, (recipe, models) in zip(places, recipes.items(), strict=True):
+            row[0].set(ylabel=f"{recipe_label(recipe)}\nGen-PPL")
+            for axes, steps in zip(row, counts, strict=True):
+                for model in (*compared, *models):
+                    curve(axes, _trade(select(points, model=model, steps=steps)), looks[model]._replace(marker="."))
+                for target, dashes in (one(aimed, target="teacher", steps=steps), "--"), (one(aimed, target="data", steps=None), ":"):
+                    if target and target.value is not None:
+                        axes.axvline(target.value, color=INK, linewidth=0.7, linestyle=dashes)
+        for column, steps in zip(places.T, counts, strict=True):
+            column[0].set(title=step_words(steps))
+            column[-1].set(xlabel="entropy (nats)")
             if real and real.value:
-                level(axes, "Real text", real.value, 0.93)
-            log_values(axes)
-            axes.set(title=step_words(steps), xlabel="entropy (nats)", ylabel="" if place % 3 else "Gen-PPL")
-            axes.xaxis.set_tick_params(labelbottom=True)
+                level(column[0], "Real text", real.value, 0.9)
+            log_values(column[0])
 
 
 def _trade(points: pd.DataFrame) -> pd.DataFrame:

@@ -65,17 +65,6 @@ def panels(stem: Path, rows: int, columns: int, size: tuple[float, float], **lay
         finish(figure, stem)
 
 
-@contextmanager
-def wrapped(stem: Path, count: int, height: float, legend: float, **layout: Any) -> Iterator[list[Axes]]:
-    """`count` panels of a height in inches, three a line, and as much below as the legend takes."""
-    across = min(3, count)
-    down = -(-count // across)
-    with panels(stem, down, across, (max(2.6 * across, 3.6), height * down + legend), **layout) as places:
-        yield list(places.flat[:count])
-        for axes in places.flat[count:]:
-            axes.set_axis_off()
-
-
 def finish(figure: Figure, stem: Path) -> None:
     """Write STEM.png and STEM.svg, or the one whose suffix `stem` has, equal bytes for equal data, and close the figure."""
     from matplotlib import pyplot
