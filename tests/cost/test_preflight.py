@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -49,6 +50,27 @@ def test_sources_that_are_not_here(tmp_path, monkeypatch):
         (tmp_path / file).touch()
     (hub,) = ready.External(params, tmp_path).missing()
     assert hub.what.endswith("for judge.model (gpt2-large)")
+
+
+@pytest.mark.parametrize(
+    "change, what, remedy",
+    [
+        ("corpus={name: files, path: texts/*}", "b.pdf is none of .txt, .txt.gz, .jsonl, .jsonl.gz", "rename it"),
+        ("corpus={name: openwebtext, path: texts/a.txt}", "a.txt is none of .tar", "rename it"),
+        ("judge={stage: load_judge, model: texts}", "judge.model: texts holds no config.json", "causal LM"),
+        (
+            "teacher={stage: load_mdlm, checkpoint: ./texts}",
+            "holds no .safetensors, .ckpt, .pt, .bin file",
+            "name the checkpoint's one file",
+        ),
+    ],
+)
+def test_what_a_stage_would_refuse(change, what, remedy, tmp_path):
+    (tmp_path / "texts").mkdir()
+    for name in ("a.txt", "b.pdf"):
+        (tmp_path / "texts" / name).write_text("text")
+    (missing,) = ready.External(load_params(MICRO, [change]), tmp_path).missing()
+    assert what in missing.what and remedy in missing.remedy
 
 
 def test_a_corpus_is_fetched_unless_it_is_here(tmp_path):
@@ -108,6 +130,15 @@ def test_what_is_missing_decides_the_exit_code(by_hand, capsys, monkeypatch, tmp
     assert script.main(["--params", str(ROOT / "presets/lm1b.yaml"), "--gpu", "h100", "--tflops", "150"]) == 1
     printed = capsys.readouterr().out
     assert "Rate: 150 TFLOP/s" in printed and "- huggingface.co can't be reached" in printed
+
+
+def test_without_a_gpu_the_hours_are_those_of_this_machine(by_hand, capsys, monkeypatch):
+    monkeypatch.setattr("imdm.stage.gpus.visible_gpus", list)
+    assert script.main(["--params", str(MICRO), "--gpus", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert "core h" in printed and " on 2 cores" in printed and "GPU" not in printed
+    sustained = float(re.search(r"Rate: (\d+) GFLOP/s sustained on one core of this machine", printed)[1])
+    assert 1 < sustained < 1000
 
 
 def test_the_default_experiment_on_a_gpu_elsewhere(capsys):

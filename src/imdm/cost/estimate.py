@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
@@ -17,18 +19,37 @@ from imdm.stage.gpus import Gpu
 # Share of a GPU's peak that lasts. Published: 26% for a 12x768 DiT at L = 1024 on H100 (flow_matching, 288k tokens/s),
 # 40 to 46% for nanochat. Between them, since the head runs on masked positions only.
 SUSTAINED = 0.3
+# The same of a core, whose peak is measured: trainings of the default run had 40 to 46 of 73 to 93 GFLOP/s.
+SUSTAINED_BY_CORE = 0.5
 # A transformer block takes this long however small its batch is: some 40 kernels to launch. Backward counts twice.
 BLOCK_SECONDS = 3e-4
-
-_HEADER = ("stage", "jobs", "tokens", "PFLOP", "GPU h", "memory GB", "disk GB")
 
 
 @dataclass(frozen=True)
 class Machine:
-    """One kind of GPU at a sustained rate in bfloat16, TFLOP/s; float32 is slower by the ratio of the peaks."""
+    """One kind of GPU, or a core of this machine, at a sustained rate in bfloat16, TFLOP/s; float32 is slower by the ratio of the peaks."""
 
     gpu: Gpu
     tflops: float
+    unit: str = "GPU"
+
+    @classmethod
+    def core(cls, tflops: float | None = None) -> Machine:
+        """A core of this machine, at a measured rate, or at `SUSTAINED_BY_CORE` of what a matrix product reaches.
+
+        That is timed by what the CPU spends on it, so that neither threads nor other processes count.
+        """
+        import numpy as np
+
+        matrix = np.ones((1024, 1024), dtype=np.float32)
+        seconds = []
+        for _ in range(5):
+            start = time.process_time()
+            np.matmul(matrix, matrix)
+            seconds.append(time.process_time() - start)
+        peak = 2 * len(matrix) ** 3 / min(seconds) / 1e12
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+        return cls(Gpu("core of this machine", peak, peak, memory), SUSTAINED_BY_CORE * peak if tflops is None else tflops, "core")
 
     @classmethod
     def of(cls, gpu: Gpu, tflops: float | None = None) -> Machine:
@@ -112,7 +133,8 @@ def table(estimate: Estimate, machine: Machine, gpus: int) -> str:
     """One line a stage, the total, and where the time goes."""
     stages = dict.fromkeys(estimate.stages.values())
     lines = [line for line in (_line(estimate, stage) for stage in stages) if set(line[2:]) != {"-"}]
-    head, rule, *body, total = _aligned([_HEADER, *lines, _line(estimate, None)])
+    header = ("stage", "jobs", "tokens", "PFLOP", f"{machine.unit} h", "memory GB", "disk GB")
+    head, rule, *body, total = _aligned([header, *lines, _line(estimate, None)])
     return "\n".join([head, rule, *body, rule, total, "", *_summary(estimate, machine, gpus)])
 
 
@@ -142,14 +164,20 @@ def _summary(estimate: Estimate, machine: Machine, gpus: int) -> list[str]:
     spent, trainings = estimate.gpu_hours(most), estimate.trainings(gpus)
     runs = [(stage, len(list(run))) for stage, run in groupby(estimate.stages[out] for out in estimate.chain)]
     names = " > ".join(f"{count} {stage}" if count > 1 else stage for stage, count in runs)
-    reason = "the longest chain of jobs" if wall == chain else "the work of all jobs over the GPUs"
+    unit = machine.unit
+    reason = "the longest chain of jobs" if wall == chain else f"the work of all jobs over the {unit}s"
+    rate = f"{machine.tflops:.0f} TFLOP/s" if machine.tflops >= 1 else f"{1000 * machine.tflops:.0f} GFLOP/s"
     return [
-        f"Rate: {machine.tflops:.0f} TFLOP/s sustained on one {machine.gpu.name}.",
-        f"Bottleneck: {most}, {_decimal(spent)} of {_decimal(total)} GPU hours ({spent / total:.0%}).",
-        f"Wall time: at least {wall:.1f} h on {gpus} GPU{'s' * (gpus > 1)}, {reason}.",
-        f"Longest chain: {chain:.1f} h on any number of GPUs: {names}.",
+        f"Rate: {rate} sustained on one {machine.gpu.name}.",
+        f"Bottleneck: {most}, {_decimal(spent)} of {_decimal(total)} {unit} hours ({spent / total:.0%}).",
+        f"Wall time: at least {_time(wall)} on {gpus} {unit}{'s' * (gpus > 1)}, {reason}.",
+        f"Longest chain: {_time(chain)} on any number of {unit}s: {names}.",
         f"Disk: {estimate.disk(gpus) / 1e9:.0f} GB with the resume checkpoints of {trainings} training{'s' * (trainings > 1)}.",
     ]
+
+
+def _time(hours: float) -> str:
+    return f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.0f} min"
 
 
 def _decimal(value: float) -> str:

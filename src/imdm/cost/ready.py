@@ -8,7 +8,7 @@ import re
 import shutil
 import socket
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
@@ -16,7 +16,10 @@ from pathlib import Path
 from imdm.cost.estimate import Estimate
 from imdm.cost.known import DOWNLOAD_BYTES, dataset_file
 from imdm.cost.stages import Reads, trainings
+from imdm.data import openwebtext, text_files
+from imdm.errors import UserError
 from imdm.params import PUBLIC, Params
+from imdm.publish.hub import locate
 from imdm.stage.gpus import Gpu
 
 _HUB = ("huggingface.co", 443)
@@ -67,6 +70,15 @@ def shares(stages: set[str], params: Params, reads: Reads) -> Iterator[Missing]:
             yield Missing(f"equal parts of {block}.batch_size = {size} for {devices} GPUs", "change it, runtime.gpus or runtime.nodes")
 
 
+def refused(stage: Callable[[], object]) -> Iterator[Missing]:
+    """What a stage would refuse, in its own words."""
+    try:
+        stage()
+    except UserError as error:
+        what, _, remedy = str(error).removesuffix(".").rpartition("; ")
+        yield Missing(what, remedy)
+
+
 class External:
     """What an experiment reads from elsewhere: checkpoints, judge, tokenizer and corpus. Paths are relative to the `project`."""
 
@@ -86,8 +98,16 @@ class External:
         for key, name in self.names.items():
             if self._is_path(name) and not self._exists(name):
                 yield Missing(f"{key}: {name}", f"download it to that path, or set {key} to where it is")
-        if self.corpus.path and not self.packed and not self._exists(self.corpus.path):
-            yield Missing(f"corpus.path: {self.corpus.path}", "correct the path, or set it to null to load the corpus from the hub")
+            elif key.endswith("checkpoint") and self._exists(name):
+                yield from refused(lambda name=name: locate(str(self._path(name))))
+            elif key == "judge.model" and self._exists(name) and not (self._path(name) / "config.json").is_file():
+                yield Missing(f"judge.model: {name} holds no config.json", "set it to the folder, or the hub id, of a causal LM")
+        if self.corpus.path and not self.packed:
+            suffixes = {"files": text_files.SUFFIXES, "openwebtext": openwebtext.SUFFIXES}.get(self.corpus.name)
+            if not self._exists(self.corpus.path):
+                yield Missing(f"corpus.path: {self.corpus.path}", "correct the path, or set it to null to load the corpus from the hub")
+            elif suffixes:
+                yield from refused(lambda: text_files.find_files(str(self._path(self.corpus.path)), suffixes))
         wanted = [f"{key} ({name})" for key, name in self.names.items() if not self._is_path(name) and not cached(name)]
         wanted += [f"corpus ({self.corpus.name})"] * (self.corpus_bytes() > 0)
         if wanted and not hub_reachable():
@@ -98,9 +118,11 @@ class External:
         """Of a corpus that still has to be fetched; models are small beside it."""
         return 0 if self.packed or self.corpus.path else DOWNLOAD_BYTES.get(self.corpus.name, 0)
 
+    def _path(self, name: str) -> Path:
+        return self.project / Path(name).expanduser()
+
     def _exists(self, pattern: str) -> bool:
-        path = self.project / Path(pattern).expanduser()
-        return path.exists() or bool(glob(str(path), recursive=True))
+        return self._path(pattern).exists() or bool(glob(str(self._path(pattern)), recursive=True))
 
     def _is_path(self, name: str) -> bool:
         """Whether a checkpoint, judge or tokenizer is on this machine, and not ORG/NAME or NAME on the hub."""

@@ -15,7 +15,7 @@ from imdm.files import said
 from imdm.params import Corpus
 
 HUB = HubCorpus("Skylion007/openwebtext", {"train": 8_013_769})
-_SUFFIXES = (*TAR_SUFFIXES, ".parquet", ".jsonl", ".jsonl.gz")
+SUFFIXES = (*TAR_SUFFIXES, ".parquet", ".jsonl", ".jsonl.gz")
 _BLANK_LINES = re.compile("\n\n\n+")
 
 
@@ -44,7 +44,7 @@ def hold_out_last(texts: Iterable[str], count: int) -> Iterator[tuple[str, bool]
 
 
 def _local(pattern: str, field: str) -> Iterator[str]:
-    for path in text_files.find_files(pattern, _SUFFIXES):
+    for path in text_files.find_files(pattern, SUFFIXES):
         if path.suffix == ".parquet":
             yield from _column(path, field)
         elif ".jsonl" in path.suffixes:

@@ -106,6 +106,8 @@ class Params(MaskSettings):
             raise ValueError("network.hidden_size / network.heads must be even, for the rotary embedding")
         if not self.conditional.prompt_tokens < self.conditional.scored_tokens <= self.corpus.seq_len and self._conditional():
             raise ValueError("conditional.scored_tokens must be more than conditional.prompt_tokens and at most corpus.seq_len")
+        if self.judge.stage == "exact_judge" and self.corpus.name != "language":
+            raise ValueError("judge.stage is exact_judge, but corpus.name is not language; judge other text with train_judge or load_judge")
         if max(self.audit.n) > self.corpus.seq_len:
             raise ValueError("audit.n must be at most corpus.seq_len")
         if self.matching.low >= self.matching.high:
