@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from pathlib import Path
 
 import pandas as pd
@@ -18,11 +19,10 @@ from imdm.results.collect import synthetic
 from imdm.results.frame import frame_of, read_comparison, select
 from imdm.results.runs import draw_runs, runs_view
 from imdm.results.summary import summary, verdict
-from imdm.results.tables import LANGUAGE, SYNTHETIC, table04
+from imdm.results.tables import LANGUAGE, SYNTHETIC, brief
 from imdm.results.view import View, plain
 
-_SHOWN = {head: head for head in ("Recipe", "Steps", "MDLM", "IMDM", "IMDM / MDLM", "Better", "ratio, seeds")}
-_SHOWN |= {"ratio, equal entropy": "equal entropy", "paper ratio": "paper"}
+_WIDTH = 100  # columns
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -65,11 +65,15 @@ def text_of(paths: list[Path], figure: Path | None = None) -> str:
 
 
 def main_text(frame: pd.DataFrame) -> str:
-    """Table 4 without its small print, and what the run shows, for a terminal of 80 to 120 columns."""
-    head = "Gen-PPL (lower is better) with 95% intervals; Better: the ratio's paired interval leaves out 1; at equal entropy: the ratio"
+    """Table 4 without its small print, and what the run shows, for a terminal of 100 columns."""
+    head = (
+        "Gen-PPL (lower is better), and ratios with 95% intervals. Better: the ratio's paired interval leaves out 1. "
+        "Equal entropy: the ratio where both models have their teacher's."
+    )
     known = len(select(frame, kind="example")) > 0
-    parts = [*(_whole(table(frame)) for table in LANGUAGE if known), head, "", plain(table04(frame), _SHOWN), ""]
-    return "\n".join([*parts, *verdict(summary(frame))])
+    tables = [_whole(table(frame)) for table in LANGUAGE if known]
+    said = [textwrap.fill(sentence, _WIDTH) for sentence in (head, *verdict(summary(frame)))]
+    return "\n".join([*tables, said[0], "", plain(brief(frame), groups_above=True), "", *said[1:]])
 
 
 def _whole(view: View) -> str:

@@ -37,6 +37,11 @@ def value_cell(number: Number | None, mark: str = "") -> Cell:
     return Cell(text if set(ends) in ({text}, {NONE}) else f"{text} [{ends[0]}, {ends[1]}]", number.value, mark)
 
 
+def point_cell(number: Number | None) -> Cell:
+    """The value alone."""
+    return Cell(NONE) if number is None or number.value is None else Cell(digits(number.value, number.metric), number.value)
+
+
 def decided_cell(number: Number | None) -> Cell:
     """`value_cell` of a ratio or difference, marked by whom its paired interval decides it for."""
     return value_cell(number, MARKS[decided(number)])
@@ -67,7 +72,7 @@ def seeds_cell(number: Number | None) -> Cell:
     return Cell(f"{digits(number.value, number.metric)} ± {digits(number.high - number.value, number.metric)}", number.value)
 
 
-SHOW = {"value": value_cell, "decided": decided_cell, "better": better_cell, "seeds": seeds_cell, "paper": paper_cell}
+SHOW = {"value": value_cell, "point": point_cell, "decided": decided_cell, "better": better_cell, "seeds": seeds_cell, "paper": paper_cell}
 
 
 class Column(NamedTuple):

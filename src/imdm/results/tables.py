@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from imdm.params import PUBLIC
+from imdm.params import PUBLIC, parse_recipe
 from imdm.results.frame import RATIO, first_seed, one, select, with_seed_means
 from imdm.results.names import BASELINE, METRICS, ORACLE, REAL, TEACHER, baseline_of, name_of, setting_of, step_words
 from imdm.results.paper import paper_note
@@ -113,6 +113,24 @@ def table04(frame: pd.DataFrame) -> View:
         f"{f'Seeds: mean ± standard deviation over {seeds} training seeds; else the first. ' if seeds > 1 else ''}{paper_note(4)}"
     )
     return make_view("table04", caption, columns, _with_references(frame), with_seed_means(frame))
+
+
+def brief(frame: pd.DataFrame) -> View:
+    """Table 4 in 100 columns: of single models the value alone, of ratios the interval too."""
+    columns = [words("Recipe", _who), STEPS, numbers("MDLM", _of("base"), "point"), numbers("IMDM", _of("ours"), "point")]
+    columns += [numbers("IMDM / MDLM", _of("ratio")), numbers("Better", _of("ratio"), "better")]
+    if len(select(frame, kind="equal_entropy")):
+        columns.append(numbers("equal entropy", _of("ratio", **AT_TEACHERS), "decided"))
+    if select(frame, kind="samples")["replicate"].nunique() > 1:
+        columns.append(numbers("ratio, seeds", _of("ratio", replicate=None), "seeds"))
+    columns.append(numbers("paper", _of("ratio"), "paper"))
+    return make_view("table04", "", columns, _with_references(frame), with_seed_means(frame))
+
+
+def _who(line: Line) -> str:
+    """A line's label, and of a keyed student in which column it stands."""
+    recipe = parse_recipe(line.get("recipe", ""))
+    return f"{line['label']} (under IMDM; under MDLM what it learns from)" if recipe and recipe.keyed else line["label"]
 
 
 def table05(frame: pd.DataFrame) -> View:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -117,15 +117,16 @@ def _escape(text: str) -> str:
     return text.translate({ord(char): latex for char, latex in _LATEX.items()})
 
 
-def plain(view: View, heads: Mapping[str, str] | None = None) -> str:
-    """A table for a terminal, without title and caption; `heads` has those of the columns to show, and what stands there instead."""
-    heads = heads or dict(zip(view.columns, view.columns))
-    keep = [place for place, head in enumerate(view.columns) if head in heads]
-    grid = [(False, [heads[view.columns[place]] for place in keep])]
-    grid += [(begins, [line[place] for place in keep]) for begins, line in view.lines()]
-    widths = [max(map(len, column)) for column in zip(*(line for _, line in grid))]
-    grid.insert(1, (False, ["-" * width for width in widths]))
-    text = []
-    for begins, (first, *rest) in grid:
-        text += [""] * begins + ["  ".join([first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])]).rstrip()]
+def plain(view: View, groups_above: bool = False) -> str:
+    """A table for a terminal, without title and caption; the groups' names stand above their lines, or in the first column."""
+    lines, start = list(view.lines()), int(groups_above)
+    grid = [line[start:] for line in (view.columns, *(line for _, line in lines))]
+    widths = [max(map(len, column)) for column in zip(*grid)]
+
+    def joined(first: str, *rest: str) -> str:
+        return "  ".join([first.ljust(widths[0]), *map(str.rjust, rest, widths[1:])]).rstrip()
+
+    text = [joined(*grid[0]), joined(*("-" * width for width in widths))]
+    for (begins, line), kept in zip(lines, grid[1:], strict=True):
+        text += [""] * begins + [line[0]] * (groups_above and bool(line[0])) + [joined(*kept)]
     return "\n".join(text)
