@@ -42,7 +42,8 @@ def pairs(frame: pd.DataFrame) -> View:
     caption = (
         "One prediction from a noised block: nats a masked token of the text that the teacher of the pairs wrote there, with bootstrap "
         "95% intervals over pairs. Seen: couplings that a model was rectified on; unseen: others of the same teacher. Own: the noise of "
-        "the pair; fresh: another. Pair gap: unseen minus seen; where its whole interval is above 1 nat, a model has its pairs by heart. A noise gap on unseen pairs is a learnt map."
+        "the pair; fresh: another. Pair gap: unseen minus seen; where its whole interval is above 1 nat, a model has its pairs by heart. "
+        "A noise gap on unseen pairs is a learnt map."
     )
     columns = [_couplings("Pairs of"), MODEL, *metric_columns(_PAIRS)]
     return make_view("pairs", caption, columns, distinct(select(frame, kind="pairs"), "couplings", "model"), frame)
