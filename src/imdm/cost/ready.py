@@ -98,9 +98,9 @@ class External:
         for key, name in self.names.items():
             if self._is_path(name) and not self._exists(name):
                 yield Missing(f"{key}: {name}", f"download it to that path, or set {key} to where it is")
-            elif key.endswith("checkpoint") and self._exists(name):
+            elif key.endswith("checkpoint") and self._path(name).exists():
                 yield from refused(lambda name=name: locate(str(self._path(name))))
-            elif key == "judge.model" and self._exists(name) and not (self._path(name) / "config.json").is_file():
+            elif key == "judge.model" and self._path(name).exists() and not (self._path(name) / "config.json").is_file():
                 yield Missing(f"judge.model: {name} holds no config.json", "set it to the folder, or the hub id, of a causal LM")
         if self.corpus.path and not self.packed:
             suffixes = {"files": text_files.SUFFIXES, "openwebtext": openwebtext.SUFFIXES}.get(self.corpus.name)

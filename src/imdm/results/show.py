@@ -58,7 +58,7 @@ def text_of(paths: list[Path], figure: Path | None = None) -> str:
     if len(frames) > 1:
         if figure:
             draw_runs(frames, figure)
-        return _whole(runs_view(frames))
+        return _whole(runs_view(frames), groups_above=True)
     report = run / "report.html"
     where = f"Report: {report}" if report.exists() else f"{report} is not made yet; run `snakemake {report}`."
     return f"{main_text(frames[run.name])}\n\n{where}"
@@ -76,8 +76,8 @@ def main_text(frame: pd.DataFrame) -> str:
     return "\n".join([*tables, said[0], "", plain(brief(frame), groups_above=True), "", *said[1:]])
 
 
-def _whole(view: View) -> str:
-    return "\n".join([view.title, "", plain(view), "", view.caption, ""])
+def _whole(view: View, groups_above: bool = False) -> str:
+    return "\n".join([view.title, "", plain(view, groups_above), "", view.caption, ""])
 
 
 if __name__ == "__main__":
