@@ -58,6 +58,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "sample": ("--model", TEACHER),
     "complete": (*DATA, "--model", TEACHER),
     "score": (*DATA, *JUDGE, "--reference", "{}/reference/reference.json", "--samples", SAMPLES),
+    "controls": (*DATA, *JUDGE, "--reference", "{}/reference/reference.json"),
     "match_entropy": ("--model", TEACHER, "--target", "{}/score/scores.json"),
     "frontier": (*DATA, *JUDGE, "--model", TEACHER),
     "initialize": ("--teacher", TEACHER, "--variant", "imdm-signs"),
