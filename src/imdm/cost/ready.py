@@ -86,10 +86,11 @@ class External:
         for key, name in self.names.items():
             if self._is_path(name) and not self._exists(name):
                 yield Missing(f"{key}: {name}", f"download it to that path, or set {key} to where it is")
-        if self.corpus.path and not self.packed and not self._exists(self.corpus.path):
+        streamed = self.corpus.name == "hub" and not self.packed and not self._exists(self.corpus.path)
+        if self.corpus.path and not self.packed and not streamed and not self._exists(self.corpus.path):
             yield Missing(f"corpus.path: {self.corpus.path}", "correct the path, or set it to null to load the corpus from the hub")
         wanted = [f"{key} ({name})" for key, name in self.names.items() if not self._is_path(name) and not cached(name)]
-        wanted += [f"corpus ({self.corpus.name})"] * (self.corpus_bytes() > 0)
+        wanted += [f"corpus ({self.corpus.name})"] * (self.corpus_bytes() > 0 or streamed)
         if wanted and not hub_reachable():
             remedy = "download them where there is a network (HF_HOME names the cache), or give local paths"
             yield Missing(f"{_HUB[0]} can't be reached from here, for {', '.join(wanted)}", remedy)
@@ -104,7 +105,7 @@ class External:
 
     def _is_path(self, name: str) -> bool:
         """Whether a checkpoint, judge or tokenizer is on this machine, and not ORG/NAME or NAME on the hub."""
-        return name.startswith(("/", ".", "~")) or name.endswith((".ckpt", ".safetensors", ".pt")) or self._exists(name)
+        return name.startswith(("/", ".", "~", "data/")) or name.endswith((".ckpt", ".safetensors", ".pt", ".gguf")) or self._exists(name)
 
 
 def disk(needed: float, project: Path) -> Iterator[Missing]:
