@@ -9,6 +9,7 @@ Example: python stages/controls.py --data data/pydocs-carry-32/dataset.json --ju
 """
 
 import sys
+from typing import Any
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
 from imdm.stage.job import Job, StageParser, run_stage
@@ -39,12 +40,13 @@ def run(job: Job) -> None:
     judge = load_judge(job.args.judge, device, settings.precision)
     judge.check_vocabulary(data, settings.retokenize)
     real = load_real(job.args.reference, common_settings(job.args.judge, judge, data, settings), None)
-    controls, tokenizer, rows = make_controls(data, settings.reference, job.params.sampling.count, seed), data.tokenizer(), []
+    controls, tokenizer = make_controls(data, settings.reference, job.params.sampling.count, seed), data.tokenizer()
+    rows: list[dict[str, Any]] = []
     verdicts = judge_each(judge, list(controls.values()), tokenizer, settings, job.dir, progress=job.progress)
     for (name, tokens), judged in zip(controls.items(), verdicts, strict=True):
         figures = sample_figures(tokens, judged, real, settings, seed) | exact_figures(judge, tokens, settings.bootstrap, seed)
-        about = {"model": name, "steps": None}
-        rows += [about | {"metric": metric} | dict(zip(("value", "low", "high"), figure)) for metric, figure in figures.items()]
+        for metric, (value, low, high) in figures.items():
+            rows.append({"model": name, "steps": None, "metric": metric, "value": value, "low": low, "high": high})
     texts = {name: decode(tokens[:1], tokenizer, settings.clean_up)[0] for name, tokens in controls.items()}
     write_json(job.dir / "controls.json", {"judge": judge.named(settings), "rows": rows, "texts": texts})
     job.metrics["samples"] = sum(map(len, controls.values()))

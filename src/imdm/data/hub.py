@@ -42,12 +42,12 @@ def documents(corpus: Corpus, revision: str | None) -> Iterator[str]:
 
 def commit(corpus: Corpus) -> str | None:
     """The commit that `corpus.revision` is now, None for a folder of this machine. Raises UserError: the data set can't be had."""
-    if Path(corpus.path).expanduser().exists():
+    if Path(corpus.path or "").expanduser().exists():
         return None
     from huggingface_hub import HfApi
 
     try:
-        return HfApi().dataset_info(corpus.path, revision=corpus.revision).sha
+        return HfApi().dataset_info(corpus.path or "", revision=corpus.revision).sha
     except Exception as error:
         raise _refused(corpus, error) from None
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
-from imdm.results.frame import RATIO, Find, Number, finder, one, select
+from imdm.results.frame import RATIO, Find, finder, one, select
 from imdm.results.names import TEACHER, metric_name, name_of, step_words
 from imdm.results.table import MODEL, STEPS, Column, Line, digits, distinct, make_view, metrics_in, value_cell
 from imdm.results.view import DAGGER, NONE, Cell, View
@@ -17,10 +19,15 @@ BETTER = {"gen_ppl": _LOW, "gen_ppl_mean": _LOW, "entropy": _NEAR, "mauve": _HIG
 BETTER |= {"jsd_3": _LOW, "distinct_4": _NEAR, "repetition_4": _NEAR, "validity_pct": _HIGH, "bigram_kl_nats": _LOW}
 
 
-def _rank(number: Number, real: Number | None) -> float:
-    """What is lower for the better of two values of a metric."""
-    better = BETTER[number.metric]
-    return number.value if better == _LOW else -number.value if better == _HIGH else abs(number.value - real.value)
+def _rank(metric: str, value: float, real: float | None) -> float:
+    """What is lower for the better of two values of a metric; `real` is that of real text."""
+    better = BETTER[metric]
+    return value if better == _LOW else -value if better == _HIGH else abs(value - (real or 0.0))
+
+
+def _value(frame: pd.DataFrame, **wanted: Any) -> float | None:
+    number = one(frame, **wanted)
+    return number.value if number else None
 
 
 def teacher_steps(frame: pd.DataFrame) -> int | None:
@@ -31,21 +38,24 @@ def teacher_steps(frame: pd.DataFrame) -> int | None:
 
 def fooled(frame: pd.DataFrame) -> dict[str, list[str]]:
     """By metric the controls that it ranks above the teacher at its most steps, by value; without a teacher nothing."""
-    steps, found = teacher_steps(frame), {}
-    for metric in metrics_in(frame, kind="control"):
-        real = one(frame, kind="reference", metric=metric)
-        teacher = one(frame, kind="samples", model=TEACHER, steps=steps, metric=metric) if steps else None
-        if teacher is None or metric not in BETTER or BETTER[metric] == _NEAR and real is None:
+    steps = teacher_steps(frame)
+    found: dict[str, list[str]] = {}
+    for metric in [name for name in metrics_in(frame, kind="control") if steps and name in BETTER]:
+        teacher = _value(frame, kind="samples", model=TEACHER, steps=steps, metric=metric)
+        real = _value(frame, kind="reference", metric=metric)
+        if teacher is None or BETTER[metric] == _NEAR and real is None:
             continue
-        controls = [one(frame, kind="control", model=name, metric=metric) for name in _CONTROLS]
-        if ahead := [control.model for control in controls if control and _rank(control, real) < _rank(teacher, real)]:
+        controls = {name: _value(frame, kind="control", model=name, metric=metric) for name in _CONTROLS}
+        least = _rank(metric, teacher, real)
+        if ahead := [name for name, value in controls.items() if value is not None and _rank(metric, value, real) < least]:
             found[metric] = ahead
     return found
 
 
 def unfooled(frame: pd.DataFrame) -> list[str]:
     """The metrics with a better end that rank every control behind the teacher."""
-    return [metric for metric in metrics_in(frame, kind="control") if metric in BETTER and metric not in fooled(frame)]
+    wrong = fooled(frame)
+    return [metric for metric in metrics_in(frame, kind="control") if metric in BETTER and metric not in wrong]
 
 
 def judge_words(frame: pd.DataFrame) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -79,8 +80,8 @@ def _packed(path: Path, data: Dataset) -> np.ndarray:
     """The blocks of a text file's documents, as the corpus's own are packed, [n, L]."""
     texts = documents(Corpus(name="files", path=glob.escape(str(path)), documents="line"))
     with tempfile.TemporaryDirectory() as folder:
-        how = {"drop_every": DROP_EVERY[data.packing], "alone": data.packing == "document"}
-        packer = Packer(Path(folder) / "blocks.bin", data.seq_len, data.eos_id, **how)
+        alone = data.packing == "document"
+        packer = Packer(Path(folder) / "blocks.bin", data.seq_len, data.eos_id, DROP_EVERY[data.packing], alone)
         for _ in pack(((text, "all") for text in texts), as_text(data.tokenizer()), {"all": packer}):
             pass
         return np.fromfile(packer.path, "<u2").reshape(-1, data.seq_len)
@@ -88,6 +89,14 @@ def _packed(path: Path, data: Dataset) -> np.ndarray:
 
 def sample_file(tokens: np.ndarray, name: str, steps: int, data: Dataset, source: str) -> SampleFile:
     """Samples [n, L] as those of a model; in which step a token came, and how often a network was called, is not known."""
-    about = {"task": TASK, "model": name, "steps": [steps], "temperature": {}, "precision": "", "conditional": None, "matching": None}
+    about: dict[str, Any] = {
+        "task": TASK,
+        "model": name,
+        "steps": [steps],
+        "temperature": {},
+        "precision": "",
+        "conditional": None,
+        "matching": None,
+    }
     about |= {"tokenizer_sha256": data.tokenizer_sha256, "source": source}
     return SampleFile({steps: tokens}, {steps: np.full_like(tokens, -1)}, {steps: np.zeros(len(tokens), np.int32)}, about)
