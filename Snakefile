@@ -29,6 +29,7 @@ localrules:
     all,
     extras,
     paper,
+    scoreboard,
     parameters,
     tabulate,
     plot,
@@ -67,6 +68,12 @@ rule extras:
 rule paper:
     input:
         "<results>/paper.html",
+
+
+# The samples of other systems beside real text and controls: needs no model of ours.
+rule scoreboard:
+    input:
+        "<results>/tables/scoreboard.csv",
 
 
 include: "workflow/rules/data.smk"

@@ -1,7 +1,7 @@
 """Make one table, figure or page of samples that stands alone: of the paper, ours beside its numbers, or beyond it.
 
-Which one follows from --out. Tables (table03, table06 to table14, frontier, copies, pairs, factorization) are
-written as .csv, .json, .md and .tex; figures (figure03, figure05, frontier, factorization) as .png and .svg; pages
+Which one follows from --out. Tables (table03, table06 to table14, frontier, scoreboard, copies, pairs,
+factorization) are written as .csv, .json, .md and .tex; figures (figure03, figure05, frontier, factorization) as .png and .svg; pages
 (figure04, figure06 to figure13) as .html. `paper` in params.yaml names the models that stand for the paper's.
 
 Example: python stages/exhibit.py --data data/pydocs-carry-32/dataset.json --results results/tiny
@@ -17,6 +17,7 @@ from imdm.stage.job import Job, StageParser, run_stage
 READS = (
     "run",
     "compare",
+    "external",
     "paper",
     "finetune.steps",
     "variants",

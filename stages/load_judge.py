@@ -1,4 +1,4 @@
-"""Use a causal language model of transformers as the judge: judge.model, such as gpt2-large from the hub or a folder.
+"""Use a causal language model of transformers as the judge: judge.model, from the hub, a folder or a GGUF file.
 
 Writes judge.json, which stands for it in every later stage: where it is, at which commit of the hub, and its
 perplexity on held-out text in scoring.precision. The model itself stays where it is; a log without rows is beside it.
@@ -29,7 +29,7 @@ def run(job: Job) -> None:
 
     params = job.params
     if params.judge.model is None:
-        raise UserError("judge.model is empty; set it to the hub id or folder of a causal LM, such as gpt2-large.")
+        raise UserError("judge.model is empty; set it to the hub id, folder or GGUF file of a causal LM, such as gpt2-large.")
     device, _ = setup(params.runtime)
     judge = open_judge(params.judge.model, device, params.scoring.precision)
     data, settings = Dataset.open(job.args.data), params.scoring

@@ -1,7 +1,7 @@
 """Judge real text once a run: what samples and completions are compared with.
 
-Writes reference.json (Gen-PPL, entropy and diversity with 95% intervals) and reference.safetensors (MAUVE's features
-and the values of each text), for whole held-out blocks and for the beginnings of the prompts' own blocks. The latter
+Writes reference.json (Gen-PPL, entropy and diversity with 95% intervals) and reference.safetensors (each text, the
+judge's features and values of it), for whole held-out blocks and for the beginnings of the prompts' own blocks. The latter
 are left out where blocks are shorter than conditional.scored_tokens, or too few.
 
 Example: python stages/reference.py --data data/pydocs-carry-32/dataset.json --judge results/tiny/judge/judge.json
@@ -24,8 +24,9 @@ def arguments(parser: StageParser) -> None:
 def run(job: Job) -> None:
     from functools import partial
 
-    from imdm.data.blocks import Dataset, block_order
+    from imdm.data.blocks import Dataset
     from imdm.sampling.prompts import choose_prompts, obstacle
+    from imdm.scoring.controls import reference_blocks
     from imdm.scoring.judge import load_judge
     from imdm.scoring.reference import common_settings, judge_blocks, save_reference
     from imdm.stage.device import setup
@@ -36,8 +37,7 @@ def run(job: Job) -> None:
     judge = load_judge(job.args.judge, device, settings.precision)
     judge.check_vocabulary(data, settings.retokenize)
 
-    blocks = data.split(settings.reference)
-    chosen = blocks[block_order(len(blocks), params.seeds.scoring, 0)[: params.sampling.count]]
+    chosen = reference_blocks(data, settings.reference, params.sampling.count, params.seeds.scoring)
     judged = partial(judge_blocks, judge, data=data, scoring=settings, folder=job.dir, progress=job.progress)
     texts = {"unconditional": judged(chosen, split=settings.reference), "conditional": None}
     if obstacle(data, params.conditional) is None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import _src  # noqa: F401, I001  (first: this checkout's library)
 from imdm.stage.job import Job, StageParser, run_stage
 
-READS = ("run", "compare")
+READS = ("run", "compare", "external")
 
 
 def arguments(parser: StageParser) -> None:

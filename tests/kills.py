@@ -58,6 +58,8 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "sample": ("--model", TEACHER),
     "complete": (*DATA, "--model", TEACHER),
     "score": (*DATA, *JUDGE, "--reference", "{}/reference/reference.json", "--samples", SAMPLES),
+    "external": (*DATA, "--samples", "{}/text.txt", "--name", "theirs", "--steps", "3"),
+    "controls": (*DATA, *JUDGE, "--reference", "{}/reference/reference.json"),
     "match_entropy": ("--model", TEACHER, "--target", "{}/score/scores.json"),
     "frontier": (*DATA, *JUDGE, "--model", TEACHER),
     "initialize": ("--teacher", TEACHER, "--variant", "imdm-signs"),
@@ -98,7 +100,7 @@ class Project:
                 needed = re.search(r"\{\}/([\w:]+)", argument)
                 if needed and needed[1] == "invented":
                     self._invent()
-                elif needed:
+                elif needed and needed[1] in ARGUMENTS:
                     self.undisturbed(needed[1])
             self.ended[name] = self.run(name, self.place(name, self.folder))
             assert self.ended[name].code == 0, self.ended[name].said

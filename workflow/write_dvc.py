@@ -70,7 +70,7 @@ def stage(job: Job, project: Path) -> dict:
 
 def plots(params: Params) -> list[dict[str, dict]]:
     """What `dvc plots` draws: Gen-PPL by sampling steps, and the loss of every training."""
-    by_steps = {f"results/{params.run}/tables/{plan.BY_STEPS}": plan.models(params)}
+    by_steps = {f"results/{params.run}/tables/{plan.BY_STEPS}": plan.scored(params)}
     losses = {f"results/{params.run}/{log}": "loss" for log in plan.training_logs(params)}
     return [{"Gen-PPL": {"x": "steps", "y": by_steps}}, {"Training loss": {"x": "step", "y": losses}}]
 

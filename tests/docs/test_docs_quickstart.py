@@ -15,7 +15,7 @@ from checkout import ROOT, clone, commit, run
 from imdm.results import plan
 
 pytestmark = pytest.mark.slow
-SMALL = {"sdtt3-redi": "sdtt1-redi", "files-carry-32": "files-carry-16"}
+SMALL = {"sdtt3-redi": "sdtt1-redi", "files-carry-32": "files-carry-16", "count=320": "count=32"}
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,13 @@ def test_the_model_is_exported_with_its_scores(project):
     card = (project / "results/mine/exported/README.md").read_text()
     assert re.search(r"\| seeds \| .*train 0", card) and "| training data | files: " in card
     assert "license: mit" in card and "| gen_ppl |" in card and (project / "results/mine/exported/modeling_imdm.py").is_file()
+
+
+def test_samples_of_plain_transformers_are_scored(project):
+    text = log(project, "Samples of another system")
+    assert all(f"| {name} |" in text for name in ("Real text", "5-gram model", "Periodic sampler", "External: samples of theirs"))
+    rows = pd.read_csv(project / "results/mine/tables/scoreboard.csv")
+    assert set(rows["kind"]) == {"judge", "reference", "control", "samples"} and set(rows["model"]) >= {"external/theirs", "held-out"}
 
 
 def test_dvc_shows_metrics_and_plots_and_has_nothing_to_do(project):

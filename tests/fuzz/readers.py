@@ -36,10 +36,11 @@ from imdm.results.collect import audits, read_parquet, read_result
 from imdm.results.draw_training import read_log
 from imdm.results.frame import frame_of, read_frame, write_frame
 from imdm.results.view import Cell, View, read_view, write_view
+from imdm.sampling.external import read_external
 from imdm.sampling.files import SampleFile, load_samples, save_samples
 from imdm.sampling.matching import read_target
 from imdm.scoring.judge import load_judge
-from imdm.scoring.reference import load_features, save_reference
+from imdm.scoring.reference import load_real, save_reference
 from imdm.stage.artifact import verify, write_json
 from imdm.stage.shards import merge_shards
 from networks import small_network
@@ -310,6 +311,15 @@ def tokens(folder: Path) -> Path:
     return folder / "tokenizer.json"
 
 
+def external(suffix: str) -> Any:
+    def write(folder: Path) -> Path:
+        ids = np.ones((4, corpus().seq_len), np.int32)
+        np.save(folder / "a.npy", ids) if suffix == "npy" else np.savez(folder / "a.npz", ids)
+        return folder / f"a.{suffix}"
+
+    return write
+
+
 def sealed(folder: Path) -> Path:
     artifact(folder, "score", {"scores.json": {"a": [1, 2, 3]}}, samples=3)
     return folder / "scores.json"
@@ -325,6 +335,8 @@ READERS = {
     "couplings": Reader(couplings, read_couplings, damaged_tensors),
     "shards": Reader(shard, merged, damaged_tensors),
     "samples": Reader(samples, read_samples, damaged_tensors),
+    "external.npy": Reader(external("npy"), lambda path: read_external(path, corpus(), 4).tolist()),
+    "external.npz": Reader(external("npz"), lambda path: read_external(path, corpus(), 4).tolist()),
     "checkpoint": Reader(checkpoint, lambda path: weights(load_network(path)), damaged_tensors),
     "public checkpoint": Reader(torch_file, read_quietly),
     "exported config.json": Reader(exported, lambda path: read_quietly(path.parent), damaged_json),
@@ -335,10 +347,10 @@ READERS = {
     "judge's weights": Reader(
         lambda f: judge(f).with_name("model.safetensors"), lambda p: judged(p.with_name("judge.json")), damaged_tensors
     ),
-    "reference.json": Reader(reference, lambda path: load_features(path, COMMON, None).tolist(), damaged_json),
+    "reference.json": Reader(reference, lambda path: [part.tolist() for part in load_real(path, COMMON, None)], damaged_json),
     "reference.safetensors": Reader(
         lambda folder: reference(folder).with_suffix(".safetensors"),
-        lambda path: load_features(path.with_suffix(".json"), COMMON, None).tolist(),
+        lambda path: [part.tolist() for part in load_real(path.with_suffix(".json"), COMMON, None)],
         damaged_tensors,
     ),
     "scores.json": Reader(scores, read_scores, damaged_json),

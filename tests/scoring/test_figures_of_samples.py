@@ -17,6 +17,7 @@ from imdm.scoring.diversity import distinct, entropy, repetition
 from imdm.scoring.gen_ppl import Judged
 from imdm.scoring.mauve import mauve
 from imdm.scoring.metrics import sample_figures, text_figures
+from imdm.scoring.reference_file import Real
 
 
 def test_entropy_is_scipys():
@@ -86,8 +87,10 @@ def test_every_figure_lies_in_its_interval():
     counts[3] = 0  # an empty document
     judged = Judged(nll=draw.gamma(30, 1, 40) * (counts > 0), tokens=counts, features=draw.normal(size=(40, 4)).astype(np.float32))
     reference = draw.normal(size=(50, 4)).astype(np.float32)
-    figures = sample_figures(tokens, np.full(40, 4), judged, reference, Scoring(bootstrap=200, mauve_seeds=2), 0, group=5)
-    assert set(figures) == {"gen_ppl", "gen_ppl_mean", "entropy", "mauve", "distinct_4", "repetition_4", "calls"}
+    real = Real(reference, draw.integers(0, 20, (50, 12)))
+    figures = sample_figures(tokens, judged, real, Scoring(bootstrap=200, mauve_seeds=2), 0, group=5)
+    distances = {"mauve", "energy", "frechet", "jsd_2", "jsd_3"}
+    assert set(figures) == {"gen_ppl", "gen_ppl_mean", "entropy", "distinct_4", "repetition_4"} | distances
     for value, low, high in figures.values():
         assert low - 1e-12 <= value <= high + 1e-12 and math.isfinite(value)
     assert figures["gen_ppl"][0] == pytest.approx(math.exp(judged.nll.sum() / judged.tokens.sum()))
@@ -100,7 +103,7 @@ def test_every_figure_lies_in_its_interval():
 def test_without_mauve_text_there_is_no_mauve(monkeypatch, seeds):
     monkeypatch.setitem(sys.modules, "mauve", None)
     judged = Judged(nll=np.ones(4), tokens=np.full(4, 3), features=np.eye(4, dtype=np.float32))
-    score = partial(sample_figures, np.eye(4, dtype=int), np.ones(4), judged, np.eye(4, dtype=np.float32), seed=0)
+    score = partial(sample_figures, np.eye(4, dtype=int), judged, Real(np.eye(4, dtype=np.float32), np.eye(4, dtype=int)), seed=0)
     if seeds:
         with pytest.raises(UserError, match="scoring.mauve_seeds=0"):
             score(settings=Scoring(mauve_seeds=seeds))

@@ -37,6 +37,16 @@ def own_loss(judge, ids: list[int], counts: list[bool] | None = None) -> float:
         return judge.model(ids, labels=labels).loss.item()
 
 
+def test_a_text_begins_with_the_judges_own_beginning_of_text(tmp_path):
+    """Also where the judge has another than <|endoftext|>, which it would else read as so many characters."""
+    vocabulary = Tokenizer.from_str(judges.tokenizer().to_str().replace("<|endoftext|>", "</s>"))
+    rows = packed(6)
+    texts = judge_ids(rows, judges.tokenizer(), judges.small_judge(tmp_path, vocabulary=vocabulary), True)
+    assert all(text[0] == text[-1] == 0 for text in texts) and texts == judge_ids(
+        rows, judges.tokenizer(), judges.small_judge(tmp_path / "own"), True
+    )
+
+
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-6), ("bfloat16", 2e-3)])
 def test_nll_is_transformers_own_loss(tmp_path, precision, tolerance):
     judge = judges.small_judge(tmp_path, precision)

@@ -118,6 +118,8 @@ def test_a_model_of_the_hub_is_kept_at_its_commit(tmp_path, monkeypatch):
     write_json(tmp_path / "judge.json", judge.describe() | {"held_out_perplexity": 9.0})
     assert open_judge("org/small", "cpu").revision == second
     assert load_judge(tmp_path / "judge.json").revision == first
+    at_first = open_judge(f"org/small@{first}", "cpu")
+    assert (at_first.name, at_first.revision, at_first.describe()["revision"]) == ("org/small", first, first)
 
 
 def test_a_judge_of_another_vocabulary_is_refused(judge_json, tmp_path):

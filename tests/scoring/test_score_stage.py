@@ -23,7 +23,7 @@ from imdm.sampling.generate import Sampler
 from imdm.scoring import metrics as rows
 from imdm.scoring.judge import load_judge
 from imdm.scoring.metrics import judge_samples
-from imdm.scoring.reference import load_features
+from imdm.scoring.reference import load_real
 from networks import small_network
 from script import made
 
@@ -70,8 +70,8 @@ def read(run: Path, name: str) -> tuple[dict, pd.DataFrame]:
 def test_scores_are_those_of_the_samples(run, name, task, texts, end):
     scores, table = read(run, name)
     assert (scores["task"], scores["model"], scores["precision"]) == (task, "teacher", "float32")
-    assert scores["temperature"] == {"1": 1.0, "2": 1.0}
-    about = {"name": "trained judge", "precision": "float32", "held_out_perplexity": judges.HELD_OUT}
+    assert scores["temperature"] == {"1": 1.0, "2": 1.0} and scores["corpus"] == {"name": "files", "source": None}
+    about = {"name": "trained judge", "precision": "float32", "revision": None, "held_out_perplexity": judges.HELD_OUT}
     assert scores["judge"] == about | {"retokenize": True, "clean_up": False}
     samples = load_samples(run / name / "samples.safetensors", Dataset.open(run / "data/dataset.json"))
     for steps in (1, 2):
@@ -126,9 +126,10 @@ def test_a_reference_of_other_settings_is_refused(run, tmp_path, change, key):
 def test_a_reference_of_other_prompts_is_refused(run):
     common = {key: json.loads((run / "reference/reference.json").read_text())[key] for key in ("judge", "settings")}
     samples = load_samples(run / "completions/samples.safetensors", Dataset.open(run / "data/dataset.json"))
-    assert load_features(run / "reference/reference.json", common, samples.about["conditional"]).shape == (16, 16)
+    real = load_real(run / "reference/reference.json", common, samples.about["conditional"])
+    assert real.features.shape == (16, 16) and real.ids.shape == (16, 10)
     with pytest.raises(UserError, match="was made with prompts .*run reference again"):
-        load_features(run / "reference/reference.json", common, samples.about["conditional"] | {"seed": 9})
+        load_real(run / "reference/reference.json", common, samples.about["conditional"] | {"seed": 9})
 
 
 def test_a_model_is_matched_to_its_cooler_self(run, tmp_path):

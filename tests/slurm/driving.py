@@ -17,7 +17,8 @@ from slurm.cluster import Cluster, until
 
 PATIENCE = 900  # seconds that anything is waited for: machines are slow that do other things besides
 JUDGE = Path("results/micro/judge")  # the training that is slow
-RULES = {"tokenize_pack", "judge", "reference", "pretrain", "initialize", "sdtt", "sample", "merge", "score", "synthetic", "frontier"}
+RULES = {"tokenize_pack", "judge", "reference", "controls", "pretrain", "initialize", "sdtt", "sample", "merge", "score", "frontier"}
+RULES |= {"synthetic"}
 ON_GPU = RULES - {"tokenize_pack", "initialize", "synthetic", "merge"}
 EXPERIMENT = ("compare.variants=[imdm]", "compare.recipes=[sdtt1]", "judge.steps=300", "shards.samples=2")
 PLACES = ("runtime.device=auto", "runtime.checkpoint_seconds=5")  # the nodes' GPUs are none, but they are asked for

@@ -14,7 +14,7 @@ from kills import STAGES, Project, content, kept, kill
 
 TRAININGS = ("train_judge", "pretrain", "finetune", "di4c", "sdtt", "redi")
 GENERATIONS = ("couple", "sample", "complete", "match_entropy", "frontier")
-JUDGED = ("reference", "score")
+JUDGED = ("reference", "score", "controls")
 QUICK = ("pretrain", "sample")  # of a training and of a generation, also in `make test`
 
 

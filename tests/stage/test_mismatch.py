@@ -61,6 +61,7 @@ INPUTS = {
     "redi": ("couplings", "init"),
     "reference": ("data", "judge"),
     "score": ("data", "judge", "reference", "samples"),
+    "controls": ("data", "judge", "reference"),
     "frontier": ("data", "judge", "model"),
 }
 CASES = [(name, odd, how) for name, flags in INPUTS.items() for odd in flags[1:] for how in ("vocabulary", "length")]

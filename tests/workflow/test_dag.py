@@ -77,7 +77,7 @@ def test_dvc_tracks_exactly_the_parameters_that_a_stage_reads(dvc, jobs):
 def test_every_stage_script_is_used(project):
     used = {job.stage for job in graph.jobs(project, "all", "extras", "paper")}
     there = {path.stem for path in (ROOT / "stages").glob("[!_]*.py")}
-    assert used | BY_HAND | {"load_mdlm", "load_judge", "exact_judge", "oracle", "merge"} == there
+    assert used | BY_HAND | {"load_mdlm", "load_judge", "exact_judge", "oracle", "merge", "external"} == there
     assert set(of_stages(ROOT / "stages")) == there - {"preflight", "generate"}  # which write nothing
 
 
@@ -123,6 +123,24 @@ def test_what_is_not_distilled_is_sampled_at_steps_of_its_own(project):
     sampled = jobs["results/tiny/at20/samples/imdm/scratch"]
     assert sampled.arguments["steps"] == "20" and "results/tiny/at20/scores/teacher" in jobs
     assert "results/tiny/samples/teacher" not in jobs
+
+
+def test_the_scoreboard_needs_no_model_of_ours(project):
+    words = ("--config", "external={theirs: {samples: params.yaml, steps: 3}}")
+    jobs = {job.out.removeprefix("results/tiny/"): job for job in graph.jobs(project, "scoreboard", *words)}
+    made = {"samples/external/theirs", "scores/external/theirs", "controls", "reference", "judge", "tables/scoreboard.csv"}
+    assert set(jobs) == made | {"data/pydocs-carry-32"}
+    arguments = jobs["samples/external/theirs"].arguments
+    assert (arguments["samples"], arguments["name"], arguments["steps"]) == ("params.yaml", "theirs", "3")
+    beside = {job.out: job for job in graph.jobs(project, "all", *words)}
+    for page in ("tables/tables.csv", "report.html"):
+        assert any("external/theirs" in path for path in beside[f"results/tiny/{page}"].inputs)
+    assert not any("external" in out for out in beside if "/samples/" not in out and "/scores/" not in out)
+
+
+def test_samples_that_are_not_there_are_named(project):
+    with pytest.raises(RuntimeError, match="external.theirs.samples: there is no file nothing.npy; correct the path"):
+        graph.jobs(project, "scoreboard", "--config", "external={theirs: {samples: nothing.npy, steps: 3}}")
 
 
 def test_redi_may_differ_by_variant(project):

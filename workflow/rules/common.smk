@@ -14,7 +14,7 @@ from snakemake.io import apply_wildcards
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 from imdm.cost.request import Requests
 from imdm.errors import UserError
-from imdm.params import PUBLIC, RECIPES, REPLICATE, TEACHER, couplings_of, load_params, parent
+from imdm.params import EXTERNAL, PUBLIC, RECIPES, REPLICATE, TEACHER, couplings_of, load_params, parent
 from imdm.params.names import ORACLE
 from imdm.results import plan
 from imdm.stage.artifact import sha256
@@ -28,6 +28,12 @@ try:
     PARAMS = load_params(FILES, SETS)
 except UserError as error:
     raise WorkflowError(str(error))
+
+# Without it the graph has no such model.
+SAMPLES = {name: os.path.expanduser(entry.samples) for name, entry in PARAMS.external.items()}
+for name, path in SAMPLES.items():
+    if not os.path.isfile(path):
+        raise WorkflowError(f"external.{name}.samples: there is no file {path}; correct the path.")
 
 # Snakemake itself notices after a training that it can't keep it.
 CACHE = os.environ.get(LOCATION_ENVVAR)
@@ -46,6 +52,7 @@ def alternatives(names):
 
 VARIANT = rf"({alternatives(PARAMS.variants)})({REPLICATE})?"
 PUBLIC_MODEL = rf"{PUBLIC}/({alternatives(PARAMS.public)})"
+EXTERNAL_NAME = alternatives(PARAMS.external)
 AT = r"at[1-9]\d*/"  # samples at one step count
 MODEL = rf"{TEACHER}|{ORACLE}|{VARIANT}/({RECIPES}|{TEACHER})|{PUBLIC_MODEL}"
 

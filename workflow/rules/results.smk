@@ -85,7 +85,7 @@ use rule exhibit_table as exhibit_page with:
 rule report:
     input:
         lambda wildcards: [f"<results>/{file}" for file in plan.exhibits(PARAMS, wildcards.exhibit)],
-        [f"<results>/samples/{model}/samples.safetensors" for model in plan.models(PARAMS)],
+        [f"<results>/samples/{model}/samples.safetensors" for model in plan.scored(PARAMS)],
         data="<data>/dataset.json",
         tables="<results>/tables/tables.csv",
         figures="<results>/figures/figure02.png",

@@ -14,6 +14,23 @@ rule sample:
         stage("sample.py --model {input.model}{params.steps}{params.shard}")
 
 
+# Samples of other systems, which `external` names.
+rule external:
+    input:
+        data="<data>/dataset.json",
+        samples=lambda wildcards: SAMPLES[wildcards.name],
+    output:
+        **artifact("<results>/samples/external/{name}", "samples.safetensors"),
+    wildcard_constraints:
+        name=EXTERNAL_NAME,
+    params:
+        **about("external"),
+        name=lambda wildcards: wildcards.name,  # as the number of steps: the cache knows no wildcards
+        steps=lambda wildcards: PARAMS.external[wildcards.name].steps,
+    shell:
+        stage("external.py --data {input.data} --samples {input.samples:q} --name {params.name} --steps {params.steps}")
+
+
 # Completions of prompts (Tab. 7, 10).
 rule complete:
     input:

@@ -1,3 +1,17 @@
+# What no language model wrote, scored as samples are.
+rule controls:
+    input:
+        data="<data>/dataset.json",
+        judge="<results>/judge/judge.json",
+        reference="<results>/reference/reference.json",
+    output:
+        **artifact("<results>/controls", "controls.json"),
+    params:
+        **about("controls"),
+    shell:
+        stage("controls.py --data {input.data} --judge {input.judge} --reference {input.reference}")
+
+
 # Of samples, at some step counts or at one, completions of prompts, or samples at a matched entropy.
 rule score:
     input:
@@ -9,6 +23,7 @@ rule score:
         **artifact("<results>/{kind}scores/{model}", "scores.json", "per_sample.parquet"),
     wildcard_constraints:
         kind=rf"(conditional/|matched/|{AT})?",
+        model=rf"{MODEL}|{EXTERNAL}/({EXTERNAL_NAME})",
     params:
         **about("score"),
     shell:

@@ -21,9 +21,10 @@ _TOKENS = {"lm1b": 0.9e9, "openwebtext": 9.04e9, "pydocs": 0.7e6}
 # In the hub's cache: what is downloaded and what it is unpacked to (LM1B 1.8 + 4.2 GB; OpenWebText 54 GB by nanoGPT).
 DOWNLOAD_BYTES = {"lm1b": 6e9, "openwebtext": 54e9}
 _BYTES_PER_TOKEN = 4
+_DOCUMENTS, _TOKENS_PER_DOCUMENT = 1_000_000, 200  # of a data set of the hub, of which nothing is known
 _VOCABULARIES = {"bert-base-uncased": 30_522, "gpt2": 50_258}  # BERT has a mask token of its own, GPT-2 gets one more row
-# GPT-2's width and blocks by name; its longest input and its vocabulary.
-_GPT2 = {"gpt2": (768, 12), "gpt2-medium": (1024, 24), "gpt2-large": (1280, 36), "gpt2-xl": (1600, 48)}
+# Width and blocks by name, GPT-2's, and of `make judge`; GPT-2's longest input and vocabulary.
+_GPT2 = {"gpt2": (768, 12), "gpt2-medium": (1024, 24), "gpt2-large": (1280, 36), "gpt2-xl": (1600, 48), "smollm2": (576, 30)}
 _LONGEST, _VOCABULARY = 1024, 50_257
 
 
@@ -63,6 +64,8 @@ def packed(corpus: Corpus, root: Path, unknown: int | None = None) -> tuple[floa
         return corpus.texts * corpus.seq_len, open_language(corpus, corpus.seq_len).vocab_size
     if corpus.name in _TOKENS:
         tokens = _TOKENS[corpus.name]
+    elif corpus.name == "hub":
+        tokens = _TOKENS_PER_DOCUMENT * (corpus.limit or _DOCUMENTS)
     else:
         tokens = sum(Path(path).stat().st_size for path in glob(corpus.path or "", recursive=True)) / _BYTES_PER_TOKEN
     return tokens, vocabulary
@@ -79,5 +82,5 @@ def judge_sizes(judge: Judge, vocab_size: int) -> JudgeSizes:
     """The judge of an experiment; one that is no GPT-2 by name is counted as GPT-2 Large, a language as what would be trained."""
     if judge.stage != "load_judge":
         return JudgeSizes(judge.hidden_size, judge.blocks, vocab_size, 0)
-    width, blocks = _GPT2.get(Path(judge.model or "").name, _GPT2["gpt2-large"])
+    width, blocks = _GPT2.get(Path((judge.model or "").partition("@")[0]).name, _GPT2["gpt2-large"])
     return JudgeSizes(width, blocks, _VOCABULARY, _LONGEST)

@@ -100,16 +100,17 @@ class External:
                 yield Missing(f"{key}: {name}", f"download it to that path, or set {key} to where it is")
             elif key.endswith("checkpoint") and self._path(name).exists():
                 yield from refused(lambda name=name: locate(str(self._path(name))))
-            elif key == "judge.model" and self._path(name).exists() and not (self._path(name) / "config.json").is_file():
-                yield Missing(f"judge.model: {name} holds no config.json", "set it to the folder, or the hub id, of a causal LM")
-        if self.corpus.path and not self.packed:
+            elif key == "judge.model" and (at := self._path(name)).is_dir() and not [*at.glob("config.json"), *at.glob("*.gguf")]:
+                yield Missing(f"judge.model: {name} holds no config.json and no GGUF file", "set it to a causal LM's folder or hub id")
+        streamed = self.corpus.name == "hub" and not self.packed and not self._exists(self.corpus.path)
+        if self.corpus.path and not self.packed and not streamed:
             suffixes = {"files": text_files.SUFFIXES, "openwebtext": openwebtext.SUFFIXES}.get(self.corpus.name)
             if not self._exists(self.corpus.path):
                 yield Missing(f"corpus.path: {self.corpus.path}", "correct the path, or set it to null to load the corpus from the hub")
             elif suffixes:
                 yield from refused(lambda: text_files.find_files(str(self._path(self.corpus.path)), suffixes))
         wanted = [f"{key} ({name})" for key, name in self.names.items() if not self._is_path(name) and not cached(name)]
-        wanted += [f"corpus ({self.corpus.name})"] * (self.corpus_bytes() > 0)
+        wanted += [f"corpus ({self.corpus.name})"] * (self.corpus_bytes() > 0 or streamed)
         if wanted and not hub_reachable():
             remedy = "download them where there is a network (HF_HOME names the cache), or give local paths"
             yield Missing(f"{_HUB[0]} can't be reached from here, for {', '.join(wanted)}", remedy)
@@ -126,7 +127,7 @@ class External:
 
     def _is_path(self, name: str) -> bool:
         """Whether a checkpoint, judge or tokenizer is on this machine, and not ORG/NAME or NAME on the hub."""
-        return name.startswith(("/", ".", "~")) or name.endswith((".ckpt", ".safetensors", ".pt")) or self._exists(name)
+        return name.startswith(("/", ".", "~", "data/")) or name.endswith((".ckpt", ".safetensors", ".pt", ".gguf")) or self._exists(name)
 
 
 def disk(needed: float, project: Path) -> Iterator[Missing]:

@@ -17,9 +17,10 @@ from imdm.network.sizes import LOADED_FILE, Sizes
 from imdm.params import TEACHER, Optimizer, Params
 
 MATCH_TRIALS = 7  # temperatures that match_entropy tries at each number of steps before it samples
-HELD_OUT_TOKENS = 2**20  # for the perplexity of the judge itself
+HELD_OUT_TOKENS = 2**16  # for the perplexity of the judge itself
 TOKENS_PER_SECOND = 200_000  # tokenizing, a worker
 SEARCHED_PER_SECOND = 5_000_000  # tokens whose n-grams are looked up among those of samples
+CONTROLS = 4  # texts of so many kinds that no model wrote
 SMALL_JOB = Cost(cpu_seconds=60)  # reads, copies or draws, or trains on a small language
 
 Reads = Mapping[str, tuple[str, ...]]  # keys of the parameters by stage
@@ -150,6 +151,9 @@ class StageCosts:
         settings = self.params.conditional
         prompts = self._judged(settings.prompts, min(settings.scored_tokens, self.length))
         return together(self._judged(self.params.sampling.count, self.length), prompts)
+
+    def stage_controls(self, job: Job) -> Cost:
+        return self._judged(CONTROLS * self.params.sampling.count, self.length)
 
     def stage_score(self, job: Job) -> Cost:
         settings, steps = self.params.conditional, 1 if re.search(r"/at\d+/", job.out) else len(self.params.sampling.steps)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from imdm.data import lm1b, openwebtext, pydocs, text_files
+from imdm.data import hub, lm1b, openwebtext, pydocs, text_files
 from imdm.errors import UserError
 from imdm.languages import open_language
 from imdm.params import Corpus
@@ -54,8 +54,8 @@ def open_corpus(corpus: Corpus, seed: int = 0) -> Documents:
     are read anew each time.
 
     Raises:
-        UserError: as `open_language`, and as the `documents` of `pydocs`, `text_files`, `lm1b` and `openwebtext` do; the latter three only
-            when they are read.
+        UserError: as `open_language` and `hub.commit`, and as the `documents` of `pydocs`, `text_files`, `hub`, `lm1b` and `openwebtext`
+            do; the latter four only when they are read.
     """
     if corpus.name == "pydocs":
         texts = [(text, False) for text in pydocs.documents()]
@@ -68,6 +68,10 @@ def open_corpus(corpus: Corpus, seed: int = 0) -> Documents:
     if corpus.name == "files":
         count = len(text_files.find_files(corpus.path or "", text_files.SUFFIXES))
         return Documents(lambda: ((text, False) for text in text_files.documents(corpus)), f"{count} files of {corpus.path}")
+    if corpus.name == "hub":
+        found = hub.commit(corpus)
+        origin = f"{corpus.path}@{found}" if found else corpus.path
+        return Documents(lambda: ((text, False) for text in hub.documents(corpus, found)), origin, corpus.limit)
     module = {"lm1b": lm1b, "openwebtext": openwebtext}[corpus.name]
     if corpus.path is None:
         return Documents(lambda: module.documents(corpus), module.HUB.name, sum(module.HUB.sizes.values()))

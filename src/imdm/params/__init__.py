@@ -6,9 +6,10 @@ the nearest known one. Steps, sizes and counts are positive integers; times are 
 
 from imdm.params.base import Block, LanguageSettings, MaskSettings, Name, NonNegative, Positive, Runtime, Seeds, Shards, VariantOverride
 from imdm.params.experiment import Compare, Paper, Params
-from imdm.params.inputs import Corpus, Network, PublicCheckpoint, Teacher
+from imdm.params.inputs import Corpus, ExternalSamples, Network, PublicCheckpoint, Teacher
 from imdm.params.load import load_params, resolved_yaml
 from imdm.params.names import (
+    EXTERNAL,
     PUBLIC,
     RECIPES,
     REPLICATE,

@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 
 from imdm.errors import UserError
 from imdm.params.base import CARRIED_BITS, Block, MaskSettings, Name, Positive, Runtime, Seeds, Shards, Text, VariantOverride
-from imdm.params.inputs import Corpus, Network, PublicCheckpoint, Teacher
-from imdm.params.names import KNOWN, ORACLE, PUBLIC, TEACHER, parse_recipe, parse_variant
+from imdm.params.inputs import Corpus, ExternalSamples, Network, PublicCheckpoint, Teacher
+from imdm.params.names import EXTERNAL, KNOWN, ORACLE, PUBLIC, TEACHER, parse_recipe, parse_variant
 from imdm.params.scoring import Audit, Conditional, Factorization, Frontier, Matching, Sampling, Scoring
 from imdm.params.synthetic import Synthetic
 from imdm.params.training import Couplings, Di4c, Finetune, Judge, Keyed, Pretrain, Redi, Sdtt
@@ -64,6 +64,7 @@ class Params(MaskSettings):
     network: Network
     teacher: Teacher = Teacher()
     public: dict[Name, PublicCheckpoint] = Field({}, description="public checkpoints by name, to sample and score as public/NAME")
+    external: dict[Name, ExternalSamples] = Field({}, description="samples of other systems by name, to score as external/NAME")
     pretrain: Pretrain
     finetune: Finetune
     judge: Judge
@@ -133,9 +134,10 @@ class Params(MaskSettings):
         variant, _, name = model.partition("/")
         if model == TEACHER or model == ORACLE and self.corpus.name == "language":
             return
-        if variant == PUBLIC:
-            if name not in self.public:
-                raise UserError(f"{model!r}, but public declares {', '.join(self.public) or 'nothing'}.")
+        if variant in (PUBLIC, EXTERNAL):
+            declared = self.public if variant == PUBLIC else self.external
+            if name not in declared:
+                raise UserError(f"{model!r}, but {variant} declares {', '.join(declared) or 'nothing'}.")
             return
         if parse_variant(variant)[0] not in self.variants:
             raise UserError(f"{model!r}, but variants does not declare {variant!r}; {_nearest(variant, self.variants)}")

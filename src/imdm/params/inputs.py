@@ -13,18 +13,22 @@ _CHECKPOINT = "ORG/NAME, ORG/NAME/FILE or either with @REVISION on the hub, or a
 
 
 class Corpus(LanguageSettings):
-    name: Literal["pydocs", "files", "lm1b", "openwebtext", "language"] = Field(
+    name: Literal["pydocs", "files", "hub", "lm1b", "openwebtext", "language"] = Field(
         "pydocs",
-        description="pydocs: text that ships with Python; files: your own; lm1b, openwebtext: the paper's; language: drawn from a "
-        "language whose every probability is known",
+        description="pydocs: text that ships with Python; files: your own; hub: any data set of the hub; lm1b, openwebtext: the paper's; "
+        "language: drawn from a language whose every probability is known",
     )
     path: Text | None = Field(
         None,
-        description="files: glob of .txt, .txt.gz or .jsonl; lm1b: its tar, or the folder with its shards; "
-        "openwebtext: its tar, or a glob of .parquet or .jsonl; null: from the hub (lm1b, openwebtext)",
+        description="files: glob of .txt, .txt.gz or .jsonl; hub: ORG/NAME, or a folder that `datasets` reads; lm1b: its tar, or the "
+        "folder with its shards; openwebtext: its tar, or a glob of .parquet or .jsonl; null: from the hub (lm1b, openwebtext)",
     )
     documents: Literal["blank_line", "line"] = Field("blank_line", description="what one document is in a text file (files)")
-    text_field: Text = Field("text", description="field of a .jsonl or .parquet record that holds the text")
+    config: Text | None = Field(None, description="configuration of a data set that has several (hub)")
+    split: Text = Field("train", description="its split, from which all of ours are made (hub)")
+    revision: Text | None = Field(None, description="its branch, tag or commit; null: the newest (hub)")
+    limit: Positive | None = Field(None, description="read its first so many documents; null: all (hub)")
+    text_field: Text = Field("text", description="field of a .jsonl or .parquet record, or column of a data set, that holds the text")
     tokenizer: Text = Field(
         "trained",
         description="trained: a byte-level BPE on the training text; else a tokenizer's hub id (bert-base-uncased, gpt2), "
@@ -53,6 +57,8 @@ class Corpus(LanguageSettings):
     def _path(self) -> Corpus:
         if self.name == "files" and not self.path:
             raise ValueError("path must be a glob where corpus.name is files")
+        if self.name == "hub" and not self.path:
+            raise ValueError("path must be ORG/NAME where corpus.name is hub")
         if (self.name == "language") != (self.language is not None):
             raise ValueError("language must be given where corpus.name is language, and nowhere else")
         if self.name == "language" and self.packing != "document":
@@ -81,6 +87,16 @@ class Teacher(Block):
         if self.stage == "load_mdlm" and not self.checkpoint:
             raise ValueError("checkpoint must be given where teacher.stage is load_mdlm")
         return self
+
+
+class ExternalSamples(Block):
+    """What another system wrote for the same corpus."""
+
+    samples: Text = Field(
+        description="file of token ids [samples, corpus.seq_len] (.npy, .npz, .safetensors), or of text: a document a line (.txt) or "
+        "`text` of each record (.jsonl)"
+    )
+    steps: Positive = Field(description="sampling steps that they were written in; of an autoregressive model, as many as tokens")
 
 
 class PublicCheckpoint(Block):

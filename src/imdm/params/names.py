@@ -1,4 +1,4 @@
-"""Names of models: `teacher`, `oracle`, `VARIANT/RECIPE` or `public/NAME`; a name says what the model is made from.
+"""Names of models: `teacher`, `oracle`, `VARIANT/RECIPE`, `public/NAME` or `external/NAME`; a name says what the model is made from.
 
 A variant is one that `variants` declares, or its replicate with another training seed: `imdm-seed2` has the mask settings, teacher
 and data of `imdm`, but every training of its students, and what the variant adds to the teacher's network, draw from training
@@ -25,6 +25,7 @@ RESERVED = (".partial", "meta.json")  # endings of paths that stages give to wha
 TEACHER = "teacher"
 ORACLE = "oracle"  # the exact marginals of a language
 PUBLIC = "public"  # the "variant" of checkpoints that are loaded, not trained
+EXTERNAL = "external"  # the "variant" of other systems, of which there are samples alone
 REPLICATE = r"-seed[1-9][0-9]{0,3}"
 RECIPES = r"scratch|finetune|(?:sdtt[1-9][0-9]{0,3}-)?(?:redi|keyed|di4c[1-9][0-9]{0,3})|sdtt[1-9][0-9]{0,3}"
 KNOWN = "sdttK, redi, sdttK-redi, di4cR, sdttK-di4cR, keyed, sdttK-keyed, scratch and finetune"

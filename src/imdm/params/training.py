@@ -66,7 +66,9 @@ class Judge(Optimizer):
     stage: Literal["train_judge", "load_judge", "exact_judge"] = Field(
         "train_judge", description="a small GPT-2 trained here, another causal LM, or the corpus's language itself"
     )
-    model: Text | None = Field(None, description="hub id or folder of a causal LM of transformers for load_judge, such as gpt2-large")
+    model: Text | None = Field(
+        None, description="of load_judge, a causal LM of transformers: hub id (gpt2-large, ORG/NAME@REVISION), folder or GGUF file"
+    )
     hidden_size: Positive = Field(128, description="width of the judge")
     blocks: Positive = Field(4, description="transformer blocks of the judge")
     heads: Positive = Field(4, description="attention heads of the judge")

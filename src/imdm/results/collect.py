@@ -42,7 +42,7 @@ def main(results: Path, params: Params) -> pd.DataFrame:
     Raises:
         UserError: a file is missing, edited, damaged or of another stage, or models do not fit each other.
     """
-    models = plan.models(params)
+    models = plan.scored(params)
     trees = {model: read_result(results / scores_of(model), "judge", "precision", "temperature", "rows.steps") for model in models}
     require_same(results / "scores", {model: tree["judge"] for model, tree in trees.items()}, "judge")
     judge, compared = trees[TEACHER]["judge"], _compared(models)
@@ -52,10 +52,28 @@ def main(results: Path, params: Params) -> pd.DataFrame:
     records += ratios(results, [("samples", model, "samples", base) for model, base in compared.items()], records)
     records += held_out("judge", "judge", results / "judge/judge.json", judge["name"])
     records += held_out("validation", TEACHER, results / f"models/{TEACHER}/validation.json")
+    return frame_of([*synthetic(results / "synthetic/synthetic.json"), *records, *controls(results, judge)])
+
+
+def scoreboard(results: Path, params: Params) -> pd.DataFrame:
+    """The frame of other systems' samples, of real text and of the controls; errors as `main`'s."""
+    named = read_result(results / "judge/judge.json", "name", "held_out_perplexity")
+    records = held_out("judge", "judge", results / "judge/judge.json", named["name"]) + controls(results)
+    for model in plan.external(params):
+        tree = read_result(results / scores_of(model), "judge", "precision", "temperature", "rows.steps")
+        require_same(results / "scores", {model: tree["judge"]}, "judge", read_result(results / plan.CONTROLS, "judge")["judge"])
+        records += scored("samples", model, tree)
+    return frame_of(records)
+
+
+def controls(results: Path, judge: dict[str, Any] | None = None) -> list[Record]:
+    """The numbers of real text and of the controls; raises UserError where they were not scored by `judge`."""
     real = read_result(results / "reference/reference.json", "unconditional")["unconditional"]
-    for metric in [name for name in ("gen_ppl", "entropy", "nll_valid_nats") if name in real]:
-        records.append({"kind": "reference", "model": REAL, "setting": f"{real['split']} split", "metric": metric} | real[metric])
-    return frame_of([*synthetic(results / "synthetic/synthetic.json"), *records])
+    tree = read_result(results / plan.CONTROLS, "judge", "rows.model", "rows.steps")
+    require_same(results, {"controls": tree["judge"]}, "judge", judge)
+    about = {"kind": "reference", "model": REAL, "setting": f"{real['split']} split"}
+    records = [about | {"metric": name} | row for name, row in real.items() if isinstance(row, dict) and "value" in row]
+    return records + [{"kind": "control"} | row for row in tree["rows"]]
 
 
 def frontiers(results: Path, params: Params) -> pd.DataFrame:
@@ -79,6 +97,7 @@ def _compared(models: list[str]) -> dict[str, str]:
 class Result(TypedDict, total=False):
     """What tables are made of, of all the stages' JSON results."""
 
+    name: str
     judge: JudgeNamed | dict[str, str]  # of reference.json its name, precision and digest
     precision: str
     temperature: ByStep

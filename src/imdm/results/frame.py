@@ -23,9 +23,9 @@ class Number(NamedTuple):
 
     Attributes:
         kind: samples, conditional, matched, atN, frontier, equal_entropy, copies, pairs, factorization, validation, judge, reference,
-            synthetic or example.
-        model: teacher, oracle, VARIANT/RECIPE, public/NAME, judge or `test text`; in the synthetic task mdm, imdm, ...; data, what is exact
-            of a language.
+            control, synthetic or example.
+        model: teacher, oracle, VARIANT/RECIPE, public/NAME, judge or `test text`; a control; in the synthetic task mdm, imdm, ...;
+            data, what is exact of a language.
         variant, recipe, replicate: the parts of VARIANT/RECIPE; replicate 0 is the first training seed, and of all else.
         against: the model that a ratio or a difference is taken over.
         target: whose entropy a number of kind equal_entropy is at: teacher or data.

@@ -11,6 +11,7 @@ from imdm.params import Params
 from imdm.results import collect, extras, plan, tables
 from imdm.results.compare import exhibit_table
 from imdm.results.frame import RATIO, first_seed, read_frame, select, write_frame
+from imdm.results.scoreboard import quality
 from imdm.results.view import View, write_view
 
 
@@ -59,6 +60,9 @@ def write_exhibit(output: str, results: Path, params: Params, data: Dataset, fol
     elif name == "frontier":
         curves = collect.frontiers(results, params)
         _write(folder, tables.frontier(pd.concat([read_frame(results / "tables/tables.csv"), curves], ignore_index=True)), curves)
+    elif name == "scoreboard":
+        frame = collect.scoreboard(results, params)
+        _write(folder, quality(frame, name), frame)
     elif name in extras.TABLES:
         frame = _extra_frame(name, results, params)
         _write(folder, extras.TABLES[name](first_seed(frame)), frame)

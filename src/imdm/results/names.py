@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from imdm.audit import REAL
-from imdm.params import PUBLIC, TEACHER, parse_recipe, parse_variant
+from imdm.params import EXTERNAL, PUBLIC, TEACHER, parse_recipe, parse_variant
 from imdm.params.names import ORACLE
+from imdm.scoring.controls import HELD_OUT, NGRAM, PERIODIC, SHUFFLED
 
 BASELINE = "mdlm"
 NAMES = {
@@ -22,7 +23,12 @@ NAMES = {
     TEACHER: "Teacher, not distilled",
     ORACLE: "Oracle, exact marginals",
     "data": "Data, exact",
+    EXTERNAL: "External",
     REAL: "Real text",
+    HELD_OUT: "Other held-out text",
+    SHUFFLED: "The same, shuffled",
+    NGRAM: "5-gram model",
+    PERIODIC: "Periodic sampler",
 }
 METRICS = {
     "validity_pct": "Validity (%)",
@@ -37,6 +43,13 @@ METRICS = {
     "gen_ppl": "Gen-PPL",
     "gen_ppl_mean": "Gen-PPL, mean over samples",
     "entropy": "Entropy (nats)",
+    "energy": "Energy distance",
+    "frechet": "Fréchet distance",
+    "jsd_2": "JSD, bigrams",
+    "jsd_3": "JSD, trigrams",
+    "distinct_4": "Distinct 4-grams",
+    "repetition_4": "Rep-4",
+    "calls": "Network calls",
     "mauve": "MAUVE",
     "val_ppl": "Val PPL",
     "temperature": "Temperature",
@@ -76,7 +89,7 @@ def baseline_of(model: str) -> str | None:
     """What VARIANT/RECIPE is compared with: MDLM with the same recipe and training seed.
 
     One mask can't be keyed, so a keyed distillation is compared with what it began with: the teacher, or MDLM after as many
-    rounds of SDTT. None for MDLM itself and for a model without a recipe.
+    rounds of SDTT. None for MDLM itself, another system and for a model without a recipe.
     """
     variant, _, recipe = model.partition("/")
     declared, _ = parse_variant(variant)
@@ -85,7 +98,7 @@ def baseline_of(model: str) -> str | None:
         if not parts.rounds:
             return TEACHER
         recipe = parts.parent
-    return f"{BASELINE}{variant.removeprefix(declared)}/{recipe}" if recipe and declared != BASELINE else None
+    return f"{BASELINE}{variant.removeprefix(declared)}/{recipe}" if recipe and declared not in (BASELINE, EXTERNAL) else None
 
 
 def metric_name(metric: str) -> str:
@@ -108,7 +121,9 @@ def recipe_label(recipe: str) -> str:
 def setting_of(model: str) -> str:
     """How a model was made, in words."""
     variant, _, recipe = model.partition("/")
-    return f"public checkpoint {recipe}" if variant == PUBLIC else recipe_label(recipe) if recipe else "not distilled"
+    if variant in (PUBLIC, EXTERNAL):
+        return f"public checkpoint {recipe}" if variant == PUBLIC else f"samples of {recipe}"
+    return recipe_label(recipe) if recipe else "not distilled"
 
 
 def step_words(steps: int) -> str:

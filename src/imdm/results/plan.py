@@ -9,18 +9,20 @@ import itertools
 from pathlib import PurePosixPath
 
 from imdm.errors import UserError
-from imdm.params import TEACHER, Params, parse_recipe, trained
+from imdm.params import EXTERNAL, TEACHER, Params, parse_recipe, trained
 from imdm.params.names import ORACLE
 from imdm.results.paper import describe, methods, no_di4c, scores_of
 
 MAIN_TABLES = ("table01", "table02", "table04", "table05", "quality", "models")  # of stage tabulate
+CONTROLS = "controls/controls.json"
 BY_STEPS = "gen_ppl.csv"  # beside them
 MAIN_FIGURES = ("figure02", "training")  # of stage plot
 FRONTIER = ("tables/frontier.csv", "figures/frontier.png")  # of the comparison, but not of the paper
 LANGUAGE_TABLES = ("language", "examples")  # of stage tabulate, where the corpus is a language
 EXTRA_TABLES = ("copies", "pairs", "factorization")
 EXTRA_FIGURES = ("factorization",)
-TABLES = ("table03", *(f"table{number:02}" for number in range(6, 15)), "frontier", *EXTRA_TABLES)  # of stage exhibit, as the next two
+# Of stage exhibit, as the next two.
+TABLES = ("table03", *(f"table{number:02}" for number in range(6, 15)), "frontier", "scoreboard", *EXTRA_TABLES)
 FIGURES = ("figure03", "figure05", "frontier", *EXTRA_FIGURES)
 # Samples to read: the method and the step count of each page in the paper.
 PAGES = {"figure04": ("IMDM", 8)}
@@ -45,7 +47,8 @@ _TITLES = {
     "figure03": "Quality over sampling steps",
     "figure05": "Quality over sampling steps, large models",
     "frontier": "Gen-PPL at equal entropy",
-    "quality": "Further metrics",
+    "quality": "Every metric, beside controls",
+    "scoreboard": "Other systems, beside real text and controls",
     "models": "Judge and teacher",
     "training": "Training losses",
     "copies": "What samples share with couplings and training text",
@@ -72,6 +75,16 @@ def models(params: Params) -> list[str]:
     return [TEACHER, *[ORACLE] * (params.corpus.name == "language"), *map("/".join, params.models())]
 
 
+def scored(params: Params) -> list[str]:
+    """`models`, and the other systems of which there are samples alone."""
+    return [*models(params), *external(params)]
+
+
+def external(params: Params) -> list[str]:
+    """The other systems."""
+    return [f"{EXTERNAL}/{name}" for name in params.external]
+
+
 def factorized(params: Params) -> list[str]:
     """Those of `models` whose step has a factorization error: given its noise, a keyed student's text has no density."""
     return [model for model in models(params) if not ((recipe := parse_recipe(model.partition("/")[2])) and recipe.keyed)]
@@ -84,9 +97,9 @@ def main_tables(params: Params) -> tuple[str, ...]:
 
 def main_files(params: Params) -> list[str]:
     """What stage tabulate reads."""
-    compared = models(params)
+    compared = scored(params)
     files = [f"scores/{model}/{file}" for model in compared for file in ("scores.json", "per_sample.parquet")]
-    files += ["judge/judge.json", "reference/reference.json"]
+    files += ["judge/judge.json", "reference/reference.json", CONTROLS]
     return [*files, f"models/{TEACHER}/validation.json", "synthetic/synthetic.json"]
 
 
@@ -108,6 +121,8 @@ def files(params: Params, output: str) -> list[str]:
     if name in PAGES:
         model, folder = methods(params)[PAGES[name][0]], "conditional/samples" if name == "figure04" else "samples"
         needed = [f"{folder}/{model}/samples.safetensors"] if model else []
+    elif name == "scoreboard":
+        needed = [*(scores_of(model) for model in external(params)), "judge/judge.json", "reference/reference.json", CONTROLS]
     elif name in ("frontier", *EXTRA_TABLES):
         needed = _extra(params, name)
     elif name in TABLES:

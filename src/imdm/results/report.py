@@ -13,7 +13,7 @@ from imdm.results.draw import CAPTIONS
 from imdm.results.frame import read_comparison
 from imdm.results.html import embedded_json, fill, inline_svg
 from imdm.results.paper import no_di4c
-from imdm.results.plan import MAIN_FIGURES, exhibits, heading, left_out, main_tables, models, title
+from imdm.results.plan import MAIN_FIGURES, exhibits, heading, left_out, main_tables, scored, title
 from imdm.results.plan import output as output_of
 from imdm.results.provenance import Run, Settings, duration, timings
 from imdm.results.samples import first_samples
@@ -62,7 +62,7 @@ def answer(results: Path) -> dict[str, Any]:
 def main_inputs(params: Params) -> list[str]:
     """What every page is made from, below results/RUN: the main tables, the main figures, the samples of every model compared."""
     tables, figures = [f"tables/{name}.json" for name in main_tables(params)], [f"figures/{name}.svg" for name in MAIN_FIGURES]
-    return ["tables/tables.csv", *tables, *figures, *(f"samples/{model}/samples.safetensors" for model in models(params))]
+    return ["tables/tables.csv", *tables, *figures, *(f"samples/{model}/samples.safetensors" for model in scored(params))]
 
 
 def render(params: Params, results: Path, data: Path, settings: Settings) -> str:

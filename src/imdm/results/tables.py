@@ -7,19 +7,18 @@ from typing import Any
 
 import pandas as pd
 
-from imdm.params import PUBLIC, parse_recipe
+from imdm.params import EXTERNAL, PUBLIC, parse_recipe
 from imdm.results.frame import RATIO, first_seed, one, select, with_seed_means
 from imdm.results.names import BASELINE, METRICS, ORACLE, REAL, TEACHER, baseline_of, name_of, setting_of, step_words
 from imdm.results.paper import paper_note
+from imdm.results.scoreboard import judge_words, quality
 from imdm.results.table import (
     MODEL,
     STEPS,
     Column,
     Line,
-    digits,
     distinct,
     make_view,
-    metric_columns,
     metrics_in,
     numbers,
     value_cell,
@@ -29,7 +28,7 @@ from imdm.results.view import View
 
 _RECIPE = words("Recipe", lambda line: line["label"])
 _ROLES = {"base": "MDLM", "ours": "IMDM", "ratio": "ratio"}
-_ALONE = (BASELINE, PUBLIC)  # models that stand under MDLM
+_ALONE = (BASELINE, PUBLIC, EXTERNAL)  # models that stand under MDLM
 AT_TEACHERS = {"kind": "equal_entropy", "target": "teacher"}
 WHERE = {"As sampled": {"kind": "samples"}, "At the teacher's entropy": AT_TEACHERS}  # the ratios that a comparison has
 
@@ -88,14 +87,6 @@ def _at_entropy(target: str, heads: str) -> list[Column]:
     return [numbers(heads.format(name), _of(role, kind="equal_entropy", target=target), shows[role]) for role, name in _ROLES.items()]
 
 
-def _judge(frame: pd.DataFrame) -> str:
-    """The judge and its own perplexity on held-out text."""
-    judge = one(frame, kind="judge", metric="val_ppl")
-    if judge is None or judge.value is None:
-        return "the judge"
-    return f"the judge {judge.setting!r} (own held-out perplexity {digits(judge.value, judge.metric)})"
-
-
 def table04(frame: pd.DataFrame) -> View:
     """Gen-PPL of the teacher and of each recipe with one mask and with infinitely many."""
     columns = [_RECIPE, STEPS, numbers("MDLM", _of("base")), numbers("IMDM", _of("ours")), numbers("IMDM / MDLM", _of("ratio"))]
@@ -105,10 +96,10 @@ def table04(frame: pd.DataFrame) -> View:
     if seeds > 1:
         columns += [numbers(f"{name}, seeds", _of(role, replicate=None), "seeds") for role, name in _ROLES.items()]
     columns += [numbers(f"paper {name}", _of(role), "paper") for role, name in _ROLES.items()]
-    precision = ", ".join(sorted(set(select(frame, kind="samples", metric="gen_ppl")["setting"])))
+    precision = ", ".join(sorted({*select(frame, kind="samples", metric="gen_ppl")["setting"]} - {""}))
     caption = (
-        f"Under {_judge(frame)}, lower is better, with bootstrap 95% intervals; sampled in {precision}. A keyed student stands beside its "
-        "teacher. Better: the model for which the ratio's paired interval leaves out 1. "
+        f"Under {judge_words(frame)}, lower is better, with bootstrap 95% intervals; sampled in {precision}. A keyed student stands beside "
+        "its teacher. Better: the model for which the ratio's paired interval leaves out 1. "
         f"{'Equal entropy: both models at the entropy of the teacher at as many steps, by temperature. ' if matched else ''}"
         f"{f'Seeds: mean ± standard deviation over {seeds} training seeds; else the first. ' if seeds > 1 else ''}{paper_note(4)}"
     )
@@ -157,22 +148,13 @@ def frontier(frame: pd.DataFrame) -> View:
         columns.append(numbers("ratio at equal entropy, seeds", _of("ratio", replicate=None, **AT_TEACHERS), "seeds"))
     tried = ", ".join(f"{heat:g}" for heat in select(frame, kind="frontier", model=TEACHER)["temperature"].unique())
     caption = (
-        f"Under {_judge(frame)}, with bootstrap 95% intervals that cover the entropy aimed at as well. Log Gen-PPL is interpolated in "
+        f"Under {judge_words(frame)}, with bootstrap 95% intervals that cover the entropy aimed at as well. Log Gen-PPL is interpolated in "
         f"entropy between the sampling temperatures {tried}. The teacher's entropy is that of its own samples at the same number of "
         f"steps; the data's is {value_cell(one(aimed, model=REAL)).text} nats. > x: the model's entropy stays below it, and x is its "
         "Gen-PPL at the highest temperature. < x: it stays above, and x is that at the lowest. –: out of reach. "
         "Temperature: the one at which the model has the teacher's entropy."
     )
     return make_view("frontier", caption, columns, _stepped(frame, *alone, *comparisons(frame)), with_seed_means(frame))
-
-
-def quality(frame: pd.DataFrame) -> View:
-    """Every further metric of the samples, one column each."""
-    further = select(frame, kind="samples", replicate=0)
-    further = further[~further["metric"].isin(["gen_ppl", "entropy", RATIO])]
-    columns = [MODEL, STEPS, *metric_columns(metrics_in(further), kind="samples")]
-    caption = "Further metrics of the same samples. MAUVE is a mean over k-means seeds, with one standard deviation to either side."
-    return make_view("quality", caption, columns, distinct(further, "model", "steps"), frame)
 
 
 def language(frame: pd.DataFrame) -> View:
@@ -245,7 +227,7 @@ def table02(frame: pd.DataFrame) -> View:
     return make_view("table02", caption, columns, distinct(means, "model", "setting"), means)
 
 
-_SAMPLED = ["samples", "reference", "judge"]
+_SAMPLED = ["samples", "reference", "judge", "control"]
 SYNTHETIC = {table01: ["synthetic"], table02: ["synthetic"]}
 LANGUAGE = {language: ["samples", "reference"], examples: ["example"]}  # where the corpus is one
 TABLES = {**SYNTHETIC, **dict.fromkeys((table04, table05, quality, models), _SAMPLED)}  # kinds

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
+from imdm.data.tokenizer import END
 from imdm.errors import UserError
 from imdm.scoring.judge import Judge
 
@@ -72,6 +73,8 @@ def judge_ids(
     """
     if retokenize:
         texts = decode(samples, tokenizer, clean_up)
+        if judge.tokenizer.token_to_id(END) is None:  # what begins and ends a text of the corpus must do so for the judge
+            texts = [text.replace(END, judge.tokenizer.id_to_token(judge.end_id)) for text in texts]
         ids = [text.ids for text in judge.tokenizer.encode_batch(texts, add_special_tokens=False)]
     else:
         ids = samples.tolist()

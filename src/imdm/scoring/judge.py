@@ -7,6 +7,7 @@ stands for it, judge.json, which the stage that made it wrote.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from tokenizers import Tokenizer
 
 from imdm.data.blocks import Dataset
+from imdm.data.tokenizer import END
 from imdm.errors import UserError
 from imdm.files import said
 from imdm.params import LanguageSettings, Scoring
@@ -31,7 +33,7 @@ class Judge:
     Attributes:
         model: causal LM of transformers, in eval mode.
         tokenizer: its own, without padding or truncation; special tokens in a text are recognised.
-        end_id: its end-of-text token.
+        end_id: its end-of-text token: <|endoftext|> where it knows that, as an instruction-tuned model's own ends a turn.
         name: for tables.
         revision: commit of a hub's model, None for one from a folder.
         precision: of its weights and activations.
@@ -64,6 +66,7 @@ class Judge:
     def named(self, scoring: Scoring) -> dict[str, Any]:
         """What results say of the judge that scored them, and of the text that it read."""
         about = {"name": self.name, "precision": self.precision, "held_out_perplexity": self.held_out_perplexity}
+        about |= {"revision": self.revision}
         return about | {"retokenize": scoring.retokenize, "clean_up": scoring.clean_up}
 
     def check_vocabulary(self, data: Dataset, retokenize: bool) -> None:
@@ -119,28 +122,32 @@ def open_judge(name: str, device: torch.device | str, precision: str = "float32"
     Code that lies beside the weights never runs, nor is the user asked whether it may; nor does a kernel that config.json names.
 
     Args:
-        name: hub id or folder.
+        name: hub id, or hub id@REVISION; folder; or GGUF file, or folder with one.
         precision: float32 or bfloat16.
-        revision: commit of a hub's model; None takes the newest.
+        revision: commit of a hub's model; None takes that of `name`, else the newest.
 
     Raises:
-        UserError: it can't be loaded, lacks weights, end-of-text or a longest input, or has no tokenizer of its own.
+        UserError: it can't be loaded, lacks weights, end-of-text or a longest input, or has no tokenizer of its own; or it is a GGUF
+            file, and the packages for it are not installed.
     """
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
     from transformers.utils.hub import cached_file, extract_commit_hash
 
+    name, options = _located(name, revision)
     logging.set_verbosity_error()  # what it warns of is checked here
     logging.disable_progress_bar()
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            name, revision=revision or "main", output_loading_info=True, trust_remote_code=False, attn_implementation="sdpa"
+            name, **options, output_loading_info=True, trust_remote_code=False, attn_implementation="sdpa"
         )
         model, info = loaded
-        tokenizer = _tokenizer(name, revision)
-        commit = extract_commit_hash(cached_file(name, "config.json", revision=revision or "main"), None)
+        tokenizer = _tokenizer(name, options)
+        commit = extract_commit_hash(cached_file(name, "config.json", **options), None) if "revision" in options else None
     except Exception as error:  # transformers raises all kinds for what it can't read, as for a class that the folder's own code has
-        raise UserError(f"the judge {name} can't be loaded ({said(error)}); set judge.model to a causal LM's id or folder.") from None
+        raise UserError(
+            f"the judge {name} can't be loaded ({said(error)}); set judge.model to a causal LM's id, folder or GGUF file."
+        ) from None
     if info["missing_keys"]:  # transformers would draw them at random
         first = min(info["missing_keys"])
         raise UserError(f"the weights of judge {name} lack {first}; give the file that belongs to the config.json beside it.")
@@ -159,23 +166,40 @@ def open_judge(name: str, device: torch.device | str, precision: str = "float32"
     return Judge(
         model=model.to(device, getattr(torch, precision)).eval(),
         tokenizer=tokenizer,
-        end_id=end_id,
-        name=name,
+        end_id=vocabulary.get(END, end_id),
+        name=str(Path(name, options["gguf_file"])) if "gguf_file" in options else name,
         revision=commit,
         precision=precision,
         max_length=longest,
     )
 
 
-def _tokenizer(name: str, revision: str | None) -> Tokenizer:
-    """The tokenizer of a folder or hub id, without padding or truncation."""
+def _located(name: str, revision: str | None) -> tuple[str, dict[str, str]]:
+    """What transformers is asked for: a folder or hub id, and gguf_file or revision."""
+    path = Path(name).expanduser()
+    if path.is_dir() and not (path / "config.json").exists() and (files := sorted(path.glob("*.gguf"))):
+        if len(files) > 1:
+            raise UserError(f"the judge {name} holds {len(files)} GGUF files; name one of them as judge.model.")
+        path = files[0]
+    if path.suffix == ".gguf" and path.is_file():
+        if absent := [package for package in ("gguf", "accelerate") if find_spec(package) is None]:
+            raise UserError(f"a GGUF file needs {' and '.join(absent)}; install them by `pip install -e .[gguf]`, or run `make judge`.")
+        return str(path.parent), {"gguf_file": path.name}
+    if path.exists():
+        return str(path), {}
+    repo, _, named = name.partition("@")
+    return repo, {"revision": revision or named or "main"}
+
+
+def _tokenizer(name: str, options: dict[str, str]) -> Tokenizer:
+    """The tokenizer of a folder, hub id or GGUF file, without padding or truncation."""
     file = Path(name) / "tokenizer.json"
-    if file.is_file():
+    if file.is_file() and "gguf_file" not in options:
         tokenizer = Tokenizer.from_file(str(file))
     else:
         from transformers import AutoTokenizer
 
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision or "main", trust_remote_code=False).backend_tokenizer
+        tokenizer = AutoTokenizer.from_pretrained(name, **options, trust_remote_code=False).backend_tokenizer
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer

@@ -11,11 +11,13 @@ from tokenizers import Tokenizer
 
 from imdm.params import Scoring
 from imdm.scoring.bootstrap import mean_interval, ratio_interval
+from imdm.scoring.distances import energy, frechet, jensen_shannon, standardized
 from imdm.scoring.diversity import distinct, entropy, repetition
 from imdm.scoring.exact import ExactJudge, Figures
 from imdm.scoring.gen_ppl import Judged, gen_ppl, gen_ppl_mean, judge_ids, judge_texts
 from imdm.scoring.judge import AnyJudge
 from imdm.scoring.mauve import mauve
+from imdm.scoring.reference_file import Real
 from imdm.stage.chunks import Progress, in_chunks, no_progress
 
 if TYPE_CHECKING:
@@ -86,18 +88,16 @@ def _exp(ends: tuple[float, float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def sample_figures(
-    tokens: np.ndarray, calls: np.ndarray, judged: Judged, reference: np.ndarray, settings: Scoring, seed: int, group: int = 1
-) -> Figures:
-    """`text_figures`, MAUVE where settings.mauve_seeds asks for it, and the network calls of one model at one step count.
-
-    Args:
-        calls: network calls of each sample [n].
-        reference: MAUVE features of real text [m, d].
-    """
+def sample_figures(tokens: np.ndarray, judged: Judged, real: Real, settings: Scoring, seed: int, group: int = 1) -> Figures:
+    """`text_figures` of samples [n, L], and how far they are from real text: MAUVE where settings.mauve_seeds asks for it, energy and
+    Fréchet distance of the judge's features, Jensen-Shannon divergence of bigrams and trigrams in nats."""
     figures = text_figures(tokens, judged, settings.bootstrap, seed, group)
-    if settings.mauve_seeds and judged.features.shape[1]:  # an exact judge has none
-        mean, sd = mauve(reference, judged.features, settings.mauve_seeds, settings.mauve_scale)
-        figures["mauve"] = (mean, mean - sd, mean + sd)
-    calls = calls.astype(float)
-    return figures | {"calls": (float(calls.mean()), *mean_interval(calls, settings.bootstrap, seed, group))}
+    distances = {f"jsd_{n}": jensen_shannon(tokens, real.ids, n) for n in (2, 3)}
+    if judged.features.shape[1]:  # an exact judge has none
+        if settings.mauve_seeds:
+            mean, sd = mauve(real.features, judged.features, settings.mauve_seeds, settings.mauve_scale)
+            figures["mauve"] = (mean, mean - sd, mean + sd)
+        features = standardized(judged.features, real.features)
+        distances = {"energy": energy(*features), "frechet": frechet(*features)} | distances
+    means = {name: (float(values.mean()), *mean_interval(values, settings.bootstrap, seed, group)) for name, values in distances.items()}
+    return figures | means

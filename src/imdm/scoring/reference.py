@@ -20,13 +20,13 @@ from imdm.scoring.exact import exact_figures
 from imdm.scoring.gen_ppl import Judged, gen_ppl, judge_ids, judge_texts, scored
 from imdm.scoring.judge import AnyJudge, Judge
 from imdm.scoring.metrics import judge_each, text_figures
-from imdm.scoring.reference_file import TENSORS, read_tensor
+from imdm.scoring.reference_file import TENSORS, Real, read_tensor
 from imdm.stage.artifact import sha256, write_json
 from imdm.stage.chunks import Progress, no_progress
 from imdm.stage.shapes import Reference, read
 from imdm.writing import whole
 
-_TOKENS, _RESAMPLES = 2**20, 1000  # for the perplexity of the judge itself, which needs no more
+_TOKENS, _RESAMPLES = 2**16, 1000  # for the perplexity of the judge itself, which needs no more
 Settings = dict[str, Any]
 
 
@@ -96,15 +96,15 @@ def save_reference(
         figures = text_figures(text.tokens, text.judged, resamples, seed) | exact_figures(judge, text.tokens, resamples, seed)
         tree[name] = {"split": text.split, "count": len(text.tokens), "tokens": int(text.judged.tokens.sum()), "settings": text.settings}
         tree[name] |= {metric: dict(zip(("value", "low", "high"), figure, strict=True)) for metric, figure in figures.items()}
-        values = vars(text.judged) | {"entropy": entropy(text.tokens)}
+        values = vars(text.judged) | {"entropy": entropy(text.tokens), "ids": text.tokens.astype(np.int32)}
         tensors |= {f"{name}.{key}": np.ascontiguousarray(value) for key, value in values.items()}
     with whole(folder / TENSORS) as beside:
         save_file(tensors, beside)
     write_json(folder / "reference.json", tree)
 
 
-def load_features(path: str | Path, common: dict[str, Settings], settings: Settings | None) -> np.ndarray:
-    """MAUVE's features of the real text for some samples, float32 [n, d].
+def load_real(path: str | Path, common: dict[str, Settings], settings: Settings | None) -> Real:
+    """The real text that some samples are compared with.
 
     Args:
         path: a reference.json.
@@ -123,7 +123,7 @@ def load_features(path: str | Path, common: dict[str, Settings], settings: Setti
     for key, expected in (common | {"prompts": settings}).items():
         if made_with[key] != expected:
             raise UserError(f"{path} was made with {key} {json.dumps(made_with[key])}, not {json.dumps(expected)}; run reference again.")
-    return read_tensor(path, f"{name}.features")
+    return Real(*(read_tensor(path, f"{name}.{key}") for key in Real._fields))
 
 
 def held_out_perplexity(

@@ -1,0 +1,55 @@
+"""The table of every metric: which of them a control fools, and how that is marked."""
+
+from __future__ import annotations
+
+import fake_run
+from imdm.results.frame import frame_of
+from imdm.results.scoreboard import fooled, quality, unfooled
+from imdm.results.summary import summary, verdict
+from imdm.results.view import read_view
+
+
+def test_a_metric_is_fooled_by_what_it_ranks_above_the_teacher(frame):
+    """Teacher at 16 steps: Gen-PPL 124, MAUVE 0.89, entropy 2.90 where real text has 2.95, distinct 0.90 where that has 0.98."""
+    expected = {"gen_ppl": ["periodic"], "mauve": ["5-gram"], "entropy": ["shuffled", "5-gram"], "distinct_4": ["shuffled", "5-gram"]}
+    assert fooled(frame) == expected and unfooled(frame) == ["jsd_2"]
+
+
+def test_held_out_text_fools_nothing_and_without_a_teacher_nothing_is_fooled():
+    def number(kind: str, model: str, value: float) -> dict[str, object]:
+        return {"kind": kind, "model": model, "steps": 4 if kind == "samples" else None, "metric": "gen_ppl", "value": value}
+
+    controls = [number("control", "held-out", 10.0), number("control", "5-gram", 50.0)]
+    assert fooled(frame_of(controls)) == {}
+    assert fooled(frame_of([*controls, number("samples", "teacher", 40.0)])) == {}
+    assert fooled(frame_of([*controls, number("samples", "teacher", 60.0)])) == {"gen_ppl": ["5-gram"]}
+
+
+def test_the_control_and_the_metric_are_marked(run):
+    view = read_view(run / "tables/quality.json")
+    lines = {(line[0].text, line[1].text): dict(zip(view.columns, line)) for line in view.body}
+    assert [line[0].text for line in view.body[:5]] == [
+        "Real text", "Other held-out text", "The same, shuffled", "5-gram model", "Periodic sampler"
+    ]  # fmt: skip
+    assert lines["Periodic sampler", "–"]["Gen-PPL †"].text == "30.00 [29.99, 30.01] †"
+    assert lines["5-gram model", "–"]["Gen-PPL †"].mark == "" and lines["5-gram model", "–"]["MAUVE †"].mark == "disagree"
+    assert lines["Real text", "–"]["Gen-PPL †"].text.startswith("40.90") and "JSD, bigrams" in view.columns
+    assert ("IMDM: ReDi", "4") in lines and ("Teacher, not distilled", "16") in lines
+    assert "above the teacher at 16 steps: Gen-PPL by Periodic sampler, Entropy (nats) by The same, shuffled and 5-gram" in view.caption
+
+
+def test_the_verdict_names_them(frame):
+    (said,) = (sentence for sentence in verdict(summary(frame)) if sentence.startswith("Fooled"))
+    assert "MAUVE by 5-gram model;" in said and said.endswith("Not fooled: JSD, bigrams.")
+
+
+def test_controls_of_another_judge_are_refused(copy, capsys):
+    (copy / "controls/meta.json").unlink()
+    file = copy / "controls/controls.json"
+    file.write_text(file.read_text().replace('"trained"', '"gpt2-large"'))
+    assert fake_run.tabulate(copy) == 2 and "controls has another judge" in capsys.readouterr().err
+
+
+def test_without_controls_the_table_stands(frame):
+    view = quality(frame[frame["kind"] != "control"])
+    assert "MAUVE" in view.columns and "Fooled" not in view.caption
