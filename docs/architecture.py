@@ -30,7 +30,7 @@ LAYERS = (
     ("distill",),
     ("synthetic", "audit"),
     ("results",),
-    ("cost",),
+    ("cost", "play"),
     ("cli",),
 )
 

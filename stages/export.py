@@ -1,8 +1,8 @@
 """Export a checkpoint as a folder to publish, which transformers loads without this project.
 
-Writes model.safetensors (one set of weights), config.json, tokenizer.json, tokenizer_config.json, modeling_imdm.py (network
-and sampler, for `AutoModel.from_pretrained(FOLDER, trust_remote_code=True)`) and README.md, a model card. `load_public`,
-`load_mdlm` and stages/generate.py read the folder too, here or on the hub, and run none of its code.
+Writes model.safetensors (one set of weights), config.json, tokenizer.json, tokenizer_config.json, dataset.json (which block and
+tokens it writes), modeling_imdm.py (network and sampler, for `AutoModel.from_pretrained(FOLDER, trust_remote_code=True)`) and
+README.md, a model card. `load_public`, `load_mdlm`, `imdm write` and `imdm play` read the folder too, and run none of its code.
 
 Example: python stages/export.py --data data/pydocs-carry-32/dataset.json
     --model results/tiny/models/imdm/redi/model.safetensors --scores results/tiny/scores/imdm/redi/scores.json

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from safetensors.torch import save_file
 
@@ -28,8 +29,9 @@ def export_model(
     weights: str = "ema",
     scores: str | Path | None = None,
     licence: str | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> PublicModel:
-    """Write model.safetensors, config.json, tokenizer.json, tokenizer_config.json, modeling_imdm.py and README.md.
+    """Write model.safetensors, config.json, tokenizer.json, tokenizer_config.json, dataset.json, modeling_imdm.py and README.md.
 
     Args:
         model: model.safetensors of any stage.
@@ -37,6 +39,7 @@ def export_model(
         weights: "ema" or "online"; the folder holds one set.
         scores: its scores.json, for the card.
         licence: identifier for the card; None leaves the line to be filled in.
+        dtype: of the weights in the file. Whoever loads it here computes in float32 all the same.
 
     Raises:
         UserError: the model is damaged or of another corpus, or the scores are none.
@@ -46,11 +49,13 @@ def export_model(
     tensors = network.state_dict()
     if TABLE in tensors:
         tensors[FINITE] = tensors.pop(TABLE)
-    named = {f"backbone.{name}": tensor.contiguous() for name, tensor in tensors.items()}
+    kept = {name for name, _ in network.named_buffers()}  # rotary rates, which a rounding would turn into other positions
+    named = {f"backbone.{name}": (tensor if name in kept else tensor.to(dtype)).contiguous() for name, tensor in tensors.items()}
     with whole(folder / "model.safetensors") as beside:
         save_file(named, beside, metadata={"format": "pt"})
     write_json(folder / "config.json", _config(public))
     write_json(folder / "tokenizer_config.json", _tokenizer_config(data))
+    write_json(folder / "dataset.json", _described(data))
     shutil.copyfile(data.path.with_name("tokenizer.json"), folder / "tokenizer.json")
     shutil.copyfile(CODE, folder / CODE.name)
     count = sum(parameter.numel() for parameter in network.parameters())
@@ -95,6 +100,15 @@ def _tokenizer_config(data: Dataset) -> dict[str, Any]:
     names = {"bos_token": data.bos_id, "eos_token": data.eos_id, "mask_token": data.mask_id}
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": data.seq_len, "clean_up_tokenization_spaces": False}
     return settings | {name: tokenizer.id_to_token(index) for name, index in names.items()}
+
+
+def _described(data: Dataset) -> dict[str, Any]:
+    """dataset.json, so that the folder needs no other to be written with; without statistics and paths, which are of this machine."""
+    source = Path(data.tokenizer_source)
+    return data.model_dump(mode="json", exclude={"path"}) | {
+        "statistics": {},
+        "tokenizer_source": source.name if source.exists() else data.tokenizer_source,
+    }
 
 
 def _scores(path: str | Path) -> dict[str, Any]:
