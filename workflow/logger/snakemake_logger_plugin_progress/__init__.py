@@ -19,7 +19,8 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 _LAST_LINES = 20  # of a failed job's log
-_ANSWERS = ("Nothing to be done", "Unlock", "Report created", "Removing incomplete", "Congratulations")  # begin what Snakemake says where no job runs
+# What Snakemake says where no job runs begins so.
+_ANSWERS = ("Nothing to be done", "Unlock", "Report created", "Removing incomplete", "Congratulations")
 
 
 def duration(seconds: float) -> str:
