@@ -17,7 +17,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 run: .venv/.installed
 	@git rev-parse --git-dir > /dev/null 2>&1 || git init --quiet  # an unpacked archive: DVC wants a repository
-	@$(BIN)/snakemake --profile workflow/profiles/local register --logger progress  # all; then DVC knows of it
+	@$(BIN)/snakemake --cores all register  # all; then DVC knows of it
 	@$(BIN)/imdm show results/$(RUN)
 
 test: .venv/.installed

@@ -5,14 +5,19 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-# exec: a job's SIGTERM reaches the stage, and Snakemake waits until the stage has saved.
-shell.prefix("exec ")
+if Path("params.yaml").is_file():
 
-
-configfile: "params.yaml"
+    configfile: "params.yaml"
 
 
 include: "workflow/rules/common.smk"
+
+
+# For the first page of Snakemake's report: what the run says, where it says something already.
+if "--report" in sys.argv and (answer := Path(f"results/{PARAMS.run}/report.summary.json")).is_file():
+    from imdm.results.summary import verdict
+
+    config["verdict"] = verdict(json.loads(answer.read_text(encoding="utf-8")))
 
 
 pathvars:
@@ -83,14 +88,14 @@ include: "workflow/rules/scores.smk"
 include: "workflow/rules/results.smk"
 
 
-for staged in [entry for entry in workflow.rules if not entry.norun]:
+for staged in [entry for entry in workflow.modifier.rules if not entry.norun]:  # another folder's workflow may have rules of its own
     furnish(staged)
-    if "stages/" in staged.shellcmd:
+    if staged.shellcmd and "stages/" in staged.shellcmd:
         equip(staged)
 
 
 # DVC's stages are those of params.yaml as it is, so there is nothing to register for another file or a value of --config.
-if not OPTIONS:
+if not OPTIONS and os.path.relpath(STAGES) == "stages":
 
     rule register:
         input:

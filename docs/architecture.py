@@ -30,7 +30,7 @@ LAYERS = (
     ("distill",),
     ("synthetic", "audit"),
     ("results",),
-    ("cost",),
+    ("cost", "play"),
     ("cli",),
 )
 
@@ -100,7 +100,8 @@ def package_graph() -> Graph:
 
 def rule_graph(target: str) -> Graph:
     """Snakemake's rules behind a target, each with the rules that use its output."""
-    command = [sys.executable, "-m", "snakemake", "--nolock", "--forceall", "--rulegraph", "mermaid-js", "--", target]
+    options = ["--nolock", "--workflow-profile=none", "--forceall", "--rulegraph", "mermaid-js"]
+    command = [sys.executable, "-m", "snakemake", *options, "--", target]
     text = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     names = dict(re.findall(r"(id\d+)\[(\w+)\]", text))
     graph: Graph = {name: set() for name in names.values()}

@@ -1,11 +1,11 @@
-"""Let a model write in the terminal: from nothing, from the beginning of a text, or in the gaps of one. Writes no files.
+"""Let a model write in the terminal: from nothing, on from the beginning of a text, or in the gaps of one. Writes no files.
 
-A gap is a run of three underscores or more and has as many tokens as underscores. With --live the tokens appear as the
-sampler unmasks them; where the output is no terminal, only the final text is printed. The same arguments give the same
-text, and sample i is the same whatever --count is.
+A gap is a run of three underscores or more and has as many tokens as underscores. Without --prompt, on a terminal, the model stays
+loaded and answers every line that you type. With --live the tokens appear as the sampler unmasks them; where the output is no
+terminal, only the final text is printed. The same arguments give the same text, and sample i is the same whatever --count is.
 
-Example: python stages/generate.py --model results/tiny/models/imdm/redi/model.safetensors
-    --data data/pydocs-carry-32/dataset.json --infill "Return the _____ of the list." --steps 4 --live
+Examples: imdm write --model results/tiny/models/imdm/redi --live
+          imdm write --model results/tiny/models/imdm/redi --prompt "Return the _____ of the list." --steps 4
 """
 
 import argparse
@@ -17,11 +17,11 @@ from imdm.errors import UserError
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="stages/generate.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", required=True, help="model.safetensors of any stage, an exported folder, or ORG/NAME of the hub")
-    parser.add_argument("--data", required=True, help="dataset.json of the corpus that it was trained on, for the tokenizer")
-    text = parser.add_mutually_exclusive_group()
-    text.add_argument("--prompt", default="", metavar="TEXT", help="beginning of the text")
-    text.add_argument("--infill", metavar="TEXT", help='text with gaps, for example "Return the _____ of the list."')
+    model = "model.safetensors of any stage or its folder, an exported folder, or ORG/NAME of the hub"
+    parser.add_argument("--model", required=True, help=model)
+    data = "dataset.json of the corpus that it was trained on (default: the exported folder's, or the one of the model's run)"
+    parser.add_argument("--data", help=data)
+    parser.add_argument("--prompt", metavar="TEXT", help='beginning of a text, or one with gaps: "Return the _____ of the list."')
     parser.add_argument("--steps", type=int, default=16, metavar="N", help="sampling steps (default: 16)")
     parser.add_argument("--count", type=int, default=1, metavar="N", help="number of samples (default: 1)")
     parser.add_argument("--seed", type=int, default=0, help="of all draws (default: 0)")
@@ -40,29 +40,15 @@ def generate(args: argparse.Namespace) -> None:
     """Sample and print."""
     from rich.console import Console
 
-    from imdm.data.blocks import Dataset
-    from imdm.data.speller import Speller
-    from imdm.diffusion.counter import row_seeds
-    from imdm.params import Runtime
-    from imdm.publish.public import load_public
-    from imdm.sampling.live import show
-    from imdm.sampling.prompts import text_block
-    from imdm.sampling.sampler import sample
-    from imdm.stage.device import prepare_frozen
+    from imdm.play.terminal import Settings, answer, converse
+    from imdm.play.writer import Writer
 
-    if min(args.steps, args.count, args.temperature) <= 0:
-        raise UserError("--steps, --count and --temperature must be positive.")
-    data = Dataset.open(args.data)
-    block = text_block(data, args.prompt if args.infill is None else args.infill, gaps=args.infill is not None)
-    network = prepare_frozen(load_public(args.model, data=data).network(), Runtime(compile=False))
-    seeds = row_seeds(args.seed, 0, args.count, network.vocab_embed.embedding.device)
-    drawn = sample(network, seeds, args.steps, visible=block.visible(args.count, seeds.device), temperature=args.temperature)
-    console, speller = Console(), Speller.of(data)
-    for number in range(args.count):
-        if args.count > 1:
-            print(f"--- {number + 1} of {args.count}", flush=True)
-        tokens, at = (rows[number, block.shown].tolist() for rows in (drawn.tokens, drawn.unmasked_at))
-        show(console, speller.pieces(tokens, at), args.live)
+    console, settings = Console(), Settings(args.steps, args.seed, args.temperature, args.count, args.live)
+    writer = Writer.open(args.model, args.data)
+    if args.prompt is None and console.is_terminal and sys.stdin.isatty():
+        converse(writer, console, settings)
+    else:
+        answer(writer, console, args.prompt or "", settings)
 
 
 if __name__ == "__main__":

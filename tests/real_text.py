@@ -88,7 +88,7 @@ def build(folder: Path, tree: dict[str, Any], *targets: str) -> Path:
     folder.mkdir()
     clone(folder)
     (folder / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
-    run(folder, "snakemake", "--profile", "workflow/profiles/local", "--cores", "2", *targets)
+    run(folder, "snakemake", "--profile", "workflow/profiles/default", "--cores", "2", *targets)
     return folder / "results" / tree["run"]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -51,3 +53,19 @@ def test_stages_run_with_the_installed_library(installed, tmp_path):
 def test_a_wrong_name(installed, tmp_path, words, answer):
     done = imdm(installed, tmp_path, *words)
     assert done.returncode == 2 and answer in done.stderr
+
+
+def test_the_containers_recipe_holds_all_that_the_installation_needs(tmp_path):
+    """Its files are there, its shell parts are shell, and make would begin with them alone."""
+    recipe = (ROOT / "container.def").read_text()
+    sections = dict(re.findall(r"(?ms)^%(\w+)\n(.*?)(?=^%|\Z)", recipe))
+    for line in sections["files"].splitlines():
+        if line.strip():
+            source, target = line.split()
+            place = tmp_path / Path(target).relative_to("/opt/imdm")
+            shutil.copytree(ROOT / source, place) if (ROOT / source).is_dir() else shutil.copy(ROOT / source, place)
+    for name in ("post", "environment", "runscript", "test"):
+        subprocess.run(["sh", "-n", "-c", sections[name]], check=True)
+    subprocess.run(["make", "--dry-run", ".venv/.installed"], cwd=tmp_path, check=True, capture_output=True)
+    build = ["pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path / "wheel"), str(tmp_path)]
+    subprocess.run([sys.executable, "-m", *build], check=True, capture_output=True)

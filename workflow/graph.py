@@ -37,12 +37,13 @@ class Job:
         return str(self.arguments["out"])
 
 
-def jobs(project: Path, *words: str, force: bool = True) -> list[Job]:
+def jobs(project: Path, *words: str, force: bool = True, scripts: str = "stages/") -> list[Job]:
     """Every job of a stage that `snakemake WORDS` would run.
 
     Args:
         words: targets and options, such as `--configfile presets/lm1b.yaml`.
         force: also those whose outputs are there already.
+        scripts: where the stages lie, as a regular expression.
 
     Raises:
         RuntimeError: Snakemake refuses, with its words.
@@ -55,20 +56,21 @@ def jobs(project: Path, *words: str, force: bool = True) -> list[Job]:
         "--printshellcmds",
         "--nocolor",
         "--nolock",
+        "--workflow-profile=none",
         *(["--forceall"] if force else []),
     ]
     done = subprocess.run([*command, *words], cwd=project, capture_output=True, text=True)
     text = done.stdout + done.stderr
     if done.returncode:
         raise RuntimeError(text.strip())
-    return parse(text)
+    return parse(text, scripts)
 
 
-def parse(text: str) -> list[Job]:
+def parse(text: str, scripts: str = "stages/") -> list[Job]:
     """The jobs in the words of a dry run with --printshellcmds."""
     read = []
     for block in re.split(r"(?m)^\[.*\]\n(?=(?:local)?rule )", text)[1:]:
-        command = re.search(r"(?m)^Shell command: (python stages/.*)$", block)
+        command = re.search(rf"(?m)^Shell command: exec (python {scripts}.*)$", block)
         if command:
             lines = dict(re.findall(r"(?m)^    (input|output): (.*)$", block))
             words = re.sub(_LOG, "", command[1])

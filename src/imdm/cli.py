@@ -12,6 +12,8 @@ _TOOLS = {
     "show": "print a run's main table, or several runs side by side",
     "params": "write several parameter files as one params.yaml",
     "write": "let a model write in the terminal",
+    "play": "let two models write side by side, on a page of this machine",
+    "keep": "keep some models of a run in a small folder",
     "preflight": "say what an experiment needs and how long it takes, before it starts",
     "export": "write a model as a folder that transformers loads",
     "stage": "run one stage: imdm stage NAME",
@@ -28,14 +30,16 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("tool", choices=_TOOLS, help="what to do; `imdm TOOL --help` says more", metavar="TOOL")
     tool, rest = parser.parse_args(words[:1]).tool, words[1:]
-    if tool == "show":
-        from imdm.results.show import main as show
-
-        return show(rest)
-    if tool == "params":
-        from imdm.params.__main__ import main as params
-
-        return params(rest)
+    if tool not in ("stage", *_SCRIPTS):
+        if tool == "show":
+            from imdm.results.show import main as run
+        elif tool == "params":
+            from imdm.params.__main__ import main as run
+        elif tool == "play":
+            from imdm.play.server import main as run
+        else:
+            from imdm.play.keep import main as run
+        return run(rest)
     folder = _stages()
     if tool == "stage":
         names = sorted(path.stem for path in folder.glob("[a-z]*.py"))

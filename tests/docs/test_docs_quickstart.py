@@ -54,6 +54,7 @@ def test_snakemakes_report_labels_tables_and_figures(project):
     page = (project / "results/mine/snakemake.html").read_text()
     for name, shows in (("Table 04", "Gen-PPL"), ("Figure 02", plan.title("figure02")), ("Frontier", plan.title("frontier"))):
         assert f'"file": "{name}", "shows": "{shows}"' in page, name
+    assert "Does IMDM beat MDLM?" in page and "so nothing is compared." in page  # the first page
 
 
 def test_one_model_is_sampled_and_scored(project):
@@ -63,8 +64,14 @@ def test_one_model_is_sampled_and_scored(project):
 
 def test_the_model_writes(project):
     said = log(project, "Let it write")
-    assert said.startswith("--- 1 of 2\n") and "\nthe list" in said and said.endswith(" of\n")
+    assert said.startswith("--- 1 of 2\n") and "\nthe list" in said and " of\nresults/kept: " in said
     assert "\x1b[" not in said  # colours; a lone escape may be a byte of the model's own
+
+
+def test_models_are_kept_with_the_judge(project):
+    kept = project / "results/kept"
+    assert (kept / "models/imdm/sdtt1-redi/model.safetensors").is_file() and (kept / "models/teacher/README.md").is_file()
+    assert (kept / "judge/judge.json").is_file() and "MB; `imdm play results/kept`" in log(project, "Let it write")
 
 
 def test_the_model_is_exported_with_its_scores(project):

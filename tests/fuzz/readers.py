@@ -30,7 +30,7 @@ from imdm.network.checkpoint import load_network, save_network
 from imdm.network.config import NetworkConfig
 from imdm.network.ema import Ema
 from imdm.params import Corpus, Couplings, load_params, resolved_yaml
-from imdm.publish.export import history
+from imdm.publish.card import history
 from imdm.publish.public import load_public
 from imdm.results.collect import audits, read_parquet, read_result
 from imdm.results.draw_training import read_log
@@ -197,11 +197,11 @@ def scores(folder: Path) -> Path:
 
 
 def read_scores(path: Path) -> Any:
-    from imdm.publish.export import _scores, _table
+    from imdm.publish import card
     from imdm.results.collect import scored
 
     tree = read_result(path, "judge", "precision", "temperature", "conditional", "matching", "rows.steps")
-    return _table(_scores(path)), read_target(path), scored("samples", "imdm/redi", tree)
+    return card._table(card.read_scores(path)), read_target(path), scored("samples", "imdm/redi", tree)
 
 
 def audit(folder: Path) -> Path:

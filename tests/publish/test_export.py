@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from huggingface_hub import ModelCardData
 from transformers import AutoModel, AutoModelForCausalLM, GPT2Config, PreTrainedTokenizerFast
 
 import imdm.network
@@ -25,6 +26,7 @@ from imdm.publish.export import CODE, export_model
 from imdm.publish.public import load_public
 from imdm.sampling.sampler import sample
 from imdm.scoring.judge import open_judge
+from imdm.stage.artifact import write_json
 from networks import small_network
 from script import made, run
 
@@ -189,12 +191,49 @@ def test_the_stage_and_its_card(tmp_path, data):
     card = (made(*common, "--scores", scores, "--license", "cc-by-4.0") / "README.md").read_text()
     head = yaml.safe_load(card.split("---")[1])
     assert (head["license"], head["library_name"]) == ("cc-by-4.0", "transformers")
+    values = {
+        (result.metric_type, result.metric_name): result.metric_value for result in ModelCardData(**head).eval_results
+    }  # as the hub does
+    assert values["gen_ppl", "Gen-PPL, 1 step"] == 1607 and values["entropy", "Entropy (nats), 16 steps"] == 3.24 and len(values) == 6
     assert "| steps | 1 | 4 | 16 |" in card and "| gen_ppl | 1607 | 434.1 | 308.4 |" in card
     code = card.split("```python\n")[1].split("```")[0].replace("FOLDER or ORG/NAME", str(tmp_path / "out"))
     scope: dict = {}
     exec(code.replace("The beginning", "w1"), scope)  # as a reader of the card would
     assert scope["prompt"][:3] == [0, 2, MASK] and PreTrainedTokenizerFast.from_pretrained(tmp_path / "out").mask_token_id == MASK
 
+    meta = json.loads((tmp_path / "out/meta.json").read_text())
+    assert meta["inputs"].keys() == {"dataset.json", "model.safetensors", "scores.json"} and not {"machine", "arguments"} & meta.keys()
+
     scores.write_text("{}")
     done = run("export", *common[2:], "--scores", scores, "--out", tmp_path / "no")
     assert done.returncode == 2 and "is not a scores.json" in done.stderr and not (tmp_path / "no").exists()
+
+
+def test_the_card_names_what_the_hub_has_and_nothing_of_the_machine(tmp_path, data):
+    """Corpus and base model by their ids; of paths the last part, and no speed."""
+    folder = tmp_path / "home/someone/teacher"
+    folder.mkdir(parents=True)
+    network = small_network(vocab_size=VOCAB, mask_id=MASK, seq_len=LENGTH, tokenizer_sha256=data.tokenizer_sha256)
+    save_network(folder / "model.safetensors", network)
+    trained = {"loss": 5.5, "tokens_per_second": 91234, "train_seconds": 4321.5, "gflops_per_second": 77.25, "mfu": 0.375, "devices": 1}
+    meta = {
+        "stage": "load_mdlm",
+        "inputs": {},
+        "outputs": {},
+        "seconds": 1.0,
+        "resumed": False,
+        "peak_memory_mib": {"host": 1.0},
+        "git": "a" * 40,
+    }
+    about = {"teacher": {"checkpoint": "kuleshov-group/mdlm-owt@abc"}, "corpus": {"path": f"{folder}/text.txt"}, "seeds.train": 7}
+    write_json(folder / "meta.json", meta | {"parameters": about, "metrics": trained | {"checkpoint": "kuleshov-group/mdlm-owt@abc"}})
+    owt = data.model_copy(update={"corpus": "openwebtext", "statistics": {"source": str(folder)}, "tokenizer_source": str(folder)})
+    export_model(folder / "model.safetensors", owt, tmp_path)
+    text = (tmp_path / "README.md").read_text()
+    head = yaml.safe_load(text.split("---")[1])
+    assert head["base_model"] == "kuleshov-group/mdlm-owt" and head["datasets"] == ["Skylion007/openwebtext"] and head["license"] is None
+    everything = text + "".join(path.read_text() for path in tmp_path.glob("*.json"))
+    assert "someone" not in everything and not [value for value in ("91234", "4321.5", "77.25", "0.375") if value in everything]
+    assert "text.txt" in text and "loss: 5.5" in text and "train 7" in text
+    export_model(folder / "model.safetensors", owt, tmp_path, base="me/my-teacher")
+    assert yaml.safe_load((tmp_path / "README.md").read_text().split("---")[1])["base_model"] == "me/my-teacher"

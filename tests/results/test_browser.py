@@ -2,49 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="chromium is not on PATH")]
-OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-OPTIONS += ["--disable-component-update", "--disable-sync"]
+from browsing import MARKS, browser, open_page  # noqa: F401
 
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
-        yield chromium
-        chromium.close()
+pytestmark = MARKS
+UNFOLD = "document.querySelectorAll('details').forEach(details => details.open = true)"
 
 
 @pytest.fixture
-def visit(browser: Any, run: Path) -> Iterator[Any]:
-    """Opens a page, by default the report; at the end of the test nothing may have been logged or asked for over the network."""
-    trouble: list[str] = []
-    contexts = []
-
-    def open_page(width: int = 1200, scheme: str = "light", name: str = "report.html") -> Any:
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: trouble.append(message.text) if message.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on("request", lambda request: trouble.append(request.url) if request.url.startswith("http") else None)
-        page.on("dialog", lambda dialog: trouble.append(dialog.message))
-        page.goto((run / name).resolve().as_uri())
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not trouble
+def visit(open_page: Callable[..., Any], run: Path) -> Callable[..., Any]:  # noqa: F811
+    """Opens a page of the run, by default the report."""
+    return lambda width=1200, scheme="light", name="report.html": open_page((run / name).resolve().as_uri(), width, scheme)
 
 
 def test_figures_are_visible(visit):
@@ -57,6 +30,7 @@ def test_figures_are_visible(visit):
 
 def test_tables_sort_on_click(visit):
     page = visit()
+    page.evaluate(UNFOLD)
     values = "[...document.querySelectorAll('#table05 tbody tr')].map(row => Number(row.cells[2].dataset.sort))"
     before = page.evaluate(values)
     page.locator("#table05 th button").nth(2).click()
@@ -126,9 +100,10 @@ def test_dark_mode_differs(visit):
 
 def test_exhibits_are_shown(visit):
     page = visit()
+    page.locator("#exhibits > details > summary").click()
     assert page.locator("#table03 td.disagree").first.inner_text().endswith("†")
     assert page.locator("#figure03 svg").is_visible()
-    completions = page.locator("#exhibits details").first
+    completions = page.locator("#exhibits details details").first
     assert not completions.locator("li").first.is_visible()
     completions.locator("summary").click()
     assert completions.locator("li").first.is_visible()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import subprocess
 from pathlib import Path
@@ -18,6 +19,8 @@ from imdm.data.speller import Speller
 from imdm.data.tokenizer import train_bpe
 from imdm.errors import UserError
 from imdm.network.checkpoint import save_network
+from imdm.play.terminal import Settings, converse
+from imdm.play.writer import Writer
 from imdm.publish.export import export_model
 from imdm.sampling import live
 from imdm.sampling.prompts import text_block
@@ -53,7 +56,7 @@ def test_the_prompt_stays_and_a_pipe_gets_the_same_text_twice(model, data):
 
 
 def test_what_is_around_gaps_stays_and_nothing_follows(model, data):
-    done = generate(model, data, "--infill", "the ___ of", "--steps", "2")
+    done = generate(model, data, "--prompt", "the ___ of", "--steps", "2")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("the ") and done.stdout.endswith(" of\n") and "___" not in done.stdout
 
@@ -62,15 +65,40 @@ def test_mistakes(model, data, tmp_path):
     other = Dataset.open(judges.make_dataset(tmp_path / "other", train_bpe(judges.TEXT[:1] * 4, 280)))
     for folder, arguments, words in (
         (data, ("--prompt", "module " * 20), ["the text has", "room for 10; shorten it."]),
-        (data, ("--infill", "a" + 11 * "_"), ["the text has 12 tokens, gaps included"]),
+        (data, ("--prompt", "a" + 11 * "_"), ["the text has 12 tokens, gaps included"]),
         (other, (), ["vocab_size", "use a network that was made for this corpus"]),
-        (data, ("--steps", "0"), ["must be positive"]),
-        (data, ("--temperature", "-1"), ["must be positive"]),
+        (data, ("--steps", "0"), ["steps and count must be from 1 to 65536"]),
+        (data, ("--temperature", "-1"), ["the temperature positive"]),
     ):
         done = generate(model, folder, *arguments)
         assert done.returncode == 2 and not done.stdout and len(done.stderr.splitlines()) == 1, done.stderr
         assert all(word in done.stderr for word in words), done.stderr
-    assert generate(model, data, "--prompt", "a", "--infill", "b").returncode == 2
+
+
+def test_the_terminal_stays_open_and_answers_every_line(model, data, monkeypatch):
+    """A text without gaps is continued, every answer is that of its seed, and a mistake ends nothing."""
+    typed = iter(["the list of", "/2", "the ___ of", "module " * 20, "/0", "a", "/3", ""])
+
+    def line(prompt: str) -> str:
+        asked.append(prompt)
+        return next(typed, None) or ("" if len(asked) < 9 else end())
+
+    def end() -> str:
+        raise EOFError
+
+    asked: list[str] = []
+    monkeypatch.setattr("builtins.input", line)
+    out = io.StringIO()
+    terminal = Console(file=out, force_terminal=True, width=200)
+    writer, settings = Writer.open(str(model), str(data.path)), Settings(4, 7, 1.0, 1, live=False)
+    with contextlib.redirect_stdout(out):
+        converse(writer, terminal, settings)
+    said = out.getvalue()
+    assert asked == [f"{steps} steps> " for steps in (4, 4, 2, 2, 2, 0, 0, 3, 3)]
+    for text, steps, seed in (("the list of", 4, 7), ("the ___ of", 2, 8), ("", 3, 11)):
+        alone = generate(model, data, "--prompt", text, "--steps", str(steps), "--seed", str(seed)).stdout
+        assert live.printable(alone) in said
+    assert "room for 10; shorten it." in said and "steps and count must be from 1" in said
 
 
 def test_an_exported_folder_gives_the_same(model, data, tmp_path):
@@ -78,9 +106,10 @@ def test_an_exported_folder_gives_the_same(model, data, tmp_path):
     from transformers import AutoModel
 
     export_model(model, data, tmp_path)
-    text = generate(tmp_path, data, "--prompt", "the", "--steps", "4", "--seed", "2").stdout
+    alone = called(module("generate").main, ["--model", str(tmp_path), "--prompt", "the", "--steps", "4", "--seed", "2"])
+    text = alone.stdout  # its corpus is described in the folder itself
     assert text == generate(model, data, "--prompt", "the", "--steps", "4", "--seed", "2").stdout
-    given = text_block(data, "the", gaps=False)
+    given = text_block(data, "the")
     rows = AutoModel.from_pretrained(tmp_path, trust_remote_code=True).generate(given.tokens, steps=4, seed=2)
     speller = Speller(data.tokenizer(), {data.eos_id})
     assert "".join(piece for piece, _ in speller.pieces(rows[0, given.shown].tolist(), [0] * 10)) + "\n" == text
@@ -94,20 +123,16 @@ def test_text_and_gaps_as_tokens(parts, data):
     length = sum(map(len, ids)) + 4 * (len(parts) - 1)
     if length > data.seq_len - 2:
         with pytest.raises(UserError):
-            text_block(data, text, gaps=True)
+            text_block(data, text)
         return
-    written = text_block(data, text, gaps=True)
-    assert (written.shown, len(written.tokens)) == (slice(1, 1 + length), data.seq_len)
-    runs = written.tokens[written.shown].tolist()
+    written = text_block(data, text)
+    end = 1 + length if len(parts) > 1 else data.seq_len - 1  # a text without gaps is continued
+    assert (written.shown, len(written.tokens)) == (slice(1, end), data.seq_len)
+    runs = written.tokens[1 : 1 + length].tolist()
     expected = [token for number, part in enumerate(ids) for token in ([data.mask_id] * 4 if number else []) + part]
     assert runs == expected and (written.given == (written.tokens != data.mask_id)).all()
     assert written.given[0] and written.given[-1] and not written.given[1 + length : -1].any()
     assert torch.equal(written.visible(3, "cpu")[1][2] * written.given, written.visible(1, "cpu")[1][0])
-
-
-def test_underscores_of_a_prompt_are_text(data):
-    written = text_block(data, "a ___ b", gaps=False)
-    assert data.tokenizer().decode(written.tokens[written.given][1:-1].tolist()) == "a ___ b" and written.shown == slice(1, 11)
 
 
 PIECES = [("the", -1), (" list", 3), ("\n", 0), (" is", 0), (" empty", 3)]

@@ -1,6 +1,7 @@
 """Trainings: parts of a batch, threads, and what a training writes; test_interruption.py stops them."""
 
 import csv
+import importlib.util
 import json
 import os
 import signal
@@ -17,9 +18,11 @@ from safetensors.torch import load_file
 
 from checkout import ROOT
 from corpora import few_words
+from imdm.errors import UserError
 from imdm.network.checkpoint import read_checkpoint
 from imdm.network.sizes import Sizes, next_token_step, training_step
 from imdm.stage.device import bfloat16_peak
+from imdm.training.loggers import open_loggers
 from script import command, made, run
 
 SETS = ["pretrain.steps=60", "pretrain.warm_start=10", "runtime.checkpoint_seconds=0.001", "network.dropout=0.1"]
@@ -196,6 +199,43 @@ def test_loggers_show_the_rows_of_the_log_after_a_kill_too(data, tmp_path, monke
     for name, values in logged(tmp_path).items():
         assert [step for step, _ in values] == [int(row["step"]) for row in rows], name
         assert [value for _, value in values] == pytest.approx([float(row[name.split()[1]]) for row in rows], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["wandb", "trackio"])
+def test_a_logger_that_is_not_installed_is_named_before_the_first_step(name, tmp_path, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda wanted: None if wanted == name else found(wanted))
+    with pytest.raises(UserError, match=f"names {name}, which is not installed; run `pip install {name}`"):
+        open_loggers(["tensorboard", name], "teacher", tmp_path, [])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_resumed_training_goes_on_in_the_run_of_trackio(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
+    pytest.importorskip("trackio", reason="trackio is an option")
+    from trackio.sqlite_storage import SQLiteStorage
+
+    monkeypatch.chdir(tmp_path)
+    rows = [(1, {"loss": 2.0}), (2, {"loss": 1.0}), (3, {"loss": 0.5})]
+    for done, more in (([], rows[:2]), (rows[:2], rows[2:])):
+        (logger,) = open_loggers(["trackio"], "teacher", tmp_path, done)
+        for step, values in more:
+            logger.log_metrics(values, step)
+        logger.finalize("success")
+    (run,) = SQLiteStorage.get_runs("imdm")
+    assert [(point["step"], point["loss"]) for point in SQLiteStorage.get_logs("imdm", run)] == [(1, 2.0), (2, 1.0), (3, 0.5)]
+
+
+def test_a_resumed_training_goes_on_in_the_run_of_wandb(tmp_path, monkeypatch):
+    pytest.importorskip("wandb", reason="wandb is an option")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    for done in ([], [(1, {"loss": 2.0})]):
+        (logger,) = open_loggers(["wandb"], "teacher", tmp_path, done)
+        logger.log_metrics({"loss": 1.0}, 2)
+        logger.experiment.finish()
+    first, second = sorted(path.name for path in (tmp_path / "logs/wandb/wandb").glob("offline-run-*"))
+    assert first.rpartition("-")[2] == second.rpartition("-")[2]  # the run's id
 
 
 def test_one_device_needs_neither_lightning_nor_transformers():

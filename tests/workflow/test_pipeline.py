@@ -12,7 +12,7 @@ import pytest
 from checkout import clone, commit, run
 from dag import graph
 
-SNAKEMAKE = ("snakemake", "--profile", "workflow/profiles/local", "--cores", "2")
+SNAKEMAKE = ("snakemake", "--profile", "workflow/profiles/default", "--cores", "2")
 
 
 @pytest.fixture(scope="module")

@@ -132,7 +132,7 @@ def runs(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> tuple[Ru
     """The run that the faults went through, whose trainings take two nodes, and the project of a local run in as many processes."""
     local, remote = (micro(tmp_path_factory.mktemp(name), f"runtime.{name}=2") for name in ("gpus", "nodes"))
     with ThreadPoolExecutor() as pool:
-        undisturbed = pool.submit(run, local, "snakemake", "--profile", "workflow/profiles/local", "--cores", "1", "all")
+        undisturbed = pool.submit(run, local, "snakemake", "--profile", "workflow/profiles/default", "--cores", "1", "all")
         disturbed = put_through_faults(remote, cluster, remote.parent / "forgetful")
         undisturbed.result()
     return disturbed, local

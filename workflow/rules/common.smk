@@ -11,19 +11,38 @@ from snakemake.caching import LOCATION_ENVVAR
 from snakemake.exceptions import WorkflowError
 from snakemake.io import apply_wildcards
 
-sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+# Where stages and library lie: in the folder of these rules, which another folder's `module:` may name, or, for rules of a repository
+# elsewhere, in the installed package.
+HERE = workflow.current_basedir
+if HERE.is_local:
+    PROJECT = Path(HERE.get_path_or_uri(secret_free=True)).parents[1]
+    sys.path.insert(0, str(PROJECT / "src"))
+    STAGES = PROJECT / "stages"
+else:
+    import imdm
+
+    STAGES = Path(imdm.__file__).with_name("_stages")
+
 from imdm.cost.request import Requests
 from imdm.errors import UserError
-from imdm.params import EXTERNAL, PUBLIC, RECIPES, REPLICATE, TEACHER, couplings_of, load_params, parent
+from imdm.params import EXTERNAL, PUBLIC, RECIPES, REPLICATE, TEACHER, couplings_of, load_params, parent, resolved_yaml
+from imdm.params.load import BASE
 from imdm.params.names import ORACLE
 from imdm.results import plan
 from imdm.stage.artifact import sha256
 from imdm.stage.job import LIBRARIES, code_digest, library_version
 from imdm.stage.reads import declared, of_stages, resolve
+from imdm.writing import whole
 
 # Read by the library, which checks them. The words of --config are the stages' --set: Snakemake makes texts of the numbers in `{rounds: 2}`.
-FILES = workflow.config_settings.configfiles or [Path("params.yaml")]
+OWN = Path("params.yaml")
+FILES = workflow.config_settings.configfiles or [OWN if OWN.is_file() else BASE]
 SETS = workflow.config_settings.config_args or []
+if workflow.modifier.skip_configfile:  # the `config:` of a module, which has them all; stages read a file
+    FILES, SETS = [Path(f".snakemake/{workflow.modifier.namespace}.yaml")], []
+    FILES[0].parent.mkdir(exist_ok=True)
+    with whole(FILES[0]) as beside:
+        beside.write_text(json.dumps(config, default=str), encoding="utf-8")
 try:
     PARAMS = load_params(FILES, SETS)
 except UserError as error:
@@ -41,7 +60,7 @@ if workflow.workflow_settings.cache is not None and not (CACHE and os.access(CAC
     raise WorkflowError(f"--cache needs a folder that can be written: create one and name it in {LOCATION_ENVVAR}.")
 
 OPTIONS = "".join(f" --set {shlex.quote(item)}" for item in SETS)
-if [file.resolve() for file in FILES] != [Path("params.yaml").resolve()]:
+if [file.resolve() for file in FILES] != [OWN.resolve()]:
     OPTIONS = f" --params {' '.join(shlex.quote(os.path.relpath(file)) for file in FILES)}{OPTIONS}"
 
 
@@ -69,7 +88,9 @@ class Unkeyed(dict):
 
 def stage(words):
     """The command of a rule: a stage's script and its own arguments."""
-    return f"{{params.launch}}python stages/{words} --out {{params.out}}{{params.options}} > {{log}} 2>&1"
+    script = shlex.quote(os.path.relpath(STAGES)).replace("{", "{{").replace("}", "}}")
+    # exec: a job's SIGTERM reaches the stage, and Snakemake waits until the stage has saved.
+    return f"exec {{params.launch}}python {script}/{words} --out {{params.out}}{{params.options}} > {{log}} 2>&1"
 
 
 def about(name, outside=None, file=False, **more):
@@ -82,7 +103,7 @@ def about(name, outside=None, file=False, **more):
         file: whether --out is the rule's named output `main`, and not the folder of its outputs.
         more: further params.
     """
-    script = Path(workflow.basedir) / f"stages/{name}.py"
+    script = STAGES / f"{name}.py"
     keys = declared(script)
 
     def launch(wildcards, output, resources):
@@ -221,13 +242,14 @@ def furnish(staged):
     staged.set_log(f"logs/{PARAMS.run}/{place}.log")
     if CACHE is None:  # a rule with a benchmark is not cached
         staged.benchmark = f"logs/{PARAMS.run}/benchmarks/{place}.tsv"
-    staged.conda_env = str(Path(workflow.basedir) / "environment.yml")
+    if staged.shellcmd and HERE.is_local:
+        staged.conda_env = str(PROJECT / "environment.yml")
 
 
 @functools.cache
 def requests(gpu):
     """What jobs ask for, by the site's name of its GPU model."""
-    return Requests(PARAMS, of_stages(Path(workflow.basedir) / "stages"), Path(), gpu)
+    return Requests(PARAMS, of_stages(STAGES), Path(), gpu)
 
 
 def equip(staged):

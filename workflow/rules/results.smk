@@ -3,11 +3,10 @@ rule parameters:
     output:
         main="<results>/params.yaml",
     params:
-        words=f"{' '.join(shlex.quote(os.path.relpath(file)) for file in FILES)}{''.join(f' --set {shlex.quote(item)}' for item in SETS)}",
-        library=os.path.relpath(Path(workflow.basedir) / "src"),
         resolved=PARAMS.model_dump_json(),
-    shell:
-        "env PYTHONPATH={params.library} python -m imdm.params {params.words} --out {output.main} > {log} 2>&1"
+    run:
+        with whole(output.main) as beside:
+            beside.write_text(resolved_yaml(PARAMS), encoding="utf-8")
 
 
 rule tabulate:

@@ -115,6 +115,11 @@ def require_floats(tensor: Tensor, name: str, origin: str) -> None:
         raise UserError(f"{origin} has {name} as {tensor.dtype}, not as a whole array of floating-point weights; {_AGAIN}.")
 
 
+def network_of(config: NetworkConfig, body_dtype: torch.dtype | None = None) -> Network:
+    """The network of a config, or the oracle of its language, before its weights are loaded."""
+    return (Oracle if config.language else Network)(config, body_dtype)
+
+
 def load_network(path: str | Path, weights: str = "ema", body_dtype: torch.dtype | None = None) -> Network:
     """Build the network of a checkpoint, or the oracle.
 
@@ -125,7 +130,7 @@ def load_network(path: str | Path, weights: str = "ema", body_dtype: torch.dtype
         UserError: as `read_checkpoint`.
     """
     config, online, ema = read_checkpoint(path)
-    network = (Oracle if config.language else Network)(config, body_dtype)
+    network = network_of(config, body_dtype)
     network.load_state_dict(online | (ema if weights == "ema" else {}))
     return network
 

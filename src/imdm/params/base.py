@@ -132,7 +132,9 @@ class Runtime(Block):
     deterministic: bool = Field(False, description="torch.use_deterministic_algorithms")
     checkpoint_seconds: PositiveFloat = Field(60.0, description="time between the checkpoints of a training")
     lock: bool = Field(True, description="a stage waits for another process that writes its output; false: the file system has no flock")
-    loggers: list[Literal["tensorboard", "dvclive"]] = Field([], description="where trainings log besides CSV, below logs/")
+    loggers: list[Literal["tensorboard", "dvclive", "trackio", "wandb"]] = Field(
+        [], description="where trainings log besides CSV, by Lightning's loggers; trackio and wandb are installed by hand"
+    )
 
     @property
     def planned_gpus(self) -> int:

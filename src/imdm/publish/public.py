@@ -18,7 +18,7 @@ from torch import Tensor
 
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
-from imdm.network.checkpoint import check_weights, is_checkpoint, read_checkpoint, read_tensors, require_floats
+from imdm.network.checkpoint import check_weights, is_checkpoint, network_of, read_checkpoint, read_tensors, require_floats
 from imdm.network.config import NetworkConfig
 from imdm.network.network import Network, Rotary
 from imdm.publish.foreign import ForeignSettings, plain, read_foreign, read_ours, read_torch_file
@@ -57,7 +57,7 @@ class PublicModel:
 
     def network(self, body_dtype: torch.dtype | None = None) -> Network:
         """The network in eval mode."""
-        network = Network(self.config, body_dtype)
+        network = network_of(self.config, body_dtype)
         network.load_state_dict(self.online | self.ema)
         return network.eval()
 

@@ -36,12 +36,17 @@ def frames(pieces: list[tuple[str, int]]) -> list[Text]:
     return steps
 
 
+def printable(text: str) -> str:
+    """A text whose control characters, but for tab and newline, show as U+FFFD."""
+    return _CONTROL.sub("\ufffd", text)
+
+
 def show(console: Console, pieces: list[tuple[str, int]], live: bool) -> None:
     """Print a sample's text; on a terminal, where `live` asks for it, after a replay of how it came about."""
     if not console.is_terminal:
         console.file.write("".join(text for text, _ in pieces) + "\n")
         return
-    pieces = [(_CONTROL.sub("\ufffd", text), step) for text, step in pieces]
+    pieces = [(printable(text), step) for text, step in pieces]
     if live:
         from rich.live import Live
 

@@ -79,7 +79,8 @@ class TextBlock:
     Attributes:
         tokens: int64 [L], the mask's id where the model writes.
         given: bool [L], where it doesn't.
-        shown: positions of what the user asked for; behind a text with gaps the model writes too, but nobody asked.
+        shown: positions of what the user asked for. Of a text with gaps that is no more than the text: behind it the model writes
+            too, but nobody asked. Of one without, it is all of the block.
     """
 
     tokens: Tensor
@@ -92,17 +93,14 @@ class TextBlock:
         return given, tokens
 
 
-def text_block(data: Dataset, text: str, gaps: bool) -> TextBlock:
-    """Put a text at the beginning of a block.
-
-    Args:
-        gaps: whether three underscores and more are a gap, of as many tokens as underscores; else they are text.
+def text_block(data: Dataset, text: str) -> TextBlock:
+    """Put a text at the beginning of a block. Three underscores and more are a gap, of as many tokens as underscores.
 
     Raises:
         UserError: the text is too long for a block.
     """
     tokenizer, room = data.tokenizer(), data.seq_len - 2
-    parts = _GAP.split(text) if gaps else [text]
+    parts = _GAP.split(text)
     coded = [
         [data.mask_id] * len(part) if number % 2 else tokenizer.encode(part, add_special_tokens=False).ids
         for number, part in enumerate(parts)
@@ -111,4 +109,4 @@ def text_block(data: Dataset, text: str, gaps: bool) -> TextBlock:
     if len(ids) > room:
         raise UserError(f"the text has {len(ids)} tokens, gaps included, but the model's blocks have room for {room}; shorten it.")
     tokens = torch.tensor([data.bos_id, *ids, *[data.mask_id] * (room - len(ids)), data.eos_id])
-    return TextBlock(tokens, tokens != data.mask_id, slice(1, 1 + (len(ids) if gaps else room)))
+    return TextBlock(tokens, tokens != data.mask_id, slice(1, 1 + (len(ids) if len(parts) > 1 else room)))

@@ -44,7 +44,7 @@ class StageParser(argparse.ArgumentParser):
         super().__init__(prog=f"stages/{stage}.py", description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
         self.inputs: list[str] = []
         self.computed: Callable[[Params, argparse.Namespace], list[Path]] = lambda params, args: []
-        self.file = False
+        self.file = self.published = False
         files = "parameter files, each over those before it (default: params.yaml)"
         self.add_argument("--params", nargs="+", default=["params.yaml"], metavar="FILE", help=files)
         self.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace one parameter, for example noise_dim=64")
@@ -58,6 +58,10 @@ class StageParser(argparse.ArgumentParser):
     def writes_file(self, help: str) -> None:
         """--out names a file, of a folder that several stages write to, and no folder."""
         self.file, self.out.help = True, help
+
+    def publishes(self) -> None:
+        """--out is to be uploaded: its meta.json names no machine and no paths of it."""
+        self.published = True
 
     def inputs_by(self, files: Callable[[Params, argparse.Namespace], list[Path]]) -> None:
         """Further inputs, which follow from the parameters and arguments."""
@@ -168,23 +172,23 @@ def _run(
         job = Job(stage, args, params, output.partial, output.resumed)
         run(job)
         assert isinstance(output, Output)  # a follower ends in its training
-        output.commit(
-            {
-                "arguments": arguments,
-                "parameters": resolved,
-                "inputs": inputs,
-                "outputs": output.digests(),
-                "metrics": job.metrics,
-                "seconds": round(time.perf_counter() - start, 2),
-                "resumed": output.resumed,
-                "peak_memory_mib": _peak_memory(),
-                "code": code,
-                "older_code": output.older_code,
-                "git": _git(),
-                "machine": {"platform": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version(), "gpu": _gpu()},
-                "libraries": {name: library_version(name) for name in LIBRARIES},
-            }
-        )
+        about = {
+            "parameters": resolved,
+            "outputs": output.digests(),
+            "metrics": job.metrics,
+            "seconds": round(time.perf_counter() - start, 2),
+            "resumed": output.resumed,
+            "peak_memory_mib": _peak_memory(),
+            "code": code,
+            "older_code": output.older_code,
+            "git": _git(),
+            "libraries": {name: library_version(name) for name in LIBRARIES},
+        }
+        if parser.published:
+            output.commit(about | {"inputs": {Path(path).name: digest for path, digest in inputs.items()}})
+        else:
+            machine = {"platform": platform.platform(), "cpus": os.cpu_count(), "python": platform.python_version(), "gpu": _gpu()}
+            output.commit(about | {"arguments": arguments, "inputs": inputs, "machine": machine})
 
 
 def _placed(value: Any, params: Params) -> Any:

@@ -70,7 +70,7 @@ class Checkpoints:
                 csv.writer(file).writerows([LOG_COLUMNS, *self.rows])
             values = [(int(row[0]), dict(zip(LOG_COLUMNS[1:4], map(float, row[1:4])))) for row in self.rows]
             name = str(self.folder).removesuffix(".partial").replace("/", "-")
-            self.loggers = open_loggers(self.runtime.loggers, name, values)
+            self.loggers = open_loggers(self.runtime.loggers, name, self.checkpoint.parent, values)
         self.bar = self.progress(self.steps, "step", initial=self.first)
         return self
 
@@ -79,7 +79,7 @@ class Checkpoints:
             signal.signal(number, handler)
         self.bar.close()
         for logger in self.loggers:
-            logger.close()
+            logger.finalize("success")
 
     def _on_signal(self, *_: Any) -> None:
         self.stop = True
@@ -154,4 +154,4 @@ class Checkpoints:
             csv.writer(file).writerow(self.rows[-1])
         self.bar.set_postfix(loss=f"{loss:.3f}", refresh=False)
         for logger in self.loggers:
-            logger.add(step, {"loss": loss, "lr": lr, "tokens_per_second": rate})
+            logger.log_metrics({"loss": loss, "lr": lr, "tokens_per_second": rate}, step)

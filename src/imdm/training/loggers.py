@@ -1,54 +1,92 @@
-"""TensorBoard and DVCLive, besides train_log.csv: each shows the rows of that file, whatever interrupted the training."""
+"""Lightning's loggers besides train_log.csv: each shows the rows of that file, whatever interrupted the training.
+
+TensorBoard and DVCLive write below logs/, trackio and Weights & Biases where their own settings say (TRACKIO_DIR, WANDB_MODE, ...).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib.util
+import os
+import uuid
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from imdm.errors import UserError
+from imdm.files import said
+
 Row = tuple[int, dict[str, float]]  # of train_log.csv: a step and its values
+Logger = Any  # lightning.fabric.loggers.Logger, whose import takes a second
+
+PROJECT = "imdm"  # of trackio and W&B
 
 
-class TensorBoard:
+def _tensorboard(training: str, run: str, rows: list[Row]) -> Logger:
     """Event files; those of steps that a resumed training does again are purged."""
+    from lightning.fabric.loggers import TensorBoardLogger
 
-    def __init__(self, folder: Path, rows: list[Row]):
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.writer = SummaryWriter(folder, purge_step=rows[-1][0] + 1 if rows else 1)
-
-    def add(self, step: int, values: dict[str, float]) -> None:
-        for name, value in values.items():
-            self.writer.add_scalar(name, value, step)
-
-    def close(self) -> None:
-        self.writer.close()
+    return TensorBoardLogger("logs/tensorboard", name="", version=training, purge_step=rows[-1][0] + 1 if rows else 1)
 
 
-class DvcLive:
+def _dvclive(training: str, run: str, rows: list[Row]) -> Logger:
     """A TSV a value, which `dvc plots` and editors show; DVC's experiments are left to `dvc exp`, so none is saved here."""
+    from dvclive.fabric import DVCLiveLogger
 
-    def __init__(self, folder: Path, rows: list[Row]):
-        from dvclive import Live
-
-        self.live: Any = Live(str(folder), save_dvc_exp=False, dvcyaml=None)
-        for step, values in rows:  # it can only go on from its own last step, and a killed training goes on from an earlier one
-            self.add(step, values)
-
-    def add(self, step: int, values: dict[str, float]) -> None:
-        self.live.step = step
-        for name, value in values.items():
-            self.live.log_metric(name, value)
-        self.live.make_summary()
-
-    def close(self) -> None:
-        self.live.end()
+    logger = DVCLiveLogger(dir=f"logs/dvclive/{training}", save_dvc_exp=False, dvcyaml=None)
+    for step, values in rows:  # it can only go on from its own last step, and a killed training goes on from an earlier one
+        logger.log_metrics(values, step, sync=False)
+    return logger
 
 
-Logger = TensorBoard | DvcLive
-LOGGERS: dict[str, type[Logger]] = {"tensorboard": TensorBoard, "dvclive": DvcLive}
+def _wandb(training: str, run: str, rows: list[Row]) -> Logger:
+    """Over `trainer/global_step`, so that the steps that a resumed training does again lie on those before."""
+    from lightning.pytorch.loggers import WandbLogger
+
+    Path("logs/wandb").mkdir(parents=True, exist_ok=True)
+    logger = WandbLogger(project=PROJECT, name=training, id=run, save_dir="logs/wandb")
+    assert logger.experiment  # begins the run
+    return logger
 
 
-def open_loggers(names: Sequence[str], training: str, rows: list[Row]) -> list[Logger]:
-    """The loggers of a training, each in logs/LOGGER/TRAINING; `rows` are those of the steps that are done."""
-    return [LOGGERS[name](Path("logs") / name / training, rows) for name in names]
+def _trackio(training: str, run: str, rows: list[Row]) -> Logger:
+    """Lightning has none for trackio, whose run is called as W&B's is."""
+    os.environ.setdefault("TRACKIO_DIR", "logs/trackio")
+    import trackio
+
+    from imdm.training.trackio_logger import TrackioLogger
+
+    return TrackioLogger(trackio.init(PROJECT, name=f"{training}-{run}", resume="allow", embed=False))
+
+
+LOGGERS: dict[str, Callable[[str, str, list[Row]], Logger]] = {
+    "tensorboard": _tensorboard,
+    "dvclive": _dvclive,
+    "trackio": _trackio,
+    "wandb": _wandb,
+}
+
+
+def open_loggers(names: Sequence[str], training: str, folder: Path, rows: list[Row]) -> list[Logger]:
+    """The loggers of a training.
+
+    Args:
+        training: its name.
+        folder: what stays of it after an interruption; the run's id lies there, so that the rest is the same run.
+        rows: of the steps that are done.
+
+    Raises:
+        UserError: a logger's package is not installed, or it can't begin a run.
+    """
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            raise UserError(f"runtime.loggers names {name}, which is not installed; run `pip install {name}`, or leave it out.")
+    id_file = folder / "run_id"
+    if names and not (rows and id_file.is_file()):
+        id_file.write_text(uuid.uuid4().hex[:12])
+    opened = []
+    for name in names:
+        try:
+            opened.append(LOGGERS[name](training, id_file.read_text(), rows))
+        except Exception as error:  # each has errors of its own: no key, no network, another server's answer
+            raise UserError(f"the logger {name} can't begin a run ({said(error)}); see its settings, or leave it out.") from None
+    return opened

@@ -1,4 +1,4 @@
-"""`snakemake --logger progress`: what is done, what runs, and about how long the rest takes.
+"""The logger of the default profile: what is done, what runs, and about how long the rest takes.
 
 On a terminal a live view; elsewhere, as in a log file, one line a finished job. Errors and warnings are always shown,
 and of a failed job what it said last. `make run` installs it with the library.
@@ -14,11 +14,13 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from snakemake.logging import DefaultFormatter
+from snakemake.logging import DefaultFilter, DefaultFormatter
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 _LAST_LINES = 20  # of a failed job's log
+# What Snakemake says where no job runs begins so.
+_ANSWERS = ("Nothing to be done", "Unlock", "Report created", "Removing incomplete", "Congratulations")
 
 
 def duration(seconds: float) -> str:
@@ -66,12 +68,17 @@ class LogHandler(LogHandlerBase):
         self.shown: dict[int, Any] = {}
         columns = (BarColumn(24), TextColumn("{task.description}"), TimeElapsedColumn())
         self.live = Progress(*columns, console=self.console, transient=True) if self.console.is_terminal else None
-        self.words = DefaultFormatter(self.common_settings.quiet, self.common_settings.show_failed_logs)
+        about = self.common_settings
+        self.words = DefaultFormatter(about.quiet, about.show_failed_logs)
+        self.dry = about.dryrun and DefaultFilter(about.quiet, about.debug_dag, about.verbose, about.dryrun, about.printshellcmds)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take in an event of the workflow."""
         event = getattr(record, "event", None)
-        if event == LogEvent.JOB_ERROR:
+        if self.dry:  # as Snakemake shows it
+            if self.dry.filter(record):
+                self.show(self.words.format(record))
+        elif event == LogEvent.JOB_ERROR:
             self.fail(record)
         elif record.levelno >= logging.WARNING:
             text = self.words.format(record)
@@ -90,6 +97,8 @@ class LogHandler(LogHandlerBase):
                 self.start(job)
         elif event == LogEvent.JOB_FINISHED:
             self.finish(record.job_id)
+        elif event is None and record.getMessage().startswith(_ANSWERS):
+            self.show(record.getMessage())
 
     def begin(self, counts: dict[str, int]) -> None:
         """Learn which jobs there are."""

@@ -1,0 +1,100 @@
+"""A model with the words to write in, kept loaded."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from imdm.data.blocks import Dataset
+from imdm.data.speller import Pieces, Speller
+from imdm.diffusion.counter import row_seeds
+from imdm.errors import UserError
+from imdm.network.network import Network
+from imdm.params import Runtime, load_params
+from imdm.publish.public import load_public
+from imdm.sampling.prompts import text_block
+from imdm.sampling.sampler import sample
+from imdm.stage.device import prepare_frozen
+
+MOST = 65_536  # steps, or texts at once
+
+
+@dataclass(frozen=True)
+class Written:
+    """A text that a model wrote.
+
+    Attributes:
+        pieces: text and the step at which it was unmasked, -1 for what was given.
+        tokens: the ids behind them with the block's first token in front, int64 [n].
+        calls: network calls that it took, at most the number of steps.
+    """
+
+    pieces: Pieces
+    tokens: np.ndarray
+    calls: int
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A loaded model and its corpus."""
+
+    data: Dataset
+    network: Network
+    speller: Speller
+
+    @classmethod
+    def open(cls, model: str, data: str | None = None) -> Writer:
+        """Load a model.
+
+        Args:
+            model: as `load_public` takes it.
+            data: dataset.json of the corpus that it was trained on; None where `data_of` finds it.
+
+        Raises:
+            UserError: as `load_public`, `Dataset.open` and `data_of`.
+        """
+        corpus = Dataset.open(data or data_of(model))
+        network = prepare_frozen(load_public(model, data=corpus).network(), Runtime(compile=False))
+        return cls(corpus, network, Speller.of(corpus))
+
+    def write(self, text: str, steps: int, seed: int, temperature: float = 1.0, count: int = 1) -> list[Written]:
+        """Continue a text without gaps, or fill the gaps of one: each a run of three underscores or more, a token an underscore.
+
+        Equal arguments give equal texts, and text i is the same whatever `count` is.
+
+        Args:
+            steps: of the sampler.
+            temperature: of the token draw.
+
+        Raises:
+            UserError: a number is out of range, or the text is too long for a block.
+        """
+        if not (0 < steps <= MOST and 0 < count <= MOST and 0 <= seed < 2**62 and 0 < temperature < math.inf):
+            raise UserError(f"steps and count must be from 1 to {MOST}, the seed from 0 to 2^62, and the temperature positive.")
+        block = text_block(self.data, text)
+        seeds = row_seeds(seed, 0, count, self.network.vocab_embed.embedding.device)
+        drawn = sample(self.network, seeds, steps, visible=block.visible(count, seeds.device), temperature=temperature)
+        rows = zip(*(value.cpu().numpy() for value in (drawn.tokens, drawn.unmasked_at, drawn.calls)), strict=True)
+        return [
+            Written(self.speller.pieces(tokens[block.shown].tolist(), at[block.shown].tolist()), tokens[: block.shown.stop], int(calls))
+            for tokens, at, calls in rows
+        ]
+
+
+def data_of(model: str) -> Path:
+    """dataset.json of a model's corpus: the one beside an exported model, or the one that its run's params.yaml names.
+
+    Raises:
+        UserError: there is neither.
+    """
+    path = Path(model).expanduser().absolute()
+    folder = path if path.is_dir() else path.parent
+    if (folder / "dataset.json").is_file():
+        return folder / "dataset.json"
+    run = next((parent.parent for parent in folder.parents if parent.name == "models"), None)
+    if run is None or not (run / "params.yaml").is_file():
+        raise UserError(f"nothing beside {model} says which corpus it was trained on; name its dataset.json with --data.")
+    return run.parents[1] / "data" / load_params(run / "params.yaml").corpus.folder / "dataset.json"
