@@ -22,7 +22,7 @@ class TrackioLogger(Logger):
     def version(self) -> str:
         return ""
 
-    def log_hyperparams(self, params: dict[str, Any]) -> None:
+    def log_hyperparams(self, params: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         """Adds to the run's config."""
         self.run.config.update(params)
 
