@@ -24,12 +24,15 @@ def run(job: Job) -> None:
     import numpy as np
 
     from imdm.data.blocks import Dataset
+    from imdm.errors import UserError
     from imdm.languages.statistics import total_correlation
     from imdm.scoring.exact import ExactJudge
     from imdm.stage.artifact import write_json
     from imdm.training.loop import LOG_COLUMNS
 
     params = job.params
+    if params.corpus.name != "language":
+        raise UserError("corpus.name is not language; judge other text with train_judge or load_judge.")
     judge, rows = ExactJudge(params.corpus, params.corpus.seq_len), []
     judge.check_vocabulary(Dataset.open(job.args.data), False)
     for steps in params.factorization.steps:
