@@ -42,10 +42,10 @@ def tree(folder):
     return {name: os.readlink(path) if path.is_symlink() else path.is_file() and path.read_text() for name, path in found.items()}
 
 
-def mine(path):
+def mine(path, text="mine"):
     """A file that no stage has made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("mine")
+    path.write_text(text)
 
 
 @contextlib.contextmanager
@@ -238,6 +238,11 @@ def a_linked_lock(folder):
     (folder / "out.partial" / ".lock").symlink_to("../mine.txt")
 
 
+def piped(path):
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+
+
 def linked_chunks(folder):
     with interrupted(folder / "out", "sample", "new") as output:
         (output.partial / ".chunks").symlink_to("../mine")
@@ -258,6 +263,12 @@ STRANGE = {
     "another stage's work": work_of_another_stage,
     "a linked lock": a_linked_lock,
     "linked chunks": linked_chunks,
+    "somebody's record": lambda folder: mine(folder / "out" / "meta.json", '{"title": "thesis"}'),
+    "half a record": lambda folder: mine(folder / "out" / "meta.json", '{"stage": "sam'),
+    "a deep record": lambda folder: mine(folder / "out" / "meta.json", "[" * 100_000),
+    "a piped record": lambda folder: piped(folder / "out" / "meta.json"),
+    "somebody's mark": lambda folder: (mine(folder / "out.partial" / "thesis.tex"), mine(folder / "out.partial" / ".fingerprint")),
+    "a piped mark": lambda folder: piped(folder / "out.partial" / ".fingerprint"),
 }
 
 
@@ -301,11 +312,31 @@ def test_files_replace_their_own_alone(tmp_path):
         write(tmp_path / "b.csv", names=names, file=True)
 
 
+@pytest.mark.parametrize("edited", ["../thesis.tex", "/thesis.tex", "a/../../thesis.tex", ""])
+def test_a_record_names_no_file_outside(tmp_path, edited):
+    """Of files in a common folder, those that the record names and the new output lacks are removed."""
+    (tmp_path / "thesis.tex").write_text("mine")
+    write(tmp_path / "run" / "a.csv", names=("a.csv",), text="old", file=True)
+    record = tmp_path / "run" / "a.meta.json"
+    meta = json.loads(record.read_text())
+    record.write_text(json.dumps(meta | {"outputs": meta["outputs"] | {edited: "0"}}))
+    before = tree(tmp_path)
+    with pytest.raises(UserError, match="is no file below it"):
+        write(tmp_path / "run" / "a.csv", names=("a.csv",), file=True)
+    assert tree(tmp_path) == before
+
+
+def test_a_folder_where_a_file_should_be(tmp_path):
+    (tmp_path / "a.md").mkdir()
+    with pytest.raises(UserError, match=r"a.md is a folder; move it away"):
+        write(tmp_path / "a.csv", names=("a.csv", "a.md"), file=True)
+
+
 def test_what_was_emptied_by_a_crash_is_made_again(tmp_path):
     """Files of no content, where a machine failed before the disk had them: as if they were not there."""
     write(tmp_path / "out", text="old")
-    for name in ("x.txt", "meta.json"):
-        (tmp_path / "out" / name).write_text("")
+    for name, content in (("x.txt", ""), ("meta.json", "\0" * 512)):
+        (tmp_path / "out" / name).write_text(content)
     write(tmp_path / "out")
     assert (tmp_path / "out" / "x.txt").read_text() == "new"
     with interrupted(tmp_path / "out", "sample", "new") as output:
