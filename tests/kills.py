@@ -93,7 +93,7 @@ class Project:
         few_words(folder)
         self.text = ("corpus.name=files", f"corpus.path={folder}/text.txt", "corpus.vocab_size=280")
         self.language = ("corpus.name=language", "corpus.language=chain", "corpus.states=4", "corpus.entropy_rate=0.7")
-        self.language += ("corpus.texts=200", "corpus.packing=document", "corpus.seq_len=7")
+        self.language += ("corpus.texts=200", "corpus.packing=document", "corpus.seq_len=7", "conditional.scored_tokens=6")
 
     def undisturbed(self, name: str) -> killing.Ended:
         """The run of a stage that nothing stopped, after those that it needs; its output lies in `folder`."""

@@ -326,7 +326,7 @@ READERS = {
     "shards": Reader(shard, merged, damaged_tensors),
     "samples": Reader(samples, read_samples, damaged_tensors),
     "checkpoint": Reader(checkpoint, lambda path: weights(load_network(path)), damaged_tensors),
-    "public checkpoint": Reader(torch_file, read_quietly),
+    "public checkpoint": Reader(torch_file, read_quietly, sealed=True),
     "exported config.json": Reader(exported, lambda path: read_quietly(path.parent), damaged_json),
     "judge.json": Reader(judge, judged, damaged_json),
     "judge's config.json": Reader(

@@ -22,6 +22,7 @@ from imdm.stage.artifact import verify
 from imdm.stage.shapes import AboutJudge, read
 
 TRAINED = "trained judge"
+_MOST_LAYERS = 1000  # all of which transformers would build before it looks for their weights
 
 
 @dataclass(frozen=True)
@@ -126,13 +127,16 @@ def open_judge(name: str, device: torch.device | str, precision: str = "float32"
     Raises:
         UserError: it can't be loaded, lacks weights, end-of-text or a longest input, or has no tokenizer of its own.
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.utils import logging
     from transformers.utils.hub import cached_file, extract_commit_hash
 
     logging.set_verbosity_error()  # what it warns of is checked here
     logging.disable_progress_bar()
     try:
+        layers = getattr(AutoConfig.from_pretrained(name, revision=revision or "main", trust_remote_code=False), "num_hidden_layers", 1)
+        if layers not in range(1, _MOST_LAYERS):
+            raise ValueError(f"{layers} layers")
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             name, revision=revision or "main", output_loading_info=True, trust_remote_code=False, attn_implementation="sdpa"
         )
