@@ -103,6 +103,16 @@ def test_a_broken_judge_is_refused(judge_json, tmp_path, how, message):
         load_judge(tmp_path / "judge" / "judge.json")
 
 
+@pytest.mark.parametrize("kernel", ["kernels-community/flash-attn", "flash_attention_2", "sonicmoe"])
+@pytest.mark.parametrize("key", ["_attn_implementation", "attn_implementation", "_experts_implementation", "experts_implementation"])
+def test_no_kernel_is_fetched_that_a_config_names(judge_json, tmp_path, key, kernel):
+    shutil.copytree(judge_json.parent, tmp_path / "judge")
+    (tmp_path / "judge/meta.json").unlink(missing_ok=True)
+    config = json.loads((tmp_path / "judge/config.json").read_text())
+    write_json(tmp_path / "judge/config.json", config | {key: kernel})
+    assert load_judge(tmp_path / "judge/judge.json").model.config._attn_implementation == "sdpa"
+
+
 def test_a_model_that_is_nowhere_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(UserError, match=r"can't be loaded .* set judge.model"):

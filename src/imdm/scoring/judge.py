@@ -134,11 +134,18 @@ def open_judge(name: str, device: torch.device | str, precision: str = "float32"
     logging.set_verbosity_error()  # what it warns of is checked here
     logging.disable_progress_bar()
     try:
-        layers = getattr(AutoConfig.from_pretrained(name, revision=revision or "main", trust_remote_code=False), "num_hidden_layers", 1)
+        config = AutoConfig.from_pretrained(name, revision=revision or "main", trust_remote_code=False)
+        layers = getattr(config, "num_hidden_layers", 1)
         if layers not in range(1, _MOST_LAYERS):
             raise ValueError(f"{layers} layers")
+        config._attn_implementation = config._experts_implementation = None  # or the hub's code for it would be fetched, and run
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            name, revision=revision or "main", output_loading_info=True, trust_remote_code=False, attn_implementation="sdpa"
+            name,
+            config=config,
+            revision=revision or "main",
+            output_loading_info=True,
+            trust_remote_code=False,
+            attn_implementation="sdpa",
         )
         model, info = loaded
         tokenizer = _tokenizer(name, revision)
