@@ -216,7 +216,8 @@ def main() -> int:
             kills, wrong = kill(project, name, place, share, Random(f"{args.seed} {name}"))
             total, faults = total + kills, faults + wrong
             print(f"| {name} | {' | '.join(str(kills[str(mode)]) for mode in MODES)} | {len(wrong)} |", flush=True)
-    print(f"| all {total.total()} | {' | '.join(str(total[str(mode)]) for mode in MODES)} | {len(faults)} |", *faults, sep="\n")
+            print(*wrong, sep="\n", end="", file=sys.stderr, flush=True)
+    print(f"| all {total.total()} | {' | '.join(str(total[str(mode)]) for mode in MODES)} | {len(faults)} |")
     return bool(faults)
 
 

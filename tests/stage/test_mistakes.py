@@ -1,6 +1,7 @@
 """A user's mistakes: exit code 2, one sentence that names the key or file, nothing half-written."""
 
 import contextlib
+import errno
 import os
 import resource
 import subprocess
@@ -157,6 +158,21 @@ def test_no_file_descriptors_left(tmp_path, model, spare):
             assert not (tmp_path / "out").exists()
         spare()
     assert ends[0] == 2 and ends[-1] == 0
+
+
+def test_what_can_not_be_read_is_blamed_itself(tmp_path, model, monkeypatch):
+    """And not --out, which has nothing to do with it."""
+    with monkeypatch.context() as patch:
+        patch.setattr("os.access", lambda *_: False)
+        refused(run("sample", "--model", model, "--out", tmp_path / "out"), "can't be read (Permission denied)")
+
+    def fail(path):
+        raise OSError(errno.EIO, "Input/output error", path)
+
+    monkeypatch.setattr("imdm.stage.job.verify", fail)
+    done = run("sample", "--model", model, "--out", tmp_path / "out")
+    refused(done, f"{model} can't be used: Input/output error; correct the path")
+    assert not list(tmp_path.glob("out*"))
 
 
 HELP = """

@@ -395,6 +395,39 @@ def test_without_flock(tmp_path, monkeypatch):
     assert (tmp_path / "out" / "x.txt").read_text() == "new"
 
 
+def below_a_file(folder):
+    (folder / "place").write_text("mine")
+    return "place is a file"
+
+
+def below_a_dangling_link(folder):
+    (folder / "place").symlink_to("nowhere")
+    return r"can't be written \(File exists\)"
+
+
+def without_an_end(folder):
+    (folder / "place").symlink_to("place")
+    return r"can't be written|Too many levels of symbolic links"
+
+
+@pytest.mark.parametrize("laid", [below_a_file, below_a_dangling_link, without_an_end], ids=lambda laid: laid.__name__)
+@pytest.mark.parametrize("lock", [True, False])
+def test_a_place_where_no_folder_can_be(tmp_path, laid, lock):
+    words, before = laid(tmp_path), tree(tmp_path)
+    with pytest.raises((UserError, OSError), match=words):
+        write(tmp_path / "place" / "out", lock=lock)
+    assert tree(tmp_path) == before
+
+
+def test_a_folder_that_is_always_removed_again(tmp_path, monkeypatch):
+    def gone(path, flags):
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
+
+    monkeypatch.setattr("imdm.stage.lock._no_link", gone)
+    with pytest.raises(UserError, match="is always removed again"):
+        write(tmp_path / "out")
+
+
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
 def test_files_have_the_permissions_of_the_umask(tmp_path, umask, mode):
     """Safetensors, and what saves with it, makes files for their owner alone."""

@@ -146,7 +146,7 @@ class Output:
         except FileNotFoundError:
             entries = []
         except NotADirectoryError:
-            _refuse(self.partial, "is a file")
+            _refuse(next(path for path in (self.partial, *self.partial.parents) if path.exists()), "is a file")
         for path in (self.partial, *entries):
             if path.is_symlink():
                 _refuse(path, "is a link")
