@@ -4,6 +4,7 @@ import contextlib
 import errno
 import itertools
 import json
+import math
 import multiprocessing
 import os
 import stat
@@ -17,7 +18,7 @@ from safetensors.torch import save_file
 
 from imdm.errors import UserError
 from imdm.stage import chunks, follower
-from imdm.stage.artifact import verify
+from imdm.stage.artifact import verify, write_json
 from imdm.stage.chunks import in_chunks
 from imdm.stage.follower import Follower
 from imdm.stage.output import AlreadyMade, Output
@@ -442,6 +443,14 @@ def test_files_have_the_permissions_of_the_umask(tmp_path, umask, mode):
         os.umask(before)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) == 4 and {stat.S_IMODE(path.stat().st_mode) for path in files} == {mode}
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_json_has_no_numbers_that_are_none(tmp_path, number):
+    write_json(tmp_path / "x.json", {"a": 1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "x.json", {"a": [number]})
+    assert tree(tmp_path) == {"x.json": '{\n  "a": 1\n}\n'}
 
 
 def test_a_file_that_fails_leaves_the_one_before(tmp_path):
