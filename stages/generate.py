@@ -9,10 +9,11 @@ Examples: imdm write --model results/tiny/models/imdm/redi --live
 """
 
 import argparse
+import math
 import sys
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.errors import UserError
+from imdm.errors import UserError, exit_code
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,12 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--temperature", type=float, default=1.0, metavar="T", help="of the token draw (default: 1)")
     parser.add_argument("--live", action="store_true", help="show how the text comes about")
     args = parser.parse_args(argv)
-    try:
-        generate(args)
-    except UserError as error:
-        print(f"generate: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code("generate", lambda: generate(args))
 
 
 def generate(args: argparse.Namespace) -> None:
@@ -43,6 +39,8 @@ def generate(args: argparse.Namespace) -> None:
     from imdm.play.terminal import Settings, answer, converse
     from imdm.play.writer import Writer
 
+    if not (0 < args.steps < 2**31 and 0 < args.count <= 1000 and 0 < args.temperature < math.inf and 0 <= args.seed < 2**31):
+        raise UserError("--steps must be positive, --count 1 to 1000, --temperature positive and finite, and --seed from 0 to 2^31 - 1.")
     console, settings = Console(), Settings(args.steps, args.seed, args.temperature, args.count, args.live)
     writer = Writer.open(args.model, args.data)
     if args.prompt is None and console.is_terminal and sys.stdin.isatty():

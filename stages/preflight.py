@@ -8,13 +8,14 @@ Example: python stages/preflight.py --params presets/lm1b.yaml --gpu h100 --gpus
 """
 
 import argparse
+import math
 import os
 import sys
 import tempfile
 from pathlib import Path
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.errors import UserError
+from imdm.errors import UserError, exit_code
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -32,11 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     rate = f"sustained bfloat16 TFLOP/s of one (default: {100 * SUSTAINED:.0f}%% of its peak)"
     parser.add_argument("--tflops", type=float, metavar="X", help=rate)
     args = parser.parse_args(argv)
-    try:
-        return report(args)
-    except UserError as error:
-        print(f"preflight: {error}", file=sys.stderr)
-        return 2
+    return exit_code("preflight", lambda: report(args))
 
 
 def report(args: argparse.Namespace) -> int:
@@ -47,7 +44,7 @@ def report(args: argparse.Namespace) -> int:
     from imdm.stage.gpus import find_gpu, recognise, visible_gpus
     from imdm.stage.reads import of_stages
 
-    if (args.gpus is not None and args.gpus < 1) or (args.tflops is not None and args.tflops <= 0):
+    if (args.gpus is not None and args.gpus < 1) or (args.tflops is not None and not 0 < args.tflops < math.inf):
         raise UserError("--gpus and --tflops must be positive.")
     params, root, reads = load_params(args.params, args.set), Path.cwd(), of_stages(PROJECT / "stages")
     device = params.runtime.device

@@ -25,7 +25,18 @@ OPENED, POWER = "opened", "power"
 Stop = tuple[int | str, int | str]  # the change, by number from 0 or by its line, and how
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["torch", "transformers.models.gpt2.modeling_gpt2", "pandas", "safetensors.torch", "scipy.stats"])
+_SERVER.set_forkserver_preload(
+    [
+        "torch",
+        "transformers.models.gpt2.modeling_gpt2",
+        "lightning.fabric",
+        "pandas",
+        "safetensors.torch",
+        "scipy.stats",
+        "mauve",
+        "datasets",
+    ]
+)
 
 
 @dataclass

@@ -40,6 +40,7 @@ SETS = (
     "couplings.batch_size=4",
     *(f"{stage}.steps=8" for stage in ("pretrain", "finetune", "judge", "sdtt", "di4c", "redi")),
 )
+LANGUAGE, OF_LANGUAGE = "{}/tokenize_pack:language/dataset.json", ("tokenize_pack:language", "oracle", "exact_judge")
 DATA, TEACHER = ("--data", "{}/tokenize_pack/dataset.json"), "{}/pretrain/model.safetensors"
 JUDGE, SAMPLES = ("--judge", "{}/train_judge/judge.json"), "{}/sample/samples.safetensors"
 RUN = ("--params", str(ROOT / "params.yaml"), "--results", "{}/invented/results/tiny")
@@ -73,8 +74,9 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "sample:2": ("--model", TEACHER, "--shard", "2/2"),
     "merge": ("--parts", "{}/sample:1/samples.safetensors", "{}/sample:2/samples.safetensors"),
     "synthetic": (),
-    "chain": (),
-    "dictionary": (),
+    "tokenize_pack:language": (),
+    "oracle": ("--data", LANGUAGE),
+    "exact_judge": ("--data", LANGUAGE),
     "tabulate": RUN,
     "plot": RUN,
     "exhibit": OF_RUN,
@@ -91,7 +93,9 @@ class Project:
     def __init__(self, folder: Path):
         self.folder, self.ended = folder, {}
         few_words(folder)
-        self.sets = (*SETS, "corpus.name=files", f"corpus.path={folder}/text.txt", "corpus.vocab_size=280")
+        self.text = ("corpus.name=files", f"corpus.path={folder}/text.txt", "corpus.vocab_size=280")
+        self.language = ("corpus.name=language", "corpus.language=chain", "corpus.states=4", "corpus.entropy_rate=0.7")
+        self.language += ("corpus.texts=200", "corpus.packing=document", "corpus.seq_len=7", "conditional.scored_tokens=6")
 
     def undisturbed(self, name: str) -> killing.Ended:
         """The run of a stage that nothing stopped, after those that it needs; its output lies in `folder`."""
@@ -113,7 +117,8 @@ class Project:
     def run(self, name: str, out: Path, *sets: str, stop: killing.Stop | None = None) -> killing.Ended:
         out.parent.mkdir(parents=True, exist_ok=True)
         arguments = [argument.format(self.folder) for argument in ARGUMENTS[name]]
-        own = () if "--results" in arguments else (*self.sets, *sets)
+        corpus = self.language if name in OF_LANGUAGE else self.text
+        own = () if "--results" in arguments else (*SETS, *corpus, *sets)
         return killing.run(name.partition(":")[0], out, *arguments, sets=own, stop=stop)
 
     def _invent(self) -> None:
@@ -213,7 +218,8 @@ def main() -> int:
             kills, wrong = kill(project, name, place, share, Random(f"{args.seed} {name}"))
             total, faults = total + kills, faults + wrong
             print(f"| {name} | {' | '.join(str(kills[str(mode)]) for mode in MODES)} | {len(wrong)} |", flush=True)
-    print(f"| all {total.total()} | {' | '.join(str(total[str(mode)]) for mode in MODES)} | {len(faults)} |", *faults, sep="\n")
+            print(*wrong, sep="\n", end="", file=sys.stderr, flush=True)
+    print(f"| all {total.total()} | {' | '.join(str(total[str(mode)]) for mode in MODES)} | {len(faults)} |")
     return bool(faults)
 
 

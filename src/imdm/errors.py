@@ -1,4 +1,9 @@
-"""The one exception for a user's mistake."""
+"""The one exception for a user's mistake, and what a command line makes of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
 
 
 class UserError(Exception):
@@ -7,3 +12,15 @@ class UserError(Exception):
     Its text is one sentence that names the file or key and what to change.
     Stages print it without a traceback and exit with code 2.
     """
+
+
+def exit_code(tool: str, work: Callable[[], int | None]) -> int:
+    """Do a tool's work; its exit code, or 2 and one sentence for a user's mistake, such as a file that can't be read or written."""
+    try:
+        return work() or 0
+    except UserError as error:
+        print(f"{tool}: {error}", file=sys.stderr)
+    except OSError as error:
+        reason = f"{error.filename or 'the output'} can't be used ({error.strerror or error})"
+        print(f"{tool}: {reason}; correct the path or its permissions.", file=sys.stderr)
+    return 2

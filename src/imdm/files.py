@@ -12,6 +12,7 @@ import json
 import math
 import os
 import stat
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -143,6 +144,22 @@ def open_tensors(path: str | Path, remedy: str, framework: str = "np") -> Iterat
         raise
     except Exception as error:  # of a kind of number that numpy lacks, for example
         raise UserError(f"{path} is truncated or no file of tensors ({said(error)}); {remedy}.") from None
+
+
+def is_zip(path: str | Path) -> bool:
+    """Whether a file begins as a zip, which torch.save writes."""
+    with open(path, "rb") as file:
+        return file.read(4) == b"PK\3\4"
+
+
+def broken_zip(path: str | Path) -> str | None:
+    """What is wrong with a file of torch.save, None where it is whole; torch itself looks at none of its sums."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            name = file.testzip()
+    except Exception as error:  # a damaged directory can make zipfile raise anything
+        return said(error)
+    return None if name is None else f"{said(name)} is not what its sum says"
 
 
 def read_tensors(path: str | Path, remedy: str, framework: str = "np") -> tuple[dict[str, Any], dict[str, str]]:

@@ -153,6 +153,7 @@ def test_the_default_experiment_on_a_gpu_elsewhere(capsys):
     [
         (["--gpu", "abacus"], "--gpu abacus is not known"),
         (["--gpus", "0"], "--gpus and --tflops must be positive"),
+        (["--tflops", "nan"], "--gpus and --tflops must be positive"),
         (["--gpus", "3", "--set", "runtime.gpus=4"], "--gpus 3 must be 4 or more"),
         (["--set", "corpus.tokenizer=some/tokenizer"], "run stages/tokenize_pack.py first"),
         (["--set", "noise_dims=3"], "did you mean noise_dim?"),

@@ -42,6 +42,7 @@ from imdm.sampling.matching import read_target
 from imdm.scoring.judge import load_judge
 from imdm.scoring.reference import load_real, save_reference
 from imdm.stage.artifact import verify, write_json
+from imdm.stage.output import Output
 from imdm.stage.shards import merge_shards
 from networks import small_network
 from script import MICRO
@@ -325,6 +326,23 @@ def sealed(folder: Path) -> Path:
     return folder / "scores.json"
 
 
+def output(folder: Path) -> Path:
+    artifact(folder / "out", "sample", {"samples.json": [1, 2, 3]})
+    return folder / "out/meta.json"
+
+
+def mark(folder: Path) -> Path:
+    begun(folder / "out")
+    return folder / "out.partial/.fingerprint"
+
+
+def begun(out: Path) -> tuple[bool, list[str]]:
+    """What a stage finds where it writes; it stops before it has written."""
+    with contextlib.suppress(KeyboardInterrupt), Output(out, "sample", "fingerprint", "code") as place:
+        raise KeyboardInterrupt
+    return place.made(), place.older_code
+
+
 READERS = {
     "parameters": Reader(parameters, read_parameters),
     "dataset.json": Reader(dataset, whole, damaged_json),
@@ -338,7 +356,7 @@ READERS = {
     "external.npy": Reader(external("npy"), lambda path: read_external(path, corpus(), 4).tolist()),
     "external.npz": Reader(external("npz"), lambda path: read_external(path, corpus(), 4).tolist()),
     "checkpoint": Reader(checkpoint, lambda path: weights(load_network(path)), damaged_tensors),
-    "public checkpoint": Reader(torch_file, read_quietly),
+    "public checkpoint": Reader(torch_file, read_quietly, sealed=True),
     "exported config.json": Reader(exported, lambda path: read_quietly(path.parent), damaged_json),
     "judge.json": Reader(judge, judged, damaged_json),
     "judge's config.json": Reader(
@@ -358,6 +376,8 @@ READERS = {
         audit, lambda path: audits(path.parents[3], load_params(MICRO, ["compare={variants: [mdlm], recipes: [sdtt1]}"])), damaged_json
     ),
     "meta.json": Reader(meta, lambda path: (verify(path.with_name("scores.json")), history(path.with_name("scores.json"))), damaged_json),
+    "meta.json where a stage writes": Reader(output, lambda path: begun(path.parent), damaged_json),
+    ".fingerprint of a work folder": Reader(mark, lambda path: begun(path.parents[1] / "out"), damaged_json),
     "anything with a meta.json": Reader(sealed, lambda path: (verify(path), path.read_bytes()), sealed=True),
     "table.json": Reader(view, read_view, damaged_json),
     "tables.csv": Reader(table, lambda path: read_frame(path).to_csv()),

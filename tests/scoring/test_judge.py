@@ -58,6 +58,11 @@ def break_it(folder: Path, how: str) -> None:
         tensors = load_file(weights)
         tensors.pop("transformer.h.1.mlp.c_fc.weight")
         save_file(tensors, weights, metadata={"format": "pt"})
+    elif how == "nan":
+        save_file({name: value * np.nan for name, value in load_file(weights).items()}, weights, metadata={"format": "pt"})
+    elif how in ("layers", "no layers"):
+        config = json.loads((folder / "config.json").read_text())
+        write_json(folder / "config.json", config | {"n_layer": 1_000_000 if how == "layers" else -1})
     elif how == "tokenizer":
         train_bpe(judges.TEXT * 4, 320).save(str(folder / "tokenizer.json"))
     elif how == "endless":
@@ -78,6 +83,9 @@ def break_it(folder: Path, how: str) -> None:
         ("truncated", "can't be loaded"),
         ("foreign", "lack "),
         ("partial", "lack transformer.h.1.mlp.c_fc.weight"),
+        ("nan", "no finite numbers"),
+        ("layers", "1000000 layers"),
+        ("no layers", "-1 layers"),
         ("tokenizer", "no tokenizer or another model's"),
         ("endless", "no end-of-text token"),
         ("edited", r"config.json is damaged .* run stage train_judge again"),
@@ -93,6 +101,16 @@ def test_a_broken_judge_is_refused(judge_json, tmp_path, how, message):
     break_it(tmp_path / "judge", how)
     with pytest.raises(UserError, match=message):
         load_judge(tmp_path / "judge" / "judge.json")
+
+
+@pytest.mark.parametrize("kernel", ["kernels-community/flash-attn", "flash_attention_2", "sonicmoe"])
+@pytest.mark.parametrize("key", ["_attn_implementation", "attn_implementation", "_experts_implementation", "experts_implementation"])
+def test_no_kernel_is_fetched_that_a_config_names(judge_json, tmp_path, key, kernel):
+    shutil.copytree(judge_json.parent, tmp_path / "judge")
+    (tmp_path / "judge/meta.json").unlink(missing_ok=True)
+    config = json.loads((tmp_path / "judge/config.json").read_text())
+    write_json(tmp_path / "judge/config.json", config | {key: kernel})
+    assert load_judge(tmp_path / "judge/judge.json").model.config._attn_implementation == "sdpa"
 
 
 def test_a_model_that_is_nowhere_is_refused(tmp_path, monkeypatch):

@@ -33,7 +33,8 @@ SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
 CredType=cred/munge
-AuthInfo=socket={home}/munge.socket
+# a job that is requeued waits for as long as its credential would have lasted, two minutes by default
+AuthInfo=socket={home}/munge.socket,cred_expire=30
 SlurmctldPidFile={home}/slurmctld.pid
 SlurmdPidFile={home}/%n.pid
 SlurmctldLogFile={home}/slurmctld.log
@@ -57,7 +58,7 @@ JobAcctGatherParams=OverMemoryKill
 MinJobAge=3600
 KillWait=30
 ReturnToService=2
-SlurmdTimeout=30
+SlurmdTimeout=20
 # a job in `urgent` takes the place of one that can be requeued
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE

@@ -15,12 +15,11 @@ import yaml
 from checkout import clone
 from slurm.cluster import Cluster, until
 
-PATIENCE = 900  # seconds that anything is waited for: machines are slow that do other things besides
+PATIENCE = 1800  # seconds that anything is waited for: machines are slow that do other things besides
 JUDGE = Path("results/micro/judge")  # the training that is slow
-RULES = {"tokenize_pack", "judge", "reference", "controls", "pretrain", "initialize", "sdtt", "sample", "merge", "score", "frontier"}
-RULES |= {"synthetic"}
-ON_GPU = RULES - {"tokenize_pack", "initialize", "synthetic", "merge"}
-EXPERIMENT = ("compare.variants=[imdm]", "compare.recipes=[sdtt1]", "judge.steps=300", "shards.samples=2")
+RULES = {"tokenize_pack", "judge", "reference", "controls", "pretrain", "initialize", "sdtt", "sample", "score", "frontier", "synthetic"}
+ON_GPU = RULES - {"tokenize_pack", "initialize", "synthetic"}
+EXPERIMENT = ("compare.variants=[imdm]", "compare.recipes=[sdtt1]", "judge.steps=300", "scoring.mauve_seeds=0")
 PLACES = ("runtime.device=auto", "runtime.checkpoint_seconds=5")  # the nodes' GPUs are none, but they are asked for
 
 

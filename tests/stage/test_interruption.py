@@ -10,6 +10,7 @@ from signal import SIGKILL, SIGTERM
 import pytest
 
 import killing
+from checkout import ROOT
 from kills import STAGES, Project, content, kept, kill
 
 TRAININGS = ("train_judge", "pretrain", "finetune", "di4c", "sdtt", "redi")
@@ -60,12 +61,14 @@ def test_the_same_bytes_after_interruptions(stage, project, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [0, 1000])
-def test_a_checkpoint_that_is_not_whole_counts_as_none(project, tmp_path, size):
+@pytest.mark.parametrize("damage", [lambda whole: b"", lambda whole: whole[:1000], lambda whole: whole[:5000] + b"?" + whole[5001:]])
+def test_a_checkpoint_that_is_not_whole_counts_as_none(project, tmp_path, damage):
     stop = project.undisturbed("pretrain").changes.index("rename pretrain.partial pretrain")
     assert project.run("pretrain", tmp_path / "pretrain", stop=(stop, SIGKILL)).code == -SIGKILL
-    os.truncate(tmp_path / "pretrain.partial/.resume/last.ckpt", size)
-    assert project.run("pretrain", tmp_path / "pretrain").code == 0
+    checkpoint = tmp_path / "pretrain.partial/.resume/last.ckpt"
+    checkpoint.write_bytes(damage(checkpoint.read_bytes()))
+    ended = project.run("pretrain", tmp_path / "pretrain")
+    assert ended.code == 0 and "last.ckpt is damaged" in ended.said
     assert content(tmp_path / "pretrain") == content(project.folder / "pretrain")
 
 
@@ -111,6 +114,10 @@ def test_seeds_of_the_synthetic_task_are_kept(project, tmp_path):
     assert [ended.code for ended in runs] == [-SIGKILL, 143, 0], runs[-1].said
     assert [len(kept(ended)) for ended in runs] == [0, 1, 1]
     assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
+def test_every_stage_that_writes_an_output_is_killed():
+    assert sorted([*STAGES, "generate", "preflight"]) == sorted(path.stem for path in (ROOT / "stages").glob("[!_]*.py"))
 
 
 @pytest.mark.slow

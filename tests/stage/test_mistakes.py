@@ -1,6 +1,9 @@
 """A user's mistakes: exit code 2, one sentence that names the key or file, nothing half-written."""
 
+import contextlib
+import errno
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +13,9 @@ import pytest
 from checkout import ROOT
 from corpora import few_words
 from imdm.errors import UserError
+from imdm.network.checkpoint import save_network
 from imdm.params import load_params, parse_recipe, trained
+from networks import small_network
 from script import MICRO, run
 
 STAGES = sorted(path.stem for path in (ROOT / "stages").glob("[!_]*.py"))
@@ -119,6 +124,55 @@ def test_stages_refuse_and_leave_nothing(tmp_path):
     for name, words in (("none", "does not exist"), ("empty", "is empty"), ("text", "is truncated")):
         refused(run("sample", "--model", tmp_path / f"{name}.safetensors", "--out", out), f"{name}.safetensors {words}")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty.safetensors", "text.safetensors"]
+
+
+@pytest.fixture
+def spare():
+    """A function that gives this process one more file descriptor, after it had none."""
+    limits, held = resource.getrlimit(resource.RLIMIT_NOFILE), []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 40, limits[1]))
+    with contextlib.suppress(OSError):
+        while True:
+            held.append(os.open(os.devnull, os.O_RDONLY))
+    yield lambda: os.close(held.pop())
+    for number in held:
+        os.close(number)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A checkpoint that was sampled once, so that all is imported."""
+    save_network(tmp_path / "model.safetensors", small_network())
+    assert run("sample", "--model", tmp_path / "model.safetensors", "--out", tmp_path / "first").returncode == 0
+    return tmp_path / "model.safetensors"
+
+
+def test_no_file_descriptors_left(tmp_path, model, spare):
+    ends = []
+    for _ in range(16):
+        done = run("sample", "--model", model, "--out", tmp_path / "out")
+        ends.append(done.returncode)
+        if done.returncode:
+            refused(done, "Too many open files; raise `ulimit -n`")
+            assert not (tmp_path / "out").exists()
+        spare()
+    assert ends[0] == 2 and ends[-1] == 0
+
+
+def test_what_can_not_be_read_is_blamed_itself(tmp_path, model, monkeypatch):
+    """And not --out, which has nothing to do with it."""
+    with monkeypatch.context() as patch:
+        patch.setattr("os.access", lambda *_: False)
+        refused(run("sample", "--model", model, "--out", tmp_path / "out"), "can't be read (Permission denied)")
+
+    def fail(path):
+        raise OSError(errno.EIO, "Input/output error", path)
+
+    monkeypatch.setattr("imdm.stage.job.verify", fail)
+    done = run("sample", "--model", model, "--out", tmp_path / "out")
+    refused(done, f"{model} can't be used: Input/output error; correct the path")
+    assert not list(tmp_path.glob("out*"))
 
 
 HELP = """

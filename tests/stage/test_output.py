@@ -4,6 +4,7 @@ import contextlib
 import errno
 import itertools
 import json
+import math
 import multiprocessing
 import os
 import stat
@@ -17,7 +18,7 @@ from safetensors.torch import save_file
 
 from imdm.errors import UserError
 from imdm.stage import chunks, follower
-from imdm.stage.artifact import verify
+from imdm.stage.artifact import verify, write_json
 from imdm.stage.chunks import in_chunks
 from imdm.stage.follower import Follower
 from imdm.stage.output import AlreadyMade, Output
@@ -42,10 +43,10 @@ def tree(folder):
     return {name: os.readlink(path) if path.is_symlink() else path.is_file() and path.read_text() for name, path in found.items()}
 
 
-def mine(path):
+def mine(path, text="mine"):
     """A file that no stage has made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("mine")
+    path.write_text(text)
 
 
 @contextlib.contextmanager
@@ -238,6 +239,11 @@ def a_linked_lock(folder):
     (folder / "out.partial" / ".lock").symlink_to("../mine.txt")
 
 
+def piped(path):
+    path.parent.mkdir(parents=True)
+    os.mkfifo(path)
+
+
 def linked_chunks(folder):
     with interrupted(folder / "out", "sample", "new") as output:
         (output.partial / ".chunks").symlink_to("../mine")
@@ -258,6 +264,12 @@ STRANGE = {
     "another stage's work": work_of_another_stage,
     "a linked lock": a_linked_lock,
     "linked chunks": linked_chunks,
+    "somebody's record": lambda folder: mine(folder / "out" / "meta.json", '{"title": "thesis"}'),
+    "half a record": lambda folder: mine(folder / "out" / "meta.json", '{"stage": "sam'),
+    "a deep record": lambda folder: mine(folder / "out" / "meta.json", "[" * 100_000),
+    "a piped record": lambda folder: piped(folder / "out" / "meta.json"),
+    "somebody's mark": lambda folder: (mine(folder / "out.partial" / "thesis.tex"), mine(folder / "out.partial" / ".fingerprint")),
+    "a piped mark": lambda folder: piped(folder / "out.partial" / ".fingerprint"),
 }
 
 
@@ -301,11 +313,31 @@ def test_files_replace_their_own_alone(tmp_path):
         write(tmp_path / "b.csv", names=names, file=True)
 
 
+@pytest.mark.parametrize("edited", ["../thesis.tex", "/thesis.tex", "a/../../thesis.tex", ""])
+def test_a_record_names_no_file_outside(tmp_path, edited):
+    """Of files in a common folder, those that the record names and the new output lacks are removed."""
+    (tmp_path / "thesis.tex").write_text("mine")
+    write(tmp_path / "run" / "a.csv", names=("a.csv",), text="old", file=True)
+    record = tmp_path / "run" / "a.meta.json"
+    meta = json.loads(record.read_text())
+    record.write_text(json.dumps(meta | {"outputs": meta["outputs"] | {edited: "0"}}))
+    before = tree(tmp_path)
+    with pytest.raises(UserError, match="is no file below it"):
+        write(tmp_path / "run" / "a.csv", names=("a.csv",), file=True)
+    assert tree(tmp_path) == before
+
+
+def test_a_folder_where_a_file_should_be(tmp_path):
+    (tmp_path / "a.md").mkdir()
+    with pytest.raises(UserError, match=r"a.md is a folder; move it away"):
+        write(tmp_path / "a.csv", names=("a.csv", "a.md"), file=True)
+
+
 def test_what_was_emptied_by_a_crash_is_made_again(tmp_path):
     """Files of no content, where a machine failed before the disk had them: as if they were not there."""
     write(tmp_path / "out", text="old")
-    for name in ("x.txt", "meta.json"):
-        (tmp_path / "out" / name).write_text("")
+    for name, content in (("x.txt", ""), ("meta.json", "\0" * 512)):
+        (tmp_path / "out" / name).write_text(content)
     write(tmp_path / "out")
     assert (tmp_path / "out" / "x.txt").read_text() == "new"
     with interrupted(tmp_path / "out", "sample", "new") as output:
@@ -364,6 +396,39 @@ def test_without_flock(tmp_path, monkeypatch):
     assert (tmp_path / "out" / "x.txt").read_text() == "new"
 
 
+def below_a_file(folder):
+    (folder / "place").write_text("mine")
+    return "place is a file"
+
+
+def below_a_dangling_link(folder):
+    (folder / "place").symlink_to("nowhere")
+    return r"can't be written \(File exists\)"
+
+
+def without_an_end(folder):
+    (folder / "place").symlink_to("place")
+    return r"can't be written|Too many levels of symbolic links"
+
+
+@pytest.mark.parametrize("laid", [below_a_file, below_a_dangling_link, without_an_end], ids=lambda laid: laid.__name__)
+@pytest.mark.parametrize("lock", [True, False])
+def test_a_place_where_no_folder_can_be(tmp_path, laid, lock):
+    words, before = laid(tmp_path), tree(tmp_path)
+    with pytest.raises((UserError, OSError), match=words):
+        write(tmp_path / "place" / "out", lock=lock)
+    assert tree(tmp_path) == before
+
+
+def test_a_folder_that_is_always_removed_again(tmp_path, monkeypatch):
+    def gone(path, flags):
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
+
+    monkeypatch.setattr("imdm.stage.lock._no_link", gone)
+    with pytest.raises(UserError, match="is always removed again"):
+        write(tmp_path / "out")
+
+
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
 def test_files_have_the_permissions_of_the_umask(tmp_path, umask, mode):
     """Safetensors, and what saves with it, makes files for their owner alone."""
@@ -378,6 +443,14 @@ def test_files_have_the_permissions_of_the_umask(tmp_path, umask, mode):
         os.umask(before)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) == 4 and {stat.S_IMODE(path.stat().st_mode) for path in files} == {mode}
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_json_has_no_numbers_that_are_none(tmp_path, number):
+    write_json(tmp_path / "x.json", {"a": 1})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "x.json", {"a": [number]})
+    assert tree(tmp_path) == {"x.json": '{\n  "a": 1\n}\n'}
 
 
 def test_a_file_that_fails_leaves_the_one_before(tmp_path):

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from imdm.errors import UserError
+from imdm.errors import exit_code
 from imdm.params import load_params, resolved_yaml
 from imdm.writing import whole
 
@@ -18,17 +18,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="replace one parameter")
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to write, params.yaml too (default: standard output)")
     args = parser.parse_args(argv)
-    try:
-        text = resolved_yaml(load_params(args.files, args.set))
-    except UserError as error:
-        print(f"params: {error}", file=sys.stderr)
-        return 2
-    if args.out:
-        with whole(args.out) as beside:
+    return exit_code("params", lambda: write(args.files, args.set, args.out))
+
+
+def write(files: list[str], sets: list[str], out: Path | None) -> None:
+    """Write the experiment of files and --set to `out`, None for standard output."""
+    text = resolved_yaml(load_params(files, sets))
+    if out:
+        with whole(out) as beside:
             beside.write_text(text, encoding="utf-8")
     else:
         sys.stdout.write(text)
-    return 0
 
 
 if __name__ == "__main__":

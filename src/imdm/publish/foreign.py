@@ -14,7 +14,7 @@ import torch
 from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
 from imdm.errors import UserError
-from imdm.files import fault, said
+from imdm.files import broken_zip, fault, said
 from imdm.network.config import NetworkConfig
 from imdm.params import NonNegative, Positive
 from imdm.params.base import Fraction, PositiveFloat
@@ -81,6 +81,8 @@ class Inert:
 
 def read_torch_file(path: Path, origin: str) -> Any:
     """What torch.save wrote, tensors mapped from the file. Raises UserError: it is damaged, or holds what a checkpoint has no use for."""
+    if broken := broken_zip(path):
+        raise UserError(f"{origin} is truncated or damaged ({broken}); download it again.")
     try:
         foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
         with torch.serialization.safe_globals([(Inert, name) for name in foreign]):

@@ -9,7 +9,6 @@ finite masks). Sizes are read from the tensors, since configs of public files ar
 from __future__ import annotations
 
 import re
-import zipfile
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
+from imdm.files import is_zip
 from imdm.network.checkpoint import check_weights, is_checkpoint, network_of, read_checkpoint, read_tensors, require_floats
 from imdm.network.config import NetworkConfig
 from imdm.network.network import Network, Rotary
@@ -75,7 +75,7 @@ def load_public(where: str, weights: str = "ema", data: Dataset | None = None) -
         UserError: the file is missing, damaged, foreign or of another corpus, or lacks a tensor or a size.
     """
     file = locate(where)
-    if not zipfile.is_zipfile(file.path) and is_checkpoint(file.path):
+    if not is_zip(file.path) and is_checkpoint(file.path):
         config, online, ema = read_checkpoint(file.path)
         used = weights if ema else "the only ones"
         public = PublicModel(config, online, ema if used == "ema" else {}, used, "checkpoint of this project", file)
@@ -109,7 +109,7 @@ def _foreign(file: CheckpointFile, weights: str, data: Dataset | None) -> Public
 
 def _contents(file: CheckpointFile) -> tuple[dict[str, Tensor], list[Tensor], dict[str, Any], str]:
     """Tensors of the state dict, moving average as a list, settings, and what kind of file it is."""
-    if not zipfile.is_zipfile(file.path):
+    if not is_zip(file.path):
         return read_tensors(file.path), [], file.settings, "safetensors"
     tree = read_torch_file(file.path, file.where)
     tree = tree if isinstance(tree, dict) else {}

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from imdm.errors import UserError
 from imdm.results.frame import RATIO, first_seed, lines, select, side
 from imdm.results.panels import COLOURS, GREY, INK, panels
 from imdm.results.table import MARKS, digits
@@ -64,8 +65,14 @@ def _mean(values: list[float]) -> list[Cell]:
 
 
 def draw_runs(runs: Runs, stem: Path) -> None:
-    """Write the file of a figure: the mean ratios over runs with their intervals, a panel each comparison."""
+    """Write the file of a figure: the mean ratios over runs with their intervals, a panel each comparison.
+
+    Raises:
+        UserError: the runs have no ratio in common.
+    """
     found = [item for item in ratios(runs) if None not in item[3]]
+    if not found:
+        raise UserError(f"{', '.join(runs)} have no ratio in common; name runs of the same models and steps.")
     labels, steps = list(dict.fromkeys(label for label, *_ in found)), sorted({steps for _, _, steps, _ in found})
     colours = dict(zip(WHERE, (GREY, COLOURS["imdm"]), strict=True))
     with panels(stem, 1, len(labels), (2.3 * len(labels), 2.7), sharey=True) as places:
@@ -73,6 +80,8 @@ def draw_runs(runs: Runs, stem: Path) -> None:
             axes.axhline(1, color=INK, linewidth=0.8)
             for shift, (where, colour) in zip((-0.12, 0.12), colours.items(), strict=True):
                 of_panel = [(n, filter(None, values)) for name, at, n, values in found if (name, at) == (label, where)]
+                if not of_panel:  # at equal entropy, where that was not measured
+                    continue
                 means = [(steps.index(n) + shift, *mean_ratio(list(values))) for n, values in of_panel]
                 x, mean, low, high = map(np.array, zip(*means))
                 axes.errorbar(x, mean, yerr=[mean - low, high - mean], fmt="o", color=colour, capsize=2.2, label=where)

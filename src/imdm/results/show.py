@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from imdm.errors import UserError
+from imdm.errors import UserError, exit_code
 from imdm.results.collect import synthetic
 from imdm.results.frame import frame_of, read_comparison, select
 from imdm.results.runs import draw_runs, runs_view
 from imdm.results.summary import summary, verdict
 from imdm.results.tables import LANGUAGE, SYNTHETIC, brief
 from imdm.results.view import View, plain
+from imdm.writing import whole
 
 _WIDTH = 100  # columns
 
@@ -31,12 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("runs", type=Path, nargs="+", help="results/RUN or tables.csv of one or more runs, or a synthetic.json")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="of several runs: draw them too, as .png or .svg")
     args = parser.parse_args(argv)
-    try:
-        print(text_of(args.runs, args.figure))
-    except UserError as error:
-        print(f"show: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code("show", lambda: print(text_of(args.runs, args.figure)))
 
 
 def text_of(paths: list[Path], figure: Path | None = None) -> str:
@@ -48,6 +44,8 @@ def text_of(paths: list[Path], figure: Path | None = None) -> str:
     if len(paths) == 1 and paths[0].suffix == ".json":
         frame = frame_of(synthetic(paths[0]))
         return "\n".join(_whole(table(frame)) for table in SYNTHETIC)
+    if figure and figure.suffix not in (".png", ".svg"):
+        raise UserError(f"--figure {figure} must end in .png or .svg.")
     frames: dict[str, pd.DataFrame] = {}
     for path in paths:
         table = path if path.suffix == ".csv" else path / "tables/tables.csv"
@@ -57,7 +55,8 @@ def text_of(paths: list[Path], figure: Path | None = None) -> str:
         frames[run.name] = read_comparison(table)
     if len(frames) > 1:
         if figure:
-            draw_runs(frames, figure)
+            with whole(figure) as beside:
+                draw_runs(frames, beside)
         return _whole(runs_view(frames), groups_above=True)
     report = run / "report.html"
     where = f"Report: {report}" if report.exists() else f"{report} is not made yet; run `snakemake {report}`."

@@ -24,6 +24,7 @@ from imdm.stage.artifact import verify
 from imdm.stage.shapes import AboutJudge, read
 
 TRAINED = "trained judge"
+_MOST_LAYERS = 1000  # all of which transformers would build before it looks for their weights
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def open_judge(name: str, device: torch.device | str, precision: str = "float32"
         UserError: it can't be loaded, lacks weights, end-of-text or a longest input, or has no tokenizer of its own; or it is a GGUF
             file, and the packages for it are not installed.
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.utils import logging
     from transformers.utils.hub import cached_file, extract_commit_hash
 
@@ -138,8 +139,13 @@ def open_judge(name: str, device: torch.device | str, precision: str = "float32"
     logging.set_verbosity_error()  # what it warns of is checked here
     logging.disable_progress_bar()
     try:
+        config = AutoConfig.from_pretrained(name, **options, trust_remote_code=False)
+        layers = getattr(config, "num_hidden_layers", 1)
+        if layers not in range(1, _MOST_LAYERS):
+            raise ValueError(f"{layers} layers")
+        config._attn_implementation = config._experts_implementation = None  # or the hub's code for it would be fetched, and run
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            name, **options, output_loading_info=True, trust_remote_code=False, attn_implementation="sdpa"
+            name, **options, config=config, output_loading_info=True, trust_remote_code=False, attn_implementation="sdpa"
         )
         model, info = loaded
         tokenizer = _tokenizer(name, options)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import with_config
+from pydantic import AfterValidator, with_config
 from typing_extensions import TypedDict
 
 from imdm.errors import UserError
@@ -29,13 +29,19 @@ def write_json(path: str | Path, value: Any) -> None:
         beside.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def _inside(name: str) -> str:
+    if not name or "\0" in name or name.startswith("/") or ".." in name.split("/"):
+        raise ValueError("is no file below it")
+    return name
+
+
 @with_config(OPEN)
 class Meta(TypedDict):
     """What others read of a meta.json."""
 
     stage: str
     inputs: dict[str, str]
-    outputs: dict[str, str]
+    outputs: dict[Annotated[str, AfterValidator(_inside)], str]
     parameters: dict[str, Any]
     metrics: dict[str, Any]
     seconds: float

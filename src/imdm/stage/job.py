@@ -34,6 +34,7 @@ from imdm.stage.output import AlreadyMade, Output
 from imdm.stage.reads import resolve
 
 _ROOT = Path(__file__).resolve().parents[3]
+_EXHAUSTED = f"{os.strerror(errno.EMFILE)}; raise `ulimit -n`, then run again."
 LIBRARIES = ("torch", "lightning", "transformers", "tokenizers", "datasets", "numpy", "pandas", "mauve-text")
 
 
@@ -120,7 +121,8 @@ def run_stage(
     except AlreadyMade:
         print(f"{stage}: {args.out} was made by the process that was waited for.", file=sys.stderr)
     except UserError as error:
-        print(f"{stage}: {error}", file=sys.stderr)
+        # Libraries take a file that they can't open for a broken one.
+        print(f"{stage}: {_EXHAUSTED if _EXHAUSTED.partition(';')[0] in str(error) else error}", file=sys.stderr)
         return 2
     except Exception as error:
         if isinstance(error, MemoryError | RuntimeError) and re.search("MemoryError|out of memory|allocate memory", repr(error)):
@@ -140,7 +142,7 @@ def _unusable(error: Exception, out: str, full: bool) -> str:
     number = errno.ENOSPC if full else getattr(error, "errno", None)
     reason = os.strerror(number) if number else said(error)
     if number in (errno.EMFILE, errno.ENFILE):
-        return f"{reason}; raise `ulimit -n`, then run again."
+        return _EXHAUSTED
     file = getattr(error, "filename", None)
     if isinstance(file, str | os.PathLike) and number not in (errno.ENOSPC, errno.EDQUOT) and not str(file).startswith(f"{out}."):
         return f"{file} can't be used: {reason}; correct the path or its permissions, then run again."

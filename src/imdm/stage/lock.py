@@ -26,7 +26,8 @@ class NoLock:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            if not isinstance(error, FileExistsError) or os.path.lexists(self.folder):  # else it went while `mkdir` looked at it
+            went = isinstance(error, FileExistsError) and self.folder.parent.is_dir() and not os.path.lexists(self.folder)
+            if not went:  # while `mkdir` looked at it
                 raise self._unwritable(error) from None
         return False
 

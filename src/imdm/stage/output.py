@@ -11,7 +11,6 @@ place of meta.json.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import sys
@@ -19,15 +18,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+from pydantic import with_config
+from typing_extensions import TypedDict
+
 from imdm.errors import UserError
+from imdm.files import OPEN, fitting, read_text
 from imdm.params import RESERVED
-from imdm.stage.artifact import META, sha256, write_json
+from imdm.stage.artifact import META, Meta, sha256, write_json
 from imdm.stage.lock import LOCK, Lock, NoLock
 from imdm.writing import NEW, settle, sync
 
 _MARK, _REPLACED = ".fingerprint", ".replaced"  # in OUT.partial
-_MARKED: dict[str, type] = {"stage": str, "fingerprint": str, "codes": list, "launch": str}
-_RECORDED: dict[str, type] = {"stage": str, "outputs": dict}  # of meta.json
+_MOVE = "move it away, or choose another --out"
+
+
+@with_config(OPEN)
+class Mark(TypedDict):
+    """Whose a work folder is: what the next process compares itself with."""
+
+    stage: str
+    fingerprint: str
+    codes: list[str]
+    launch: str
 
 
 class AlreadyMade(Exception):
@@ -105,7 +117,7 @@ class Output:
             _refuse(self.out, "is a link")
         if os.path.lexists(self.out) and self.out.is_dir() == self.file:
             _refuse(self.out, f"is a {'folder' if self.file else 'file'}")
-        meta = _read(self.meta, _RECORDED)
+        meta = _read(self.meta, Meta)
         if meta and meta["stage"] != self.stage:
             _refuse(self.out, f"was made by {meta['stage']}, not by {self.stage}")
         if meta == {} and made is None:
@@ -113,6 +125,8 @@ class Output:
         own = {META, *(meta["outputs"] if meta else () if meta is None or made is None else made)}
         standing = (name for name in made or {self.out.name} if os.path.lexists(self.folder / name)) if self.file else self._standing()
         for name in standing:
+            if (self.folder / name).is_dir() and self.file:
+                _refuse(self.folder / name, "is a folder")
             if name not in own:
                 _refuse(self.folder / name, f"stands in the way, and {self.meta} does not say that {self.stage} made it")
 
@@ -132,7 +146,7 @@ class Output:
         except FileNotFoundError:
             entries = []
         except NotADirectoryError:
-            _refuse(self.partial, "is a file")
+            _refuse(next(path for path in (self.partial, *self.partial.parents) if path.exists()), "is a file")
         for path in (self.partial, *entries):
             if path.is_symlink():
                 _refuse(path, "is a link")
@@ -142,11 +156,11 @@ class Output:
 
     def mark(self) -> dict[str, Any] | None:
         """Stage, fingerprint, codes and launch of the work folder; empty or None as `_read` has it."""
-        return _read(self.partial / _MARK, _MARKED)
+        return _read(self.partial / _MARK, Mark)
 
     def made(self) -> bool:
         """Whether the output is there, whole, and of this fingerprint."""
-        meta = _read(self.meta, _RECORDED)
+        meta = _read(self.meta, Meta)
         if not meta or meta.get("fingerprint") != self.fingerprint:
             return False
         files = {self.folder / name: digest for name, digest in meta["outputs"].items()}
@@ -186,8 +200,9 @@ class Output:
             sync(folder)
         write_json(self.partial / META, meta | {"stage": self.stage, "fingerprint": self.fingerprint})
         if self.file:
-            for name in set((_read(self.meta, _RECORDED) or {"outputs": ()})["outputs"]) - made:
-                (self.folder / name).unlink(missing_ok=True)
+            for name in set((_read(self.meta, Meta) or {"outputs": ()})["outputs"]) - made:
+                with contextlib.suppress(IsADirectoryError):
+                    (self.folder / name).unlink(missing_ok=True)
             os.replace(self.partial / META, self.meta)  # first: it tells a run after a kill that it may replace the files
             for name in made:
                 os.replace(self.partial / name, self.folder / name)
@@ -207,19 +222,24 @@ def launch() -> str:
     return os.environ.setdefault("IMDM_LAUNCH", " ".join(os.environ.get(name, "") for name in names))
 
 
-def _read(path: Path, shape: dict[str, type]) -> dict[str, Any] | None:
-    """A JSON object; empty where the file was never written to its end, None where there is none."""
+def _read(path: Path, shape: Any) -> Any:
+    """What a stage has noted; empty where a machine failed before the disk had it, None where there is none.
+
+    Raises:
+        UserError: it is another program's, and so is what lies beside it.
+    """
+    what = "what a stage writes"
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except ValueError:
-        return {}
-    return tree if isinstance(tree, dict) and all(isinstance(tree.get(key), kind) for key, kind in shape.items()) else {}
+        text = read_text(path, what, _MOVE) if os.path.lexists(path) else None
+        return text if text is None else fitting(path, text, shape, what, _MOVE) if text.strip("\0") else {}
+    except (UserError, FileNotFoundError):
+        if os.path.lexists(path):
+            raise
+        return None  # it went meanwhile, with what another process has finished
 
 
 def _refuse(path: Path, reason: str) -> NoReturn:
-    raise UserError(f"{path} {reason}; move it away, or choose another --out.")
+    raise UserError(f"{path} {reason}; {_MOVE}.")
 
 
 def _remove(path: Path) -> None:

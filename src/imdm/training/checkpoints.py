@@ -8,7 +8,6 @@ import pickle
 import signal
 import sys
 import time
-import zipfile
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from imdm.errors import UserError
+from imdm.files import broken_zip
 from imdm.network.ema import Ema
 from imdm.params import Runtime
 from imdm.stage.chunks import Progress
@@ -61,7 +61,7 @@ class Checkpoints:
 
     def __enter__(self) -> Self:
         self.before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-        if zipfile.is_zipfile(self.checkpoint):  # its directory comes last, so an empty or torn file is none
+        if self.checkpoint.exists():
             self._resume()
         self.saved = self.started = time.monotonic()
         if self.devices.rank == 0:
@@ -96,13 +96,15 @@ class Checkpoints:
         self.saved = time.monotonic()
 
     def _resume(self) -> None:
+        fault = broken_zip(self.checkpoint)
         try:
-            state = torch.load(self.checkpoint, map_location=self.devices.device, weights_only=True)
+            state = {} if fault else torch.load(self.checkpoint, map_location=self.devices.device, weights_only=True)
             step, log = state["step"], state["log"]
             self.rows = log["rows"]
         except (KeyError, pickle.UnpicklingError):
             if self.devices.rank == 0:
-                print(f"{self.name}: {self.checkpoint} was written by an older version; the training starts anew.", file=sys.stderr)
+                reason = f"is damaged ({fault})" if fault else "was written by an older version"
+                print(f"{self.name}: {self.checkpoint} {reason}; the training starts anew.", file=sys.stderr)
             return
         self.first = step
         for name, part in self.parts.items():

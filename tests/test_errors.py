@@ -1,0 +1,58 @@
+"""What the command lines make of a user's mistakes: one sentence and exit code 2."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from fake_run import build, tabulate
+from fuzz.readers import checkpoint, corpus
+from imdm.params.__main__ import main as params
+from imdm.results.show import main as show
+from script import MICRO, called, module
+
+
+def refused(main, *words: object) -> str:
+    done = called(main, list(map(str, words)))
+    said = done.stderr.strip().splitlines()
+    assert done.returncode == 2 and len(said) == 1 and said[0].endswith(".") and "Traceback" not in said[0], done
+    return said[0]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two runs, of which only the comparison was measured."""
+    run = build(tmp_path_factory.mktemp("runs"))
+    assert tabulate(run) == 0
+    shutil.copytree(run / "tables", run.with_name("other") / "tables")
+    return [run, run.with_name("other")]
+
+
+def test_where_nothing_can_be_written(tmp_path, runs):
+    (tmp_path / "folder.png").mkdir()
+    assert "nowhere" in refused(params, MICRO, "--out", tmp_path / "nowhere/params.yaml")
+    assert "Is a directory" in refused(params, MICRO, "--out", tmp_path)
+    assert "nowhere" in refused(show, *runs, "--figure", tmp_path / "nowhere/x.png")
+    assert "Is a directory" in refused(show, *runs, "--figure", tmp_path / "folder.png")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.png"]
+
+
+def test_figures_of_runs(tmp_path, runs):
+    (tmp_path / "thesis.png").write_text("mine")
+    assert "must end in .png or .svg" in refused(show, *runs, "--figure", tmp_path / "thesis.tex")
+    assert (tmp_path / "thesis.png").read_text() == "mine"
+    assert called(show, [*map(str, runs), "--figure", str(tmp_path / "x.svg")]).returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["thesis.png", "x.svg"]
+    table = tmp_path / "empty/tables/tables.csv"
+    table.parent.mkdir(parents=True)
+    table.write_text((runs[0] / "tables/tables.csv").read_text().partition("\n")[0] + "\n")
+    assert "have no ratio in common" in refused(show, runs[0], tmp_path / "empty", "--figure", tmp_path / "y.png")
+
+
+@pytest.mark.parametrize(
+    "words", ["--temperature nan", "--temperature inf", "--temperature 0", "--count 0", "--steps -1", "--seed 1" + "0" * 30]
+)
+def test_numbers_of_generate(tmp_path, words):
+    refused(module("generate").main, "--model", checkpoint(tmp_path), "--data", corpus().path, *words.split())
