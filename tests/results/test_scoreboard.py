@@ -53,3 +53,16 @@ def test_controls_of_another_judge_are_refused(copy, capsys):
 def test_without_controls_the_table_stands(frame):
     view = quality(frame[frame["kind"] != "control"])
     assert "MAUVE" in view.columns and "Fooled" not in view.caption
+
+
+def test_another_system_stands_beside_controls_and_our_models(copy):
+    own = ("--set", "external={theirs: {samples: theirs.npy, steps: 8}}")
+    fake_run.scores(copy / "scores/external/theirs", "external/theirs", 5.0, counts=(8,))
+    assert fake_run.exhibit(copy, "tables/scoreboard.csv", *own) == 0 == fake_run.tabulate(copy, *own)
+    alone, beside = (read_view(copy / f"tables/{name}.json") for name in ("scoreboard", "quality"))
+    names = ["Real text", "Other held-out text", "The same, shuffled", "5-gram model", "Periodic sampler", "External: samples of theirs"]
+    assert [line[0].text for line in alone.body] == names and "Fooled" not in alone.caption and "'trained'" in alone.caption
+    (line,) = (line for line in beside.body if line[0].text == names[-1])
+    assert line[1].text == "8" and line[2].text == alone.body[-1][2].text != "–"
+    table04 = read_view(copy / "tables/table04.json")
+    assert [line[1].text for line in table04.body if line[0].text == "Samples of theirs"] == ["8"]
