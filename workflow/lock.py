@@ -18,6 +18,7 @@ CUDA = re.compile(r"torch==|triton==|cuda-|nvidia-(?!ml-py)")
 COMPILE = "uv pip compile pyproject.toml --extra mauve --extra test --universal --python-version 3.11 --generate-hashes"
 ENVIRONMENT = """\
 # The same environment for conda, and for `snakemake --sdm conda`: what the project imports, at the versions of requirements.lock.
+# Then, as `make run` does: pip install --no-deps -e . (the command imdm, and the progress display of the default profile)
 name: imdm
 channels:
   - conda-forge
