@@ -10,6 +10,7 @@ import socket
 import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from glob import glob
 from pathlib import Path
 
@@ -99,16 +100,17 @@ class External:
             if self._is_path(name) and not self._exists(name):
                 yield Missing(f"{key}: {name}", f"download it to that path, or set {key} to where it is")
             elif key.endswith("checkpoint") and self._path(name).exists():
-                yield from refused(lambda name=name: locate(str(self._path(name))))
+                yield from refused(partial(locate, str(self._path(name))))
             elif key == "judge.model" and (at := self._path(name)).is_dir() and not [*at.glob("config.json"), *at.glob("*.gguf")]:
                 yield Missing(f"judge.model: {name} holds no config.json and no GGUF file", "set it to a causal LM's folder or hub id")
-        streamed = self.corpus.name == "hub" and not self.packed and not self._exists(self.corpus.path)
-        if self.corpus.path and not self.packed and not streamed:
+        path = self.corpus.path or ""
+        streamed = self.corpus.name == "hub" and not self.packed and not self._exists(path)
+        if path and not self.packed and not streamed:
             suffixes = {"files": text_files.SUFFIXES, "openwebtext": openwebtext.SUFFIXES}.get(self.corpus.name)
-            if not self._exists(self.corpus.path):
-                yield Missing(f"corpus.path: {self.corpus.path}", "correct the path, or set it to null to load the corpus from the hub")
+            if not self._exists(path):
+                yield Missing(f"corpus.path: {path}", "correct the path, or set it to null to load the corpus from the hub")
             elif suffixes:
-                yield from refused(lambda: text_files.find_files(str(self._path(self.corpus.path)), suffixes))
+                yield from refused(partial(text_files.find_files, str(self._path(path)), suffixes))
         wanted = [f"{key} ({name})" for key, name in self.names.items() if not self._is_path(name) and not cached(name)]
         wanted += [f"corpus ({self.corpus.name})"] * (self.corpus_bytes() > 0 or streamed)
         if wanted and not hub_reachable():

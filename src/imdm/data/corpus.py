@@ -70,7 +70,7 @@ def open_corpus(corpus: Corpus, seed: int = 0) -> Documents:
         return Documents(lambda: ((text, False) for text in text_files.documents(corpus)), f"{count} files of {corpus.path}")
     if corpus.name == "hub":
         found = hub.commit(corpus)
-        origin = f"{corpus.path}@{found}" if found else corpus.path
+        origin = f"{corpus.path}@{found}" if found else f"{corpus.path}"
         return Documents(lambda: ((text, False) for text in hub.documents(corpus, found)), origin, corpus.limit)
     module = {"lm1b": lm1b, "openwebtext": openwebtext}[corpus.name]
     if corpus.path is None:

@@ -64,7 +64,7 @@ def shared(value: Any) -> Any:
 def base_model(steps: list[dict[str, Any]]) -> str | None:
     """The hub's id of the public checkpoint that a training began with."""
     named = [str(step["metrics"].get("checkpoint", "")) for step in steps if step["stage"] == "load_mdlm"]
-    return next((_ID.match(name)[0] for name in named if _ID.match(name) and not Path(name).exists()), None)
+    return next((found[0] for name in named if (found := _ID.match(name)) and not Path(name).exists()), None)
 
 
 def _head(public: PublicModel, data: Dataset, scores: dict[str, Any] | None, licence: str | None, base: str | None) -> str:

@@ -73,8 +73,9 @@ def judge_ids(
     """
     if retokenize:
         texts = decode(samples, tokenizer, clean_up)
-        if judge.tokenizer.token_to_id(END) is None:  # what begins and ends a text of the corpus must do so for the judge
-            texts = [text.replace(END, judge.tokenizer.id_to_token(judge.end_id)) for text in texts]
+        end = judge.tokenizer.id_to_token(judge.end_id)
+        if end and judge.tokenizer.token_to_id(END) is None:  # what begins and ends a text of the corpus must do so for the judge
+            texts = [text.replace(END, end) for text in texts]
         ids = [text.ids for text in judge.tokenizer.encode_batch(texts, add_special_tokens=False)]
     else:
         ids = samples.tolist()
