@@ -164,8 +164,8 @@ def open_judge(name: str, device: torch.device | str, precision: str = "float32"
     end_id = config.eos_token_id[0] if isinstance(config.eos_token_id, list) and config.eos_token_id else config.eos_token_id
     # transformers makes up a nearly empty tokenizer for a folder without one
     size = max(vocabulary.values(), default=0) + 1
-    ends = isinstance(end_id, int) and end_id in range(config.vocab_size)
-    if not ends or not config.vocab_size / 2 < len(vocabulary) <= size <= config.vocab_size:
+    end_id = end_id if isinstance(end_id, int) else -1
+    if end_id not in range(config.vocab_size) or not config.vocab_size / 2 < len(vocabulary) <= size <= config.vocab_size:
         raise UserError(f"judge {name} has no end-of-text token, no tokenizer or another model's; give a model with its own tokenizer.")
     longest = getattr(config, "max_position_embeddings", None)  # which not every kind of model has
     if not isinstance(longest, int) or longest < 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from typing import Any
 
 from lightning.fabric.loggers.logger import Logger
@@ -22,9 +23,9 @@ class TrackioLogger(Logger):
     def version(self) -> str:
         return ""
 
-    def log_hyperparams(self, params: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Adds to the run's config."""
-        self.run.config.update(params)
+        self.run.config.update(vars(params) if isinstance(params, Namespace) else params)
 
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         self.run.log(metrics, step=step)
