@@ -61,10 +61,13 @@ def verdict(numbers: dict[str, Any]) -> list[str]:
         )
     if not said:
         said.append("MDLM and IMDM were not both sampled, so nothing is compared.")
-    if best := ", ".join(
-        f"{name_of(at['model'])} at {steps} ({digits(at['gen_ppl'], 'gen_ppl')})" for steps, at in numbers["best"].items()
-    ):
-        said.append(f"Lowest Gen-PPL by sampling steps: {best}.")
+    best = pd.DataFrame([at | {"steps": steps} for steps, at in numbers["best"].items()])
+    wins = [
+        f"{name_of(model)} at {', '.join(part['steps'])} ({', '.join(digits(value, 'gen_ppl') for value in part['gen_ppl'])})"
+        for model, part in (best.groupby("model", sort=False) if len(best) else ())
+    ]
+    if wins:
+        said.append(f"Lowest Gen-PPL by sampling steps: {'; '.join(wins)}.")
     if numbers.get("fooled"):
         sides = "; ".join(f"{metric_name(name)} by {', '.join(map(name_of, models))}" for name, models in numbers["fooled"].items())
         rest = ", ".join(map(metric_name, numbers["unfooled"])) or "none"
