@@ -18,6 +18,11 @@ spec.loader.exec_module(graph)
 # A stage whose outputs depend on its inputs and, with --variant, on the mask settings of its variant.
 STUB = """
 import hashlib, json, pathlib, sys, time
+if "{run}" in str(sys.argv):  # a command of dvc.yaml
+    sys.path.insert(0, "src")
+    from imdm.params import load_params
+    params = load_params("params.yaml")
+    sys.argv = [word.replace("{run}", params.run).replace("{corpus}", params.corpus.folder) for word in sys.argv]
 words = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 out = words.pop("--out")
 words.pop("--results", None)  # a folder that other jobs write to

@@ -125,7 +125,7 @@ class Project:
         if not (self.folder / "invented").exists():
             run = fake_run.build(self.folder / "invented")
             fake_run.add_paper(run)
-            assert fake_run.tabulate(run) == 0 == fake_run.plot(run)
+            assert fake_run.tabulate(run) == 0 == fake_run.plot(run) == fake_run.exhibit(run, "tables/frontier.csv")
 
 
 def kept(ended: killing.Ended) -> list[str]:
@@ -140,7 +140,7 @@ def content(out: Path) -> dict[str, object]:
     found = {name: path.read_bytes() for name, path in files.items() if not name.startswith(".") and not name.endswith(".log")}
     (name,) = (name for name in found if name.endswith("meta.json"))
     meta = json.loads(found[name])
-    found[name] = [meta[key] for key in ("stage", "arguments", "parameters", "code")]
+    found[name] = [meta.get(key) for key in ("stage", "arguments", "parameters", "code")]  # an export keeps no arguments
     found["digests"] = meta["outputs"]
     if log := found.pop("train_log.csv", None):
         found["train_log.csv"] = [row[:3] for row in csv.reader(log.decode().splitlines())]

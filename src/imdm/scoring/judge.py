@@ -136,6 +136,7 @@ def open_judge(name: str, device: torch.device | str, precision: str = "float32"
     from transformers.utils.hub import cached_file, extract_commit_hash
 
     name, options = _located(name, revision)
+    shown = said(name)
     logging.set_verbosity_error()  # what it warns of is checked here
     logging.disable_progress_bar()
     try:
@@ -152,24 +153,24 @@ def open_judge(name: str, device: torch.device | str, precision: str = "float32"
         commit = extract_commit_hash(cached_file(name, "config.json", **options), None) if "revision" in options else None
     except Exception as error:  # transformers raises all kinds for what it can't read, as for a class that the folder's own code has
         raise UserError(
-            f"the judge {name} can't be loaded ({said(error)}); set judge.model to a causal LM's id, folder or GGUF file."
+            f"the judge {shown} can't be loaded ({said(error)}); set judge.model to a causal LM's id, folder or GGUF file."
         ) from None
     if info["missing_keys"]:  # transformers would draw them at random
         first = min(info["missing_keys"])
-        raise UserError(f"the weights of judge {name} lack {first}; give the file that belongs to the config.json beside it.")
+        raise UserError(f"the weights of judge {shown} lack {first}; give the file that belongs to the config.json beside it.")
     for weight, parameter in model.named_parameters():
         if not parameter.is_floating_point() or not all(end.isfinite() for end in torch.aminmax(parameter.detach())):
-            raise UserError(f"judge {name} has weights in {weight} that are no finite numbers; give another, or train it again.")
+            raise UserError(f"judge {shown} has weights in {weight} that are no finite numbers; give another, or train it again.")
     config, vocabulary = model.config, tokenizer.get_vocab()
     end_id = config.eos_token_id[0] if isinstance(config.eos_token_id, list) and config.eos_token_id else config.eos_token_id
     # transformers makes up a nearly empty tokenizer for a folder without one
     size = max(vocabulary.values(), default=0) + 1
     end_id = end_id if isinstance(end_id, int) else -1
     if end_id not in range(config.vocab_size) or not config.vocab_size / 2 < len(vocabulary) <= size <= config.vocab_size:
-        raise UserError(f"judge {name} has no end-of-text token, no tokenizer or another model's; give a model with its own tokenizer.")
+        raise UserError(f"judge {shown} has no end-of-text token, no tokenizer or another model's; give a model with its own tokenizer.")
     longest = getattr(config, "max_position_embeddings", None)  # which not every kind of model has
     if not isinstance(longest, int) or longest < 2:
-        raise UserError(f"judge {name} does not say how long its input may be; set judge.model to one such as gpt2-large.")
+        raise UserError(f"judge {shown} does not say how long its input may be; set judge.model to one such as gpt2-large.")
     return Judge(
         model=model.to(device, getattr(torch, precision)).eval(),
         tokenizer=tokenizer,

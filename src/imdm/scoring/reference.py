@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 from imdm.data.blocks import Dataset, block_order
 from imdm.errors import UserError
+from imdm.files import said
 from imdm.params import Scoring
 from imdm.scoring.bootstrap import ratio_interval
 from imdm.scoring.diversity import entropy
@@ -122,7 +123,8 @@ def load_real(path: str | Path, common: dict[str, Settings], settings: Settings 
     made_with["prompts"] = text["settings"]
     for key, expected in (common | {"prompts": settings}).items():
         if made_with[key] != expected:
-            raise UserError(f"{path} was made with {key} {json.dumps(made_with[key])}, not {json.dumps(expected)}; run reference again.")
+            made, wanted = (said(json.dumps(settings), 300) for settings in (made_with[key], expected))
+            raise UserError(f"{path} was made with {key} {made}, not {wanted}; run reference again.")
     return Real(*(read_tensor(path, f"{name}.{key}") for key in Real._fields))
 
 
