@@ -135,8 +135,11 @@ def open_judge(name: str, device: torch.device | str, precision: str = "float32"
     from transformers.utils import logging
     from transformers.utils.hub import cached_file, extract_commit_hash
 
-    name, options = _located(name, revision)
     shown = said(name)
+    try:
+        name, options = _located(name, revision)
+    except OSError as error:  # a name that no file system takes
+        raise UserError(f"the judge {shown} can't be loaded ({said(error)}); set judge.model to another.") from None
     logging.set_verbosity_error()  # what it warns of is checked here
     logging.disable_progress_bar()
     try:
