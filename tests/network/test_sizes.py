@@ -13,8 +13,8 @@ from imdm.diffusion.nelbo import Noised, forward_process
 from imdm.diffusion.states import initial_masks
 from imdm.distill.keyed import consistency_loss, keyed_loss
 from imdm.distill.sdtt import sdtt_loss
+from imdm.network import block as block_module
 from imdm.network import head_loss
-from imdm.network import network as network_module
 from imdm.network.config import NetworkConfig
 from imdm.network.head_loss import nelbo
 from imdm.network.network import Network
@@ -127,7 +127,7 @@ def test_half_of_the_positions_are_masked():
 @pytest.mark.parametrize("softcap", [None, 50.0])
 def test_bytes_that_a_training_pass_keeps(softcap, monkeypatch):
     """What autograd saves on a GPU, in bfloat16: the difference of two depths, widths and batches isolates the body's share."""
-    monkeypatch.setattr(network_module, "attention", lambda q, k, v, causal: scaled_dot_product_attention(q, k, v, is_causal=causal))
+    monkeypatch.setattr(block_module, "attention", lambda q, k, v, causal: scaled_dot_product_attention(q, k, v, is_causal=causal))
 
     def saved(blocks: int) -> tuple[int, float]:
         network = small_network(**SIZES | dict(hidden_size=64, blocks=blocks, dropout=0.1, softcap=softcap, seq_len=64)).train()

@@ -13,9 +13,10 @@ from imdm.diffusion.counter import Stream, bits, uniform
 from imdm.diffusion.nelbo import Noised
 from imdm.distill.distillation import DistillTraining
 from imdm.errors import UserError
+from imdm.network.block import at_least_float32
 from imdm.network.checkpoint import read_checkpoint, read_tensors
 from imdm.network.head_loss import Term, head_loss, head_of
-from imdm.network.network import Network, at_least_float32
+from imdm.network.network import Network
 from imdm.params import Sdtt
 from imdm.sampling.categorical import draw_tokens
 from imdm.stage.device import send

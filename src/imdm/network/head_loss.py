@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from imdm.diffusion.nelbo import Noised, position_weights
-from imdm.network.network import NEVER, Network, at_least_float32
+from imdm.network.block import at_least_float32
+from imdm.network.network import NEVER, Network
 
 # From logits [m, V'] under SUBS and which positions they belong to: their summed loss in nats, and its gradient [m, V'], both
 # computed in float32 at least and the gradient in the logits' dtype. The logits' memory may be reused.

@@ -18,9 +18,10 @@ from torch import Tensor
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
 from imdm.files import is_zip
+from imdm.network.block import Rotary
 from imdm.network.checkpoint import check_weights, is_checkpoint, network_of, read_checkpoint, read_tensors, require_floats
 from imdm.network.config import NetworkConfig
-from imdm.network.network import Network, Rotary
+from imdm.network.network import Network
 from imdm.publish.foreign import ForeignSettings, plain, read_foreign, read_ours, read_torch_file
 from imdm.publish.hub import CheckpointFile, locate
 
