@@ -9,14 +9,13 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
 import torch
 
 from imdm.data.blocks import Dataset
-from imdm.errors import UserError
+from imdm.errors import UserError, exit_code
 from imdm.play.place import WEIGHTS, models_in
 from imdm.play.writer import data_of
 from imdm.publish.export import export_model
@@ -85,10 +84,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--license", metavar="ID", help="licence for the model cards, for example mit")
     parser.add_argument("--most", type=float, default=MOST, metavar="MB", help=f"largest size of all (default: {MOST:g})")
     args = parser.parse_args(argv)
-    try:
+
+    def work() -> None:
         size = keep(args.run, args.models, args.out, args.judge, args.license, args.most)
-    except UserError as error:
-        print(f"keep: {error}", file=sys.stderr)
-        return 2
-    print(f"{args.out}: {size:.1f} MB; `imdm play {args.out}` lets them write")
-    return 0
+        print(f"{args.out}: {size:.1f} MB; `imdm play {args.out}` lets them write")
+
+    return exit_code("keep", work)

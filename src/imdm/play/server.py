@@ -7,8 +7,8 @@ Example: imdm play results/tiny
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-import sys
 import threading
 import time
 from http import HTTPStatus
@@ -19,7 +19,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, ValidationError
 
 from imdm.data.speller import BREAK
-from imdm.errors import UserError
+from imdm.errors import UserError, exit_code
 from imdm.files import STRICT, fault, parse_json
 from imdm.play.place import PlaceJudge, models_in
 from imdm.play.writer import Writer
@@ -152,14 +152,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("places", type=Path, nargs="+", metavar="FOLDER", help="results/RUN, kept models of a run, or an exported model")
     parser.add_argument("--port", type=int, default=PORT, metavar="N", help=f"of the page (default: {PORT}; 0: a free one)")
     args = parser.parse_args(argv)
-    try:
+
+    def work() -> None:
         models = Models(args.places)
-        with serve(models, args.port) as server:
+        with serve(models, args.port) as server, contextlib.suppress(KeyboardInterrupt):
             print(f"{len(models.folders)} models write at http://{HOST}:{server.server_port} (Ctrl-C ends)", flush=True)
             server.serve_forever()
-    except UserError as error:
-        print(f"play: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
         print()
-    return 0
+
+    return exit_code("play", work)

@@ -26,7 +26,7 @@ NAMES = {
     EXTERNAL: "External",
     REAL: "Real text",
     HELD_OUT: "Other held-out text",
-    SHUFFLED: "The same, shuffled",
+    SHUFFLED: "Shuffled held-out text",
     NGRAM: "5-gram model",
     PERIODIC: "Periodic sampler",
 }

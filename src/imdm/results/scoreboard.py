@@ -52,10 +52,11 @@ def fooled(frame: pd.DataFrame) -> dict[str, list[str]]:
     return found
 
 
-def unfooled(frame: pd.DataFrame) -> list[str]:
-    """The metrics with a better end that rank every control behind the teacher."""
+def fooled_counts(frame: pd.DataFrame) -> dict[str, int]:
+    """By control, how many metrics rank it above the teacher; `of`, how many there are with a better end."""
     wrong = fooled(frame)
-    return [metric for metric in metrics_in(frame, kind="control") if metric in BETTER and metric not in wrong]
+    counts = {name: sum(name in ahead for ahead in wrong.values()) for name in _CONTROLS}
+    return counts | {"of": sum(metric in BETTER for metric in metrics_in(frame, kind="control"))}
 
 
 def judge_words(frame: pd.DataFrame) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from imdm.results.frame import RATIO, decided, first_seed, lines, one, select
-from imdm.results.names import BASELINE, REAL, TEACHER, metric_name, name_of
-from imdm.results.scoreboard import fooled, unfooled
+from imdm.results.names import BASELINE, REAL, TEACHER, name_of
+from imdm.results.scoreboard import fooled_counts
 from imdm.results.table import digits
 from imdm.results.tables import WHERE
 
@@ -23,7 +23,7 @@ def summary(frame: pd.DataFrame) -> dict[str, Any]:
         better: by where (as_sampled, equal_entropy), the comparisons of IMDM with MDLM (same recipe and steps) that the paired
             interval decides for imdm and for mdlm, and of how many.
         best: by sampling steps, model and gen_ppl of the lowest Gen-PPL as sampled.
-        fooled: by metric the controls that it ranks above the teacher. unfooled: the metrics that rank none so.
+        fooled: how many metrics rank a control above the teacher, and of how many.
         teacher, real_text: Gen-PPL of the teacher at its most steps, and of held-out text. judge: its own held-out perplexity.
         What the frame does not hold is left out.
     """
@@ -40,7 +40,7 @@ def summary(frame: pd.DataFrame) -> dict[str, Any]:
             best = at.loc[at["value"].idxmin()]
             numbers["best"][str(steps)] = {"model": best["model"], "gen_ppl": float(best["value"])}
     if len(select(frame, kind="control")):
-        numbers |= {"fooled": fooled(frame), "unfooled": unfooled(frame)}
+        numbers["fooled"] = fooled_counts(frame)
     teacher = select(samples, model=TEACHER)
     if len(teacher):
         numbers["teacher"] = float(teacher.sort_values("steps")["value"].iloc[-1])
@@ -68,10 +68,10 @@ def verdict(numbers: dict[str, Any]) -> list[str]:
     ]
     if wins:
         said.append(f"Lowest Gen-PPL by sampling steps: {'; '.join(wins)}.")
-    if numbers.get("fooled"):
-        sides = "; ".join(f"{metric_name(name)} by {', '.join(map(name_of, models))}" for name, models in numbers["fooled"].items())
-        rest = ", ".join(map(metric_name, numbers["unfooled"])) or "none"
-        said.append(f"Fooled, as they rank a control above the teacher: {sides}. Not fooled: {rest}.")
+    counts = dict(numbers.get("fooled", {"of": 0}))
+    of = counts.pop("of")
+    if ahead := ", ".join(f"{name_of(control)} by {count} of {of} metrics" for control, count in counts.items() if count):
+        said.append(f"What no language model wrote is ranked above the teacher: {ahead}.")
     known = {"the teacher at its most steps": "teacher", "real text": "real_text", "the judge's own held-out perplexity": "judge"}
     if rest := ", ".join(f"{words} {digits(numbers[name], 'gen_ppl')}" for words, name in known.items() if name in numbers):
         said.append(f"For scale: {rest}.")

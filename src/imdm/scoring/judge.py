@@ -136,13 +136,10 @@ def open_judge(name: str, device: torch.device | str, precision: str = "float32"
     from transformers.utils.hub import cached_file, extract_commit_hash
 
     shown = said(name)
-    try:
-        name, options = _located(name, revision)
-    except OSError as error:  # a name that no file system takes
-        raise UserError(f"the judge {shown} can't be loaded ({said(error)}); set judge.model to another.") from None
     logging.set_verbosity_error()  # what it warns of is checked here
     logging.disable_progress_bar()
     try:
+        name, options = _located(name, revision)
         config = AutoConfig.from_pretrained(name, **options, trust_remote_code=False)
         layers = getattr(config, "num_hidden_layers", 1)
         if layers not in range(1, _MOST_LAYERS):
@@ -154,6 +151,8 @@ def open_judge(name: str, device: torch.device | str, precision: str = "float32"
         model, info = loaded
         tokenizer = _tokenizer(name, options)
         commit = extract_commit_hash(cached_file(name, "config.json", **options), None) if "revision" in options else None
+    except UserError:
+        raise
     except Exception as error:  # transformers raises all kinds for what it can't read, as for a class that the folder's own code has
         raise UserError(
             f"the judge {shown} can't be loaded ({said(error)}); set judge.model to a causal LM's id, folder or GGUF file."
