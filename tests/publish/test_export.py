@@ -235,5 +235,7 @@ def test_the_card_names_what_the_hub_has_and_nothing_of_the_machine(tmp_path, da
     everything = text + "".join(path.read_text() for path in tmp_path.glob("*.json"))
     assert "someone" not in everything and not [value for value in ("91234", "4321.5", "77.25", "0.375") if value in everything]
     assert "text.txt" in text and "loss: 5.5" in text and "train 7" in text
-    export_model(folder / "model.safetensors", owt, tmp_path, base="me/my-teacher")
-    assert yaml.safe_load((tmp_path / "README.md").read_text().split("---")[1])["base_model"] == "me/my-teacher"
+    stories = owt.model_copy(update={"corpus": "hub", "statistics": {"source": f"roneneldan/TinyStories@{'a' * 40}"}})
+    export_model(folder / "model.safetensors", stories, tmp_path, base="me/my-teacher")
+    head = yaml.safe_load((tmp_path / "README.md").read_text().split("---")[1])
+    assert head["base_model"] == "me/my-teacher" and head["datasets"] == ["roneneldan/TinyStories"]

@@ -67,9 +67,15 @@ def base_model(steps: list[dict[str, Any]]) -> str | None:
     return next((found[0] for name in named if (found := _ID.match(name)) and not Path(name).exists()), None)
 
 
+def hub_dataset(data: Dataset) -> str | None:
+    """The hub's id of the data set that a corpus is, None for text from elsewhere."""
+    repo, _, commit = str(data.statistics.get("source", "")).partition("@")
+    return repo if data.corpus == "hub" and commit else _DATASETS.get(data.corpus)
+
+
 def _head(public: PublicModel, data: Dataset, scores: dict[str, Any] | None, licence: str | None, base: str | None) -> str:
     """What the hub reads: YAML, of which `model-index` has the scores."""
-    metrics, dataset = (scores or {"metrics": {}})["metrics"], _DATASETS.get(data.corpus)
+    metrics, dataset = (scores or {"metrics": {}})["metrics"], hub_dataset(data)
     results = [
         EvalResult(
             task_type="text-generation",
@@ -83,7 +89,7 @@ def _head(public: PublicModel, data: Dataset, scores: dict[str, Any] | None, lic
         for steps in sorted(metrics.get(name, ()), key=int)
     ]
     about = ModelCardData(
-        language="en" if dataset or data.corpus == "pydocs" else None,
+        language="en" if data.corpus in (*_DATASETS, "pydocs") else None,
         license=licence,
         library_name="transformers",
         pipeline_tag="text-generation",
