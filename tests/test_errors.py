@@ -9,6 +9,7 @@ import pytest
 
 from fake_run import build, tabulate
 from fuzz.readers import checkpoint, corpus
+from imdm.errors import UserError
 from imdm.params.__main__ import main as params
 from imdm.results.show import main as show
 from script import MICRO, called, module
@@ -56,3 +57,8 @@ def test_figures_of_runs(tmp_path, runs):
 )
 def test_numbers_of_generate(tmp_path, words):
     refused(module("generate").main, "--model", checkpoint(tmp_path), "--data", corpus().path, *words.split())
+
+
+def test_a_message_is_one_line():
+    said = str(UserError(f"out was made by {'a' * 5000}\0\n, not by sample; move it away."))
+    assert len(said) <= 1000 and said.startswith("out was made by aaa") and said.endswith("  , not by sample; move it away.")

@@ -11,7 +11,12 @@ class UserError(Exception):
 
     Its text is one sentence that names the file or key and what to change.
     Stages print it without a traceback and exit with code 2.
+    A damaged file may have put a whole page, or a line break, into one of its values: the text is cut to one line of 1,000 characters.
     """
+
+    def __init__(self, text: str) -> None:
+        line = "".join(char if char.isprintable() else " " for char in text)
+        super().__init__(line if len(line) <= 1000 else f"{line[:700]} ... {line[-295:]}")
 
 
 def exit_code(tool: str, work: Callable[[], int | None]) -> int:
