@@ -65,9 +65,7 @@ def fuzz(name: str, folder: Path, seconds: float) -> None:
     content, as_it_was, end = path.read_bytes(), repr(reader.read(path)), time.monotonic() + seconds
 
     # The same twenty files in each `make test`; other ones in `make check`.
-    @settings(
-        max_examples=20, deadline=None, suppress_health_check=CHECKS, database=None, phases=[Phase.generate], derandomize=not seconds
-    )
+    @settings(max_examples=20, deadline=None, suppress_health_check=CHECKS, database=None, phases=[Phase.generate], derandomize=not seconds)
     @given(st.data())
     def damage(data: st.DataObject) -> None:
         outcome(name, reader, path, reader.damage(data, content), as_it_was)
