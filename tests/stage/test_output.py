@@ -21,7 +21,7 @@ from imdm.stage import chunks, follower
 from imdm.stage.artifact import verify, write_json
 from imdm.stage.chunks import in_chunks
 from imdm.stage.follower import Follower
-from imdm.stage.output import AlreadyMade, Output
+from imdm.stage.output import AlreadyMade, Output, launch
 from imdm.stage.shards import save_rows
 from imdm.writing import whole
 
@@ -175,6 +175,18 @@ def test_other_processes_of_a_training_miss_their_first(tmp_path, monkeypatch):
         pass
     with Output(tmp_path / "a", "sample", "f"), pytest.raises(UserError, match="other parameters"), Follower(tmp_path / "a", "sample", "g"):
         pass
+
+
+def test_jobs_of_slurm_are_launches_of_their_own(monkeypatch):
+    """Whatever the process that submitted them has left in its environment."""
+    monkeypatch.setenv("IMDM_LAUNCH", "of who submitted")
+    for name, value in {"PROCID": "1", "JOB_ID": "12", "STEP_ID": "0"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    first = launch()
+    monkeypatch.setenv("SLURM_JOB_ID", "13")
+    other = launch()
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert len({first, other, launch()}) == 3
 
 
 def test_a_changed_byte_is_noticed(tmp_path):

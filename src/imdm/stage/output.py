@@ -217,8 +217,10 @@ class Output:
 
 def launch() -> str:
     """What the processes of one training have in common, and those of another that writes the same output have not."""
-    names = ("SLURM_JOB_ID",) if "SLURM_PROCID" in os.environ else ("TORCHELASTIC_RUN_ID", "MASTER_ADDR", "MASTER_PORT")
+    if "SLURM_PROCID" in os.environ:  # a job inherits the environment of who submitted it, but these are its own
+        return " ".join(os.environ.get(f"SLURM_{name}", "") for name in ("JOB_ID", "STEP_ID", "RESTART_COUNT"))
     # Processes that this one starts inherit it, whatever else they are told.
+    names = ("TORCHELASTIC_RUN_ID", "MASTER_ADDR", "MASTER_PORT")
     return os.environ.setdefault("IMDM_LAUNCH", " ".join(os.environ.get(name, "") for name in names))
 
 
