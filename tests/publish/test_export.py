@@ -22,7 +22,7 @@ from imdm.diffusion.counter import row_seeds, uniform
 from imdm.diffusion.states import initial_masks
 from imdm.errors import UserError
 from imdm.network.checkpoint import load_network, save_network
-from imdm.publish.export import CODE, export_model
+from imdm.publish.export import CODE, export_model, without_time
 from imdm.publish.public import load_public
 from imdm.sampling.sampler import sample
 from imdm.scoring.judge import open_judge
@@ -239,3 +239,15 @@ def test_the_card_names_what_the_hub_has_and_nothing_of_the_machine(tmp_path, da
     export_model(folder / "model.safetensors", stories, tmp_path, base="me/my-teacher")
     head = yaml.safe_load((tmp_path / "README.md").read_text().split("---")[1])
     assert head["base_model"] == "me/my-teacher" and head["datasets"] == ["roneneldan/TinyStories"]
+
+
+@pytest.mark.parametrize("mask", ["single", "infinite", "gumbel"])
+def test_without_time_embedding_it_is_the_same_function(tmp_path, mask):
+    """adaLN's constants stand in its biases; at random weights, since new ones modulate nothing."""
+    network = small_network(4, mask=mask)
+    save_network(tmp_path / "model.safetensors", network)
+    small = without_time(load_public(str(tmp_path / "model.safetensors")))
+    states = torch.tensor([[2, 7 + 5, 1, 7 + 90, 0]])
+    outputs = [of(states, torch.tensor([1, 3])) for of in (network.eval(), small.network())]
+    torch.testing.assert_close(*outputs, rtol=1e-5, atol=1e-5)
+    assert small.config.cond_dim == 1 and outputs[0].std() > 0.01

@@ -1,4 +1,5 @@
-"""Keeps some models of a run in a small folder, to be committed or given away: bfloat16 weights, tokenizer, code and card of each.
+"""Keeps some models of a run in a small folder, to be committed or given away: bfloat16 weights without the time embedding, tokenizer,
+code and card of each.
 
 Example: imdm keep results/captions teacher imdm-gumbel/keyed --judge --license mit --out results/reference/captions
 Then:    imdm play results/reference/captions
@@ -52,7 +53,7 @@ def keep(run: Path, models: list[str], out: Path, judge: bool, licence: str | No
             folder.mkdir(parents=True)
             verify(weights)
             data = Dataset.open(data_of(str(weights)))
-            export_model(weights, data, folder, scores=scores if scores.is_file() else None, licence=licence, dtype=torch.bfloat16)
+            export_model(weights, data, folder, scores=scores if scores.is_file() else None, licence=licence, small=True)
         if judge:
             _keep_judge(run / "judge/judge.json", beside / "judge")
         size = sum(path.stat().st_size for path in beside.rglob("*") if path.is_file()) / 1e6

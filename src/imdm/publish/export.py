@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from imdm.data.blocks import Dataset
+from imdm.network.checkpoint import network_of
 from imdm.publish.card import card, history, read_scores
 from imdm.publish.foreign import OURS
 from imdm.publish.public import FINITE, TABLE, PublicModel, load_public
@@ -26,7 +28,7 @@ def export_model(
     weights: str = "ema",
     scores: str | Path | None = None,
     licence: str | None = None,
-    dtype: torch.dtype = torch.float32,
+    small: bool = False,
     base: str | None = None,
 ) -> PublicModel:
     """Write model.safetensors, config.json, tokenizer.json, tokenizer_config.json, dataset.json, modeling_imdm.py and README.md.
@@ -37,14 +39,16 @@ def export_model(
         weights: "ema" or "online"; the folder holds one set.
         scores: its scores.json, for the card.
         licence: identifier for the card; None leaves the line to be filled in.
-        dtype: of the weights in the file. Whoever loads it here computes in float32 all the same.
+        small: bfloat16 weights, without the time embedding. Whoever loads them here computes in float32 all the same.
         base: the model of the hub that it was made from, for the card; None: the public checkpoint that was loaded, if any.
 
     Raises:
         UserError: the model is damaged or of another corpus, or the scores are none.
     """
     public = load_public(str(model), weights, data)
-    network = public.network()
+    if small:
+        public = without_time(public)
+    network, dtype = public.network(), torch.bfloat16 if small else torch.float32
     tensors = network.state_dict()
     if TABLE in tensors:
         tensors[FINITE] = tensors.pop(TABLE)
@@ -61,6 +65,19 @@ def export_model(
     text = card(public, data, count, history(model), read_scores(scores) if scores else None, licence, base)
     (folder / "README.md").write_text(text, encoding="utf-8")
     return public
+
+
+def without_time(public: PublicModel) -> PublicModel:
+    """The same function with a condition of one number that nothing reads: sigma is always 0, so what adaLN makes of it is a constant."""
+    network, config = public.network(), public.config.model_copy(update={"cond_dim": 1})
+    tensors = {name: tensor for name, tensor in network.state_dict().items() if not name.startswith("sigma_map.")}
+    tensors |= {f"sigma_map.{name}": tensor for name, tensor in network_of(config).sigma_map.state_dict().items()}
+    with torch.no_grad():
+        for name, layer in network.named_modules():
+            if name.endswith("adaLN_modulation"):
+                bias = layer(network.condition())[0]
+                tensors |= {f"{name}.bias": bias, f"{name}.weight": bias.new_zeros(len(bias), 1)}
+    return replace(public, config=config, online=tensors, ema={})
 
 
 def _config(public: PublicModel) -> dict[str, Any]:
