@@ -215,6 +215,10 @@ def _checked(tokenizer: Tokenizer, origin: str) -> Tokenizer:
         raise UserError(f"{origin} {fault}; give another tokenizer.")
     as_text(tokenizer)
     spelt = " ".join(token for names in _END_AND_MASK for token in names)
-    if not {*special}.isdisjoint(tokenizer.encode(spelt, add_special_tokens=False).ids):
+    try:
+        ids = tokenizer.encode(spelt, add_special_tokens=False).ids
+    except Exception as error:  # bare Exception, as when its own token for the unknown is not in its vocabulary
+        raise UserError(f"{origin} can't read a text ({said(error)}); give another tokenizer.") from None
+    if not {*special}.isdisjoint(ids):
         raise UserError(f"{origin} has special tokens that aren't marked as special, so that a document could hold a mask; mark them.")
     return tokenizer
