@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import yaml
@@ -44,15 +45,29 @@ def by_rule(cluster: Cluster) -> dict[str, list[dict[str, str]]]:
     return jobs
 
 
-def running(cluster: Cluster, rule: str, number: int = 1, restarts: int = 0) -> dict[str, str]:
-    """Waits for the rule's `number`-th job to run, after so many restarts by Slurm."""
+def running(cluster: Cluster, rule: str, number: int = 1) -> dict[str, str]:
+    """Waits for the rule's `number`-th job to run."""
 
     def job() -> dict[str, str] | None:
         jobs = by_rule(cluster).get(rule, [])
-        found = jobs[number - 1] if len(jobs) >= number else {}
-        return found if found.get("JobState") == "RUNNING" and int(found["Restarts"]) >= restarts else None
+        return jobs[number - 1] if len(jobs) >= number and jobs[number - 1]["JobState"] == "RUNNING" else None
 
     return until(job, PATIENCE, f"job {number} of {rule} to run")
+
+
+def started_again(cluster: Cluster, rule: str, since: str) -> None:
+    """Waits for a job of the rule that has begun since then, by Slurm's or by Snakemake's doing."""
+
+    def begun() -> bool:
+        last = by_rule(cluster)[rule][-1]
+        return last["JobState"] == "RUNNING" and last["StartTime"] > since
+
+    until(begun, PATIENCE, f"a job of {rule} to begin again")
+
+
+def now() -> str:
+    """The time as Slurm writes it."""
+    return datetime.now().isoformat(timespec="seconds")
 
 
 @contextmanager
