@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import ast
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT / "workflow"))
+
+from graph import snakemake  # noqa: E402
+
 PAGE = "docs/architecture.md"
 Graph = dict[str, set[str]]  # a node, and what it points to
 
@@ -101,8 +104,7 @@ def package_graph() -> Graph:
 def rule_graph(target: str) -> Graph:
     """Snakemake's rules behind a target, each with the rules that use its output."""
     options = ["--nolock", "--workflow-profile=none", "--forceall", "--rulegraph", "mermaid-js"]
-    command = [sys.executable, "-m", "snakemake", *options, "--", target]
-    text = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    text = snakemake(ROOT, *options, "--", target).stdout
     names = dict(re.findall(r"(id\d+)\[(\w+)\]", text))
     graph: Graph = {name: set() for name in names.values()}
     for source, user in re.findall(r"(id\d+) --> (id\d+)", text):

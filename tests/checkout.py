@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from forks import snakemake
 from imdm.params import load_params, resolved_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,8 +55,15 @@ def commit(target: Path) -> None:
 
 def run(target: Path, *command: str) -> str:
     """Run a command in `target` with this interpreter's programs first; its output, or an AssertionError that shows it."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    quiet = {"PATH": path, "DVC_NO_ANALYTICS": "1", "OMP_NUM_THREADS": "1", "COLUMNS": "400"}
-    done = subprocess.run(command, cwd=target, env=os.environ | quiet, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if command[0] == "snakemake" and not {"-n", "--dry-run", "--lint"}.isdisjoint(command):
+        done = snakemake(target, *command[1:])
+    else:
+        done = _subprocess(target, *command)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}"
     return done.stdout
+
+
+def _subprocess(target: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    quiet = {"PATH": path, "DVC_NO_ANALYTICS": "1", "OMP_NUM_THREADS": "1", "COLUMNS": "400"}
+    return subprocess.run(command, cwd=target, env=os.environ | quiet, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -1,6 +1,13 @@
-"""Lets tests import stage scripts; last on the path, since `tabulate` and others are also packages."""
+"""Lets tests import stage scripts and the graph; last on the path, since `tabulate` and others are also packages."""
 
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1] / "stages"))
+ROOT = Path(__file__).parents[1]
+sys.path += [str(ROOT / "stages"), str(ROOT / "workflow")]
+
+import graph  # noqa: E402
+
+import forks  # noqa: E402
+
+graph.snakemake = forks.snakemake  # it asks for dry runs alone, and of these there are many

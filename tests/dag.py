@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
+
+import graph
 
 from checkout import ROOT
 from imdm.params import load_params
 from imdm.stage.reads import of_stages
-
-spec = importlib.util.spec_from_file_location("graph", ROOT / "workflow/graph.py")
-graph = sys.modules["graph"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(graph)
 
 # A stage whose outputs depend on its inputs and, with --variant, on the mask settings of its variant.
 STUB = """

@@ -1,7 +1,7 @@
 """Runs stages that are stopped at a chosen change of their files.
 
 Between two changes of its files a process has nothing more to lose, so these moments stand for all others, and a test
-that names one meets it each time. The processes are forked from a server that has imported torch, which saves seconds.
+that names one meets it each time. The processes are those of `forks`.
 
 A stop is a signal, which the process gets just before the change; or OPENED: killed between opening a file and writing to it, the
 next that is opened; or POWER: killed with the machine, which loses what was written since the start and not yet told to the disk.
@@ -10,7 +10,6 @@ next that is opened; or POWER: killed with the machine, which loses what was wri
 from __future__ import annotations
 
 import fcntl
-import multiprocessing
 import os
 import signal
 import sys
@@ -19,24 +18,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from forks import SERVER
 from script import module, options
 
 OPENED, POWER = "opened", "power"
 Stop = tuple[int | str, int | str]  # the change, by number from 0 or by its line, and how
-
-_SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(
-    [
-        "torch",
-        "transformers.models.gpt2.modeling_gpt2",
-        "lightning.fabric",
-        "pandas",
-        "safetensors.torch",
-        "scipy.stats",
-        "mauve",
-        "datasets",
-    ]
-)
 
 
 @dataclass
@@ -64,7 +50,7 @@ def run(stage: str, out: Path, *arguments: str | Path, sets: Sequence[str] = (),
     texts = {name: out.with_name(f"{out.name}-{name}.log") for name in ("said", "changes")}
     for path in texts.values():
         path.write_text("")
-    process = _SERVER.Process(target=_run, args=(stage, argv, out.parent, texts, stop))
+    process = SERVER.Process(target=_run, args=(stage, argv, out.parent, texts, stop))
     process.start()
     process.join(600)
     assert process.exitcode is not None, f"{stage} did not end"

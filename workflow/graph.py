@@ -48,22 +48,17 @@ def jobs(project: Path, *words: str, force: bool = True, scripts: str = "stages/
     Raises:
         RuntimeError: Snakemake refuses, with its words.
     """
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--dry-run",
-        "--printshellcmds",
-        "--nocolor",
-        "--nolock",
-        "--workflow-profile=none",
-        *(["--forceall"] if force else []),
-    ]
-    done = subprocess.run([*command, *words], cwd=project, capture_output=True, text=True)
-    text = done.stdout + done.stderr
+    options = ["--dry-run", "--printshellcmds", "--nocolor", "--nolock", "--workflow-profile=none", *(["--forceall"] if force else [])]
+    done = snakemake(project, *options, *words)
     if done.returncode:
-        raise RuntimeError(text.strip())
-    return parse(text, scripts)
+        raise RuntimeError(done.stdout.strip())
+    return parse(done.stdout, scripts)
+
+
+def snakemake(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Snakemake in a project: its exit code, and what it printed."""
+    command = [sys.executable, "-m", "snakemake", *words]
+    return subprocess.run(command, cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def parse(text: str, scripts: str = "stages/") -> list[Job]:

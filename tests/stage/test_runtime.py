@@ -88,6 +88,7 @@ def test_compiled_blocks_give_the_same_loss_and_names():
     assert all(block._compiled_call_impl is not None for block in compiled.network.blocks)
 
 
+@pytest.mark.slow  # the compiler takes a quarter of a minute for each
 @pytest.mark.parametrize("dist", ["uniform", "gaussian", "rademacher"])
 def test_compiled_noise_is_the_same_to_the_bit(dist):
     for count in (1, 300, 37):
