@@ -10,6 +10,7 @@ import logging
 import time
 from collections import defaultdict
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from rich.console import Console
@@ -47,8 +48,8 @@ class Remaining:
         if len(ended) * 10 < sum(self.counts.values()):
             return None
         mean = {rule: sum(of_rule) / len(of_rule) for rule, of_rule in self.seconds.items()}
-        overall = sum(ended) / len(ended)
-        left = sum((count - len(self.seconds.get(rule, ()))) * mean.get(rule, overall) for rule, count in self.counts.items())
+        typical = median(mean.values())  # of a rule none of whose jobs has ended; a long training says nothing of it
+        left = sum((count - len(self.seconds.get(rule, ()))) * mean.get(rule, typical) for rule, count in self.counts.items())
         return left * (time.monotonic() - self.start) / sum(ended)
 
 
