@@ -89,7 +89,7 @@ def scored(tmp_path_factory):
 def test_the_stage_scores_them_as_samples(scored):
     _, tree = scored
     found = {(row["model"], row["metric"]): row for row in tree["rows"]}
-    metrics = {"gen_ppl", "entropy", "mauve", "energy", "frechet", "jsd_2", "jsd_3", "repetition_4"}
+    metrics = {"gen_ppl", "entropy", "mauve", "energy", "frechet", "jsd_1", "jsd_2", "jsd_3", "repetition_4"}
     for name in (HELD_OUT, SHUFFLED, NGRAM, PERIODIC):
         assert metrics <= {metric for model, metric in found if model == name}
         for row in (found[name, metric] for metric in metrics):

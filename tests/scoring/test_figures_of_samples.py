@@ -89,7 +89,7 @@ def test_every_figure_lies_in_its_interval():
     reference = draw.normal(size=(50, 4)).astype(np.float32)
     real = Real(reference, draw.integers(0, 20, (50, 12)))
     figures = sample_figures(tokens, judged, real, Scoring(bootstrap=200, mauve_seeds=2), 0, group=5)
-    distances = {"mauve", "energy", "frechet", "jsd_2", "jsd_3"}
+    distances = {"mauve", "energy", "frechet", "jsd_1", "jsd_2", "jsd_3"}
     assert set(figures) == {"gen_ppl", "gen_ppl_mean", "entropy", "distinct_4", "repetition_4"} | distances
     for value, low, high in figures.values():
         assert low - 1e-12 <= value <= high + 1e-12 and math.isfinite(value)

@@ -45,6 +45,7 @@ METRICS = {
     "entropy": "Entropy (nats)",
     "energy": "Energy distance",
     "frechet": "Fréchet distance",
+    "jsd_1": "JSD, tokens",
     "jsd_2": "JSD, bigrams",
     "jsd_3": "JSD, trigrams",
     "distinct_4": "Distinct 4-grams",

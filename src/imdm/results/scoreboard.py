@@ -15,8 +15,8 @@ from imdm.scoring.controls import NGRAM, PERIODIC, SHUFFLED
 _CONTROLS = (SHUFFLED, NGRAM, PERIODIC)  # held-out text is none that a metric could be fooled by
 _LOW, _HIGH, _NEAR = "low", "high", "near"
 # What is better: low, high, or near the value of real text.
-BETTER = {"gen_ppl": _LOW, "gen_ppl_mean": _LOW, "entropy": _NEAR, "mauve": _HIGH, "energy": _LOW, "frechet": _LOW, "jsd_2": _LOW}
-BETTER |= {"jsd_3": _LOW, "distinct_4": _NEAR, "repetition_4": _NEAR, "validity_pct": _HIGH, "bigram_kl_nats": _LOW}
+BETTER = {"gen_ppl": _LOW, "gen_ppl_mean": _LOW, "entropy": _NEAR, "mauve": _HIGH, "energy": _LOW, "frechet": _LOW, "jsd_1": _LOW}
+BETTER |= {"jsd_2": _LOW, "jsd_3": _LOW, "distinct_4": _NEAR, "repetition_4": _NEAR, "validity_pct": _HIGH, "bigram_kl_nats": _LOW}
 
 
 def _rank(metric: str, value: float, real: float | None) -> float:

@@ -90,9 +90,9 @@ def _exp(ends: tuple[float, float]) -> tuple[float, float]:
 
 def sample_figures(tokens: np.ndarray, judged: Judged, real: Real, settings: Scoring, seed: int, group: int = 1) -> Figures:
     """`text_figures` of samples [n, L], and how far they are from real text: MAUVE where settings.mauve_seeds asks for it, energy and
-    Fréchet distance of the judge's features, Jensen-Shannon divergence of bigrams and trigrams in nats."""
+    Fréchet distance of the judge's features, Jensen-Shannon divergence of single tokens, bigrams and trigrams in nats."""
     figures = text_figures(tokens, judged, settings.bootstrap, seed, group)
-    distances = {f"jsd_{n}": jensen_shannon(tokens, real.ids, n) for n in (2, 3)}
+    distances = {f"jsd_{n}": jensen_shannon(tokens, real.ids, n) for n in (1, 2, 3)}
     if judged.features.shape[1]:  # an exact judge has none
         if settings.mauve_seeds:
             mean, sd = mauve(real.features, judged.features, settings.mauve_seeds, settings.mauve_scale)
