@@ -103,7 +103,9 @@ class Keyed(Optimizer):
     )
     teacher_steps: AtLeastTwo = Field(8, description="steps of the teacher that the student learns in one")
     from_start: Fraction = Field(0.5, description="share of sequences that are all masked; the others' times are uniform")
-    divergence: Literal["reverse_kl", "forward_kl"] = Field("reverse_kl", description="KL(student || target), or the other way")
+    divergence: Literal["reverse_kl", "forward_kl"] = Field(
+        "forward_kl", description="KL(target || student), whose optimum keeps the target's marginals, or the other way"
+    )
 
     @property
     def masked_share(self) -> float:
