@@ -1,6 +1,7 @@
 """Draws the picture that opens the README: one text, unmasked at several step counts side by side, as an SVG that moves.
 
-As the README's, after `make run`: python docs/picture.py --run results/tiny --data data/pydocs-carry-32/dataset.json --row 3
+As the README's, of captions (presets/captions.yaml, with seeds of 1):
+    python docs/picture.py --run results/captions1 --data data/files-carry-32/dataset.json --row 4
     teacher:1 imdm-gumbel/keyed:1 imdm-gumbel/keyed:4 teacher:16
 """
 
