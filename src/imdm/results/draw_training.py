@@ -30,7 +30,7 @@ def read_log(path: Path) -> pd.DataFrame:
         if np.isfinite(log["loss"]).all():
             return log
         raise ValueError
-    except (ValueError, KeyError):
+    except (ValueError, TypeError, OverflowError, KeyError):
         raise UserError(f"{path} must have numbers in the columns step and loss; run the training again.") from None
 
 
