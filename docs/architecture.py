@@ -104,10 +104,11 @@ def package_graph() -> Graph:
 def rule_graph(target: str) -> Graph:
     """Snakemake's rules behind a target, each with the rules that use its output."""
     options = ["--nolock", "--workflow-profile=none", "--forceall", "--rulegraph", "mermaid-js"]
-    text = snakemake(ROOT, *options, "--", target).stdout
-    names = dict(re.findall(r"(id\d+)\[(\w+)\]", text))
+    done = snakemake(ROOT, *options, "--", target)
+    done.check_returncode()
+    names = dict(re.findall(r"(id\d+)\[(\w+)\]", done.stdout))
     graph: Graph = {name: set() for name in names.values()}
-    for source, user in re.findall(r"(id\d+) --> (id\d+)", text):
+    for source, user in re.findall(r"(id\d+) --> (id\d+)", done.stdout):
         graph[names[source]].add(names[user])
     return graph
 

@@ -1,9 +1,9 @@
 """Lets tests import stage scripts and the graph; last on the path, since `tabulate` and others are also packages."""
 
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from checkout import ROOT
+
 sys.path += [str(ROOT / "stages"), str(ROOT / "workflow")]
 
 import graph  # noqa: E402

@@ -104,7 +104,7 @@ class Keyed(Optimizer):
     teacher_steps: AtLeastTwo = Field(8, description="steps of the teacher that the student learns in one")
     from_start: Fraction = Field(0.5, description="share of sequences that are all masked; the others' times are uniform")
     divergence: Literal["reverse_kl", "forward_kl"] = Field(
-        "forward_kl", description="KL(target || student), whose optimum keeps the target's marginals, or the other way"
+        "forward_kl", description="reverse_kl: KL(student || target); forward_kl: KL(target || student), whose optimum keeps the marginals"
     )
 
     @property
