@@ -29,7 +29,7 @@ def run(job: Job) -> None:
     params, settings = job.params, job.params.sampling
     data = Dataset.open(job.args.data)
     prompts = choose_prompts(data, params.conditional, params.seeds.sampling)
-    sampler = Sampler.load(job.args.model, params.runtime, settings.batch_size, params.seeds.sampling, prompts)
+    sampler = Sampler.load(job.args.model, params.runtime, settings, params.seeds.sampling, prompts)
     data.check_vocabulary(sampler.network.config, job.args.model)
     temperatures = dict.fromkeys(settings.steps, settings.temperature)
     job.metrics |= sample_steps(

@@ -36,7 +36,7 @@ def run(job: Job) -> None:
     data = Dataset.open(job.args.data)
     judge = load_judge(job.args.judge, setup(params.runtime)[0], settings.precision)
     judge.check_vocabulary(data, settings.retokenize)
-    sampler = Sampler.load(job.args.model, params.runtime, params.sampling.batch_size, params.seeds.sampling)
+    sampler = Sampler.load(job.args.model, params.runtime, params.sampling, params.seeds.sampling)
     data.check_vocabulary(sampler.network.config, job.args.model)
     index = range(params.frontier.count)
     samples = {

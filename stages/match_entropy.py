@@ -29,7 +29,7 @@ def run(job: Job) -> None:
 
     params, settings = job.params, job.params.matching
     target, entropies = read_target(job.args.target)
-    sampler = Sampler.load(job.args.model, params.runtime, params.sampling.batch_size, params.seeds.sampling)
+    sampler = Sampler.load(job.args.model, params.runtime, params.sampling, params.seeds.sampling)
 
     def entropy_at(steps: int, temperature: float) -> float:
         samples, _ = sampler.draw_range(job.dir, range(settings.count), steps, temperature, job.progress)

@@ -9,7 +9,7 @@ from pathlib import Path
 import _src  # noqa: F401, I001  (first: this checkout's library)
 from imdm.stage.job import Job, StageParser, run_stage
 
-READS = ("run", "compare")
+READS = ("run", "compare", "pretrain.warm_start")
 
 
 def arguments(parser: StageParser) -> None:
@@ -33,7 +33,7 @@ def run(job: Job) -> None:
     frame, folder = read_frame(tables), Path(job.args.results)
     named = {log.parent.relative_to(folder).as_posix().removeprefix("models/"): log for log in logs}
     for name in MAIN_FIGURES:
-        draw(name, frame, job.dir / name, named)
+        draw(name, frame, job.dir / name, named, job.params.pretrain.warm_start)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def run(job: Job) -> None:
 
     settings = job.params.sampling
     temperatures = dict.fromkeys([job.args.steps] if job.args.steps else settings.steps, settings.temperature)
-    sampler = Sampler.load(job.args.model, job.params.runtime, settings.batch_size, job.params.seeds.sampling)
+    sampler = Sampler.load(job.args.model, job.params.runtime, settings, job.params.seeds.sampling)
     job.metrics |= sample_steps(sampler, job.dir, settings.count, temperatures, "unconditional", job.args.shard, job.progress)
 
 

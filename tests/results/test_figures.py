@@ -29,8 +29,8 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def drawn(kept: list[Any]) -> Draw:
     """Draws a figure and gives it."""
 
-    def draw_one(name: str, frame: pd.DataFrame, logs: dict[str, Path] | None = None) -> Any:
-        draw(name, frame, Path("unused"), logs)
+    def draw_one(name: str, frame: pd.DataFrame, logs: dict[str, Path] | None = None, warm_start: int = 0) -> Any:
+        draw(name, frame, Path("unused"), logs, warm_start)
         return kept.pop()
 
     return draw_one
@@ -81,6 +81,14 @@ def test_rounds_follow_one_another(run, frame, drawn):
     (axes,) = drawn("training", frame, logs).axes
     starts = [line.get_xdata()[0] for line in axes.lines if len(line.get_xdata()) > 2]
     assert sorted(set(starts)) == [10, 1010]
+
+
+def test_no_curve_is_smoothed_across_the_warm_start(tmp_path, frame, drawn):
+    log = tmp_path / "train_log.csv"
+    log.write_text("step,loss\n" + "".join(f"{step},{2 if step <= 300 else 5}\n" for step in range(10, 1010, 10)))
+    (axes,) = drawn("training", frame, {"teacher": log}, 300).axes
+    assert {value for line in axes.lines if len(line.get_xdata()) > 2 for value in line.get_ydata()} == {2, 5}
+    assert axes.get_legend_handles_labels()[1] == ["Teacher"]
 
 
 def test_every_error_is_inside_its_panel(run, drawn):

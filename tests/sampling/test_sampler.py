@@ -14,8 +14,8 @@ TWO = dict(vocab_size=4, mask_id=3, seq_len=2, learned_positions=True)
 
 
 @torch.no_grad()
-def exact_single_mask(network, steps):
-    """P(x) of an MDM with two positions, by enumeration: both unmasked in one step (1/N), or one after the other.
+def exact_single_mask(network, together_chance):
+    """P(x) of an MDM with two positions, by enumeration: both unmasked in one step, or one after the other.
 
     A latent is integrated out by the midpoint rule: tokens of one call share it, those of two calls do not.
     """
@@ -31,17 +31,18 @@ def exact_single_mask(network, steps):
         together = (first[:, 0, a] * first[:, 1, b]).mean()
         a_first = first[:, 0, a].mean() * given(a, 4)[:, 1, b].mean()
         b_first = first[:, 1, b].mean() * given(4, b)[:, 0, a].mean()
-        probabilities[a, b] = (together / steps + (1 - 1 / steps) * (a_first + b_first) / 2).item()
+        probabilities[a, b] = (together * together_chance + (1 - together_chance) * (a_first + b_first) / 2).item()
     return probabilities
 
 
 @pytest.mark.parametrize("latent_hidden", [None, 8])
 @pytest.mark.parametrize("steps", [1, 2, 5])
-def test_single_mask_distribution_is_exact(steps, latent_hidden):
+@pytest.mark.parametrize("even", [False, True])
+def test_single_mask_distribution_is_exact(even, steps, latent_hidden):
     network = small_network(mask="single", latent_hidden=latent_hidden, **TWO)
-    expected = exact_single_mask(network, steps)
+    expected = exact_single_mask(network, float(steps == 1) if even else 1 / steps)
     assert sum(expected.values()) == pytest.approx(1)
-    drawn = sample(network, row_seeds(1, 0, 20_000), steps)
+    drawn = sample(network, row_seeds(1, 0, 20_000), steps, even=even)
     counts = (drawn.tokens[:, 0] * 3 + drawn.tokens[:, 1]).bincount(minlength=9)
     assert stats.chisquare(counts, [20_000 * expected[a, b] for a, b in itertools.product(range(3), repeat=2)]).pvalue > 1e-3
 
@@ -55,6 +56,22 @@ def test_calls_and_steps(mask, steps):
     assert drawn.unmasked_at.min() >= 0 and drawn.unmasked_at.max() < steps
     distinct = torch.tensor([len(row.unique()) for row in drawn.unmasked_at])
     assert torch.equal(drawn.calls, distinct) and (drawn.calls <= min(steps, 5)).all()
+
+
+@pytest.mark.parametrize("steps", [1, 3, 5, 40])
+@pytest.mark.parametrize("prefix", [0, 2, 5])
+def test_even_steps_have_equal_numbers(steps, prefix):
+    """To one, of what is masked; and each position is in each step as often as in any other."""
+    visible = torch.arange(5).expand(3000, 5) < prefix
+    network, left = small_network(mask="single"), 5 - prefix
+    at = sample(network, row_seeds(3, 0, 3000), steps, visible=(visible, torch.zeros(3000, 5, dtype=torch.int64)), even=True).unmasked_at
+    assert (at[:, :prefix] == -1).all() and at.max() < steps
+    for row in at[:50, prefix:]:
+        counts = row.bincount(minlength=steps)
+        assert counts.max() - counts.min() <= 1 and counts.sum() == left
+    if left > 1 and steps > 1:
+        table = torch.stack([column.bincount(minlength=steps) for column in at[:, prefix:].T])
+        assert stats.chi2_contingency(table[:, table.sum(0) > 0]).pvalue > 1e-3
 
 
 @pytest.mark.parametrize("changes", [{}, {"mask": "single"}, {"mask": "single", "latent_hidden": 8}])

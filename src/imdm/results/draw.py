@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -15,9 +14,6 @@ from imdm.results.names import ORACLE, TEACHER, name_of, recipe_label, step_word
 from imdm.results.panels import COLOURS, GREY, INK, OTHERS, Look, curve, level, log_steps, log_values, over, panels, tints
 from imdm.results.tables import comparisons
 
-if TYPE_CHECKING:
-    pass
-
 CAPTIONS = {
     "figure02": "Figure 2. Gen-PPL against sampling steps, lower is better, with 95% intervals. Below: the paper's values (LM1B, 170M "
     "parameters, GPT-2 Large). Their levels are not comparable with this run's.",
@@ -28,27 +24,29 @@ CAPTIONS = {
     "figure05": "Figure 5. The same as Figure 3 against the paper's 860M models.",
     "factorization": "Factorization error of Eq. 6 on held-out blocks, with 95% intervals. Models with noise: the mean over the largest "
     "number of noise draws, an upper bound. Teacher: the total correlation of what it writes in one step.",
-    "training": "Training losses in nats: faint as logged, bold smoothed. Rounds of SDTT and Di4C follow one another; each has a new "
-    "target. Dashed: from scratch, or ReDi after SDTT; dash-dotted: fine-tuned.",
+    "training": "Training losses in nats: faint as logged, bold smoothed. Dotted: where pretraining leaves next-token prediction, or a "
+    "round of SDTT or Di4C ends; each has a new target. Dashed: from scratch, or ReDi after SDTT; dash-dotted: fine-tuned.",
 }
 _STEPS = "sampling steps"
 _REFERENCES = {TEACHER: Look("Teacher", GREY, dashes="--"), ORACLE: Look("Oracle", INK, dashes=":")}
 _METHODS = (Look("MDLM", GREY, "v"), Look("SDTT", COLOURS["mdlm"], "o"), Look("Di4C", OTHERS[0], "^"), Look("IMDM", COLOURS["imdm"], "s"))
 
 
-def draw(name: str, frame: pd.DataFrame, stem: Path, logs: dict[str, Path] | None = None) -> None:
+def draw(name: str, frame: pd.DataFrame, stem: Path, logs: dict[str, Path] | None = None, warm_start: int = 0) -> None:
     """Write STEM.png and STEM.svg of a figure, equal bytes for equal data, of the first training seed.
 
     Args:
         name: figure02, figure03, figure05, frontier, factorization or training.
         frame: with the numbers that the figure shows.
         logs: train_log.csv by model, for training.
+        warm_start: steps of a pretraining that are next-token prediction.
 
     Raises:
         UserError: the frame has no Gen-PPL of any VARIANT/RECIPE, which figure02 and frontier compare.
     """
     if name == "training":
-        draw_training({model: log for model, log in (logs or {}).items() if not parse_variant(model.partition("/")[0])[1]}, stem)
+        first = {model: log for model, log in (logs or {}).items() if not parse_variant(model.partition("/")[0])[1]}
+        draw_training(first, stem, warm_start)
     else:
         _DRAW[name](first_seed(frame), stem)
 

@@ -34,11 +34,12 @@ def read_log(path: Path) -> pd.DataFrame:
         raise UserError(f"{path} must have numbers in the columns step and loss; run the training again.") from None
 
 
-def draw_training(logs: dict[str, Path], stem: Path) -> None:
+def draw_training(logs: dict[str, Path], stem: Path, warm_start: int) -> None:
     """Draw a panel for each kind of training that left a log, rounds of one model after the other.
 
     Args:
         logs: train_log.csv by model: teacher, judge, VARIANT/RECIPE.
+        warm_start: steps of a pretraining that have another loss, over whose end no curve is smoothed.
     """
     curves = {name: log for name in sorted(logs, key=_order) if len(log := read_log(logs[name]))}
     shown = [title for title in _PANELS if title in map(_panel, curves)] or ["Nothing was trained"]
@@ -51,11 +52,16 @@ def draw_training(logs: dict[str, Path], stem: Path) -> None:
             if model in last:
                 axes.axvline(last[model], color=GREY, linewidth=0.6, linestyle=":")
             steps, colour = log["step"] + last.get(model, 0), colours[variant] if recipe else INK if name == TEACHER else GREY
-            smooth = log["loss"].rolling(max(3, len(log) // 12), center=True, min_periods=1).mean()
             axes.plot(steps, log["loss"], color=colour, linewidth=0.5, alpha=0.3)
             dashes = _DASHES.get(recipe, "--" if recipe.endswith("-redi") else "-")
-            label = name_of(variant) if recipe else name.capitalize()
-            axes.plot(steps, smooth, color=colour, linewidth=1.2, linestyle=dashes, label=label)
+            label: str | None = name_of(variant) if recipe else name.capitalize()
+            pretrained = name == TEACHER or recipe == "scratch"
+            for _, part in log["loss"].groupby(log["step"] > warm_start * pretrained):
+                smooth = part.rolling(max(3, len(log) // 12), center=True, min_periods=1).mean()
+                axes.plot(steps[part.index], smooth, color=colour, linewidth=1.2, linestyle=dashes, label=label)
+                label = None
+            if name == TEACHER and warm_start:
+                axes.axvline(warm_start, color=GREY, linewidth=0.6, linestyle=":")
             last[model] = steps.iloc[-1]
         for axes, title in zip(places, shown, strict=True):
             axes.set(title=title, xlabel="optimizer steps")

@@ -12,7 +12,7 @@ from torch import Tensor
 from imdm.diffusion.counter import root_seed, row_seeds
 from imdm.network.checkpoint import load_network, model_name
 from imdm.network.network import Network
-from imdm.params import Runtime
+from imdm.params import Runtime, Sampling
 from imdm.sampling.files import SampleFile, save_samples
 from imdm.sampling.prompts import Prompts
 from imdm.sampling.sampler import sample
@@ -34,6 +34,7 @@ class Sampler:
         batch_size: sequences at once; changes nothing.
         seed: of all draws.
         prompts: what the samples complete; None for unconditional ones.
+        even: unmask as many positions in each step.
     """
 
     model: str
@@ -41,12 +42,13 @@ class Sampler:
     batch_size: int
     seed: int
     prompts: Prompts | None = None
+    even: bool = False
 
     @classmethod
-    def load(cls, path: str | Path, runtime: Runtime, batch_size: int, seed: int, prompts: Prompts | None = None) -> Sampler:
+    def load(cls, path: str | Path, runtime: Runtime, settings: Sampling, seed: int, prompts: Prompts | None = None) -> Sampler:
         """That of a model.safetensors, of whose weights the EMA is used."""
         network = prepare_frozen(load_network(path, "ema"), runtime, cuda_graphs=runtime.cuda_graphs is True)
-        return cls(model_name(path), network, batch_size, seed, prompts)
+        return cls(model_name(path), network, settings.batch_size, seed, prompts, settings.unmasking == "even")
 
     def draw(self, steps: int, temperature: float, first: int, count: int) -> dict[str, Tensor]:
         """Samples first .. first+count-1: int32 tokens and unmasked_at [count, L], calls [count]."""
@@ -54,7 +56,7 @@ class Sampler:
         root = root_seed(self.seed, "completion" if self.prompts else "sampling")
         seeds = row_seeds(root, first, count, device)
         visible = self.prompts.visible(first, count, device) if self.prompts else None
-        drawn = sample(self.network, seeds, steps, visible=visible, temperature=temperature)
+        drawn = sample(self.network, seeds, steps, visible=visible, temperature=temperature, even=self.even)
         return {name: value.int().cpu() for name, value in vars(drawn).items()}
 
     def draw_range(

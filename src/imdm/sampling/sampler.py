@@ -55,6 +55,20 @@ def unmasking_steps(u: Tensor, steps: int) -> Tensor:
     return (u * steps).long().clamp(0, steps - 1)
 
 
+def even_steps(u: Tensor, masked: Tensor, steps: int) -> Tensor:
+    """The same with equal numbers in all steps, to one: the order of the uniforms, cut into N parts.
+
+    Where N is the number of masked positions or more, each is written by itself, and nothing is left of the factorization error:
+    the samples are those of infinitely many independent steps (the first-hitting sampler of Zheng et al., arXiv 2409.02908).
+
+    Args:
+        u: uniforms [B, L].
+        masked: bool [B, L]; the others have no place in the order.
+    """
+    place = torch.where(masked, u, 2.0).argsort(1).argsort(1)
+    return place * steps // masked.sum(1, keepdim=True).clamp(min=1)
+
+
 @torch.inference_mode()
 def sample(
     network: Network,
@@ -64,6 +78,7 @@ def sample(
     visible: tuple[Tensor, Tensor] | None = None,
     temperature: float = 1.0,
     draws: str | None = None,
+    even: bool = False,
 ) -> Samples:
     """Sample one sequence a seed.
 
@@ -77,6 +92,7 @@ def sample(
         draws: "independent"; "from_noise": order and tokens are read from the initial keys, so that the text is a
             function of the noise; "from_noise_in_order": the tokens alone, the order is left to right; None: as the
             network's config says.
+        even: unmask as many positions in each step (`even_steps`).
     """
     config, device = network.config, seeds.device
     draws = draws or config.draws
@@ -99,7 +115,8 @@ def sample(
             order_u = ((positions + 0.5) / z.shape[1]).expand_as(order_u)
         elif visible is not None:  # what is still masked at time t has an order of 1 - t or more
             order_u = 1 - (1 - order_u) / times[:, :1]
-    unmasked_at = torch.where(masked, unmasking_steps(order_u, steps), -1)
+    at = even_steps(order_u, masked, steps) if even else unmasking_steps(order_u, steps)
+    unmasked_at = torch.where(masked, at, -1)
 
     redraw = draws == "independent" and config.mask != "single"
     alike = config.mask == "single" and config.latent_hidden is None and visible is None
