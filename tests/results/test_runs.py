@@ -96,6 +96,10 @@ def test_runs_side_by_side(frame, tmp_path, capsys):
     assert line[6].text == f"[{expected[0]:.2f}, {expected[1]:.2f}]"
     assert {line[0].text for line in view.body} >= {"ReDi", "ReDi, equal entropy"}
     assert show([str(path.parents[1]) for path in paths]) == 0 and "Runs side by side" in capsys.readouterr().out
+    assert show([*(str(path.parents[1]) for path in paths), "--metric", "entropy"]) == 0
+    entropy = one(frame, kind="samples", model="imdm/sdtt3", metric="entropy", steps=line[1].sort).value
+    assert re.search(rf"(?m)^{line[1].text} ( +{entropy:.3f}){{4}} +\[{entropy:.3f}, {entropy:.3f}\]$", capsys.readouterr().out)
+    assert show([str(paths[0]), str(paths[1]), "--metric", "entrpy"]) == 2 and "entropy, gen_ppl" in capsys.readouterr().err
     assert show([str(paths[0]), str(paths[0])]) == 2
     assert capsys.readouterr().err == "show: two of the tables are of runs called a; name each run once.\n"
 

@@ -12,6 +12,7 @@ from scipy import stats
 
 from imdm.errors import UserError
 from imdm.results.frame import RATIO, first_seed, lines, select, side
+from imdm.results.names import METRICS, name_of
 from imdm.results.panels import COLOURS, GREY, INK, panels
 from imdm.results.table import MARKS, digits
 from imdm.results.tables import WHERE, comparisons
@@ -22,10 +23,15 @@ Runs = dict[str, pd.DataFrame]  # tables.csv by the run's name
 
 def mean_ratio(ratios: list[float]) -> tuple[float, float, float]:
     """Geometric mean of ratios that independent runs gave, with its 95% interval by Student's t; no interval of one run (NaN)."""
-    logs = np.log(ratios)
-    ends = stats.t.interval(0.95, len(logs) - 1, logs.mean(), stats.sem(logs)) if len(logs) > 1 else (math.nan, math.nan)
-    mean, low, high = map(float, np.exp([logs.mean(), *ends]))
+    mean, low, high = map(math.exp, student(list(np.log(ratios))))
     return mean, low, high
+
+
+def student(values: list[float]) -> tuple[float, float, float]:
+    """Mean of what independent runs gave, with its 95% interval by Student's t; NaN where a value is, and no interval of one run."""
+    mean = float(np.mean(values))
+    wide = float(stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)) if len(values) > 1 else math.nan
+    return mean, mean - wide, mean + wide
 
 
 def ratios(runs: Runs) -> Iterator[tuple[str, str, int, list[float | None]]]:
@@ -56,6 +62,27 @@ def runs_view(runs: Runs) -> View:
         f"intervals don't. {NONE}: an entropy out of reach, or no such model in a run."
     )
     return View("runs", "Runs side by side", caption, ["Recipe", "Steps", *runs, "mean", "95% interval"], body)
+
+
+def metric_view(runs: Runs, metric: str) -> View:
+    """A metric of every model's samples in each run, and its mean over runs with Student's 95% interval, where all runs have it.
+
+    Raises:
+        UserError: no run has the metric.
+    """
+    firsts = [select(first_seed(frame), kind="samples") for frame in runs.values()]
+    of_runs = [{(n.model, n.steps): n.value for n in lines(select(first, metric=metric)) if n.value is not None} for first in firsts]
+    if not any(of_runs):
+        raise UserError(f"no run has samples' {metric}; choose one of {', '.join(sorted(set(pd.concat(firsts)['metric'])))}.")
+    body = []
+    for place in dict.fromkeys(place for values in of_runs for place in values):
+        values = [of_run.get(place, math.nan) for of_run in of_runs]
+        mean, low, high = student(values)
+        cells = [Cell(NONE) if math.isnan(value) else Cell(digits(value, metric), value) for value in (*values, mean)]
+        interval = NONE if math.isnan(low) else f"[{digits(low, metric)}, {digits(high, metric)}]"
+        body.append([Cell(name_of(place[0])), Cell(str(place[1]), place[1]), *cells, Cell(interval)])
+    caption = "Mean: over runs, with Student's t interval, which covers all that differs between them, training too."
+    return View("runs", f"{METRICS.get(metric, metric)} of several runs", caption, ["Model", "Steps", *runs, "mean", "95% interval"], body)
 
 
 def _mean(values: list[float]) -> list[Cell]:

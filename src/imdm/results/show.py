@@ -2,6 +2,7 @@
 
 Examples: imdm show results/tiny
           imdm show results/tiny results/seed1
+          imdm show results/tiny results/seed1 --metric mauve
           imdm show results/tiny/synthetic/synthetic.json
 """
 
@@ -17,7 +18,7 @@ import pandas as pd
 from imdm.errors import UserError, exit_code
 from imdm.results.collect import synthetic
 from imdm.results.frame import frame_of, read_comparison, select
-from imdm.results.runs import draw_runs, runs_view
+from imdm.results.runs import draw_runs, metric_view, runs_view
 from imdm.results.summary import summary, verdict
 from imdm.results.tables import LANGUAGE, SYNTHETIC, brief
 from imdm.results.view import View, plain
@@ -31,15 +32,16 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="imdm show", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+", help="results/RUN or tables.csv of one or more runs, or a synthetic.json")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="of several runs: draw them too, as .png or .svg")
+    parser.add_argument("--metric", help="of several runs: not the ratios of Gen-PPL, but this metric, such as mauve")
     args = parser.parse_args(argv)
-    return exit_code("show", lambda: print(text_of(args.runs, args.figure)))
+    return exit_code("show", lambda: print(text_of(args.runs, args.figure, args.metric)))
 
 
-def text_of(paths: list[Path], figure: Path | None = None) -> str:
+def text_of(paths: list[Path], figure: Path | None = None, metric: str | None = None) -> str:
     """What `main` prints; it draws several runs where `figure` says.
 
     Raises:
-        UserError: a file is missing or of another kind, or two runs have one name.
+        UserError: a file is missing or of another kind, two runs have one name, or none has the metric.
     """
     if len(paths) == 1 and paths[0].suffix == ".json":
         frame = frame_of(synthetic(paths[0]))
@@ -57,7 +59,7 @@ def text_of(paths: list[Path], figure: Path | None = None) -> str:
         if figure:
             with whole(figure) as beside:
                 draw_runs(frames, beside)
-        return _whole(runs_view(frames), groups_above=True)
+        return _whole(metric_view(frames, metric) if metric else runs_view(frames), groups_above=True)
     report = run / "report.html"
     where = f"Report: {report}" if report.exists() else f"{report} is not made yet; run `snakemake {report}`."
     return f"{main_text(frames[run.name])}\n\n{where}"
