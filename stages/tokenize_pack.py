@@ -52,7 +52,7 @@ def run(job: Job) -> None:
         if name in split_of.used and not splits[name]["blocks"]:
             raise too_small(corpus, name, splits[name]["dropped"])
 
-    tokens = sum(split["tokens"] + split["dropped"] - split["documents"] for split in splits.values())  # but for the EOS of each document
+    tokens = sum(packer.text_tokens for packer in packers.values())
     statistics = texts.summary()
     write_json(
         job.dir / "dataset.json",

@@ -41,6 +41,15 @@ def read(packer: Packer) -> np.ndarray:
     return np.fromfile(packer.path, "<u2").reshape(-1, packer.seq_len)
 
 
+@given(lengths=st.lists(st.integers(0, 9), min_size=1, max_size=20))
+def test_a_document_is_a_block(tmp_path_factory, lengths):
+    """Cut, or filled up with EOS; the text's tokens are counted as they were."""
+    packer = Packer(tmp_path_factory.mktemp("alone") / "x.bin", 7, 0, alone=True)
+    packer.add(np.arange(1, length + 1, dtype="<u2").tobytes() for length in lengths)
+    assert read(packer).tolist() == [[0, *[place if place <= length else 0 for place in range(1, 6)], 0] for length in lengths]
+    assert packer.text_tokens == sum(lengths) and packer.summary()["dropped"] == sum(max(0, length - 5) for length in lengths)
+
+
 @settings(max_examples=60, deadline=None)
 @given(documents=DOCUMENTS, seq_len=st.integers(4, 17), batches=st.tuples(st.integers(1, 7), st.integers(8, 40)))
 def test_no_token_is_lost_and_batches_do_not_matter(tmp_path_factory, tokenizer, documents, seq_len, batches):
@@ -55,6 +64,7 @@ def test_no_token_is_lost_and_batches_do_not_matter(tmp_path_factory, tokenizer,
         expected = [token for document in mine for token in [*tokenizer.encode(document).ids, 0]]
         assert stream.tolist() == expected
         assert summary["tokens"] + summary["dropped"] == len(expected) and summary["dropped"] < seq_len - 2
+        assert packer.text_tokens == len(expected) - len(mine)
         assert summary["blocks"] == len(blocks) and summary["documents"] == len(mine) and summary["sha256"] == sha256(packer.path)
         assert tokenizer.decode(stream.tolist(), skip_special_tokens=False) == "".join(document + END for document in mine)
     again = packed(tmp_path_factory.mktemp("again"), documents, tokenizer, seq_len, batches[1])

@@ -40,6 +40,9 @@ class Packer:
         end_id: id of BOS and EOS.
         drop_every: after so many documents, what fills no block is dropped; None: never.
         alone: each document is a block of its own.
+
+    Attributes:
+        text_tokens: of all documents so far, without BOS, EOS and filling.
     """
 
     def __init__(self, path: Path, seq_len: int, end_id: int, drop_every: int | None = None, alone: bool = False):
@@ -47,7 +50,7 @@ class Packer:
         self.alone = alone
         self._end, self._rest = np.uint16(end_id).tobytes(), b""
         self._digest = hashlib.sha256()
-        self._blocks = self._documents = self._dropped = 0
+        self._blocks = self._documents = self._dropped = self.text_tokens = 0
         path.write_bytes(b"")
 
     def add(self, documents: Iterable[bytes]) -> None:
@@ -56,6 +59,7 @@ class Packer:
         for ids in documents:
             parts += [(ids + self._end * self.seq_len)[: 2 * (self.seq_len - 2)]] if self.alone else [ids, self._end]
             self._documents += 1
+            self.text_tokens += len(ids) // 2
             self._dropped += max(0, len(ids) // 2 - (self.seq_len - 2)) if self.alone else 0
             if self.drop_every and self._documents % self.drop_every == 0:
                 self._dropped += len(self._write(b"".join(parts))) // 2
