@@ -12,7 +12,8 @@ from scipy import stats
 import fake_run
 from checkout import ROOT
 from imdm.results.frame import RATIO, first_seed, frame_of, one, read_comparison, read_frame, select, with_seed_means, write_frame
-from imdm.results.runs import mean_ratio, runs_view
+from imdm.results.names import name_of
+from imdm.results.runs import mean_ratio, metric_view, runs_view
 from imdm.results.show import main as show
 from imdm.results.show import main_text
 from imdm.results.tables import frontier, table04
@@ -113,6 +114,23 @@ def test_the_five_pipelines_are_those_of_the_page(capsys):
     assert [cell.strip("*").split(" (")[0] for cell in cells] == [f"{line[-2].text} {line[-1].text}".removesuffix(" –") for line in body]
     assert [cell.startswith("**") for cell in cells] == [line[-1].mark in ("win", "lose") for line in body]
     assert show([*map(str, PIPELINES)]) == 0 and "seed4" in capsys.readouterr().out
+
+
+def test_the_languages_of_the_page_are_the_committed_ones(capsys):
+    """docs/results.md: its table of three pipelines has what its command prints."""
+    paths = [PIPELINES[0].parent / f"language{number}" for number in range(3)]
+    runs = {path.name: read_frame(path / "tables" / "tables.csv") for path in paths}
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8").split("over three whole pipelines, 256 samples each")[1]
+    table = [line.split("|")[2:-1] for line in page.split("\n- ")[0].splitlines() if line.startswith("|")][2:]
+    valid, kl = (metric_view(runs, metric).body for metric in ("validity_pct", "bigram_kl_nats"))
+    models = list(dict.fromkeys(line[0].text for line in valid))
+    order = [models.index(name) for name in (name_of("oracle"), name_of("teacher"))] + list(range(2, len(models)))
+    for row, model in zip(table, (models[place] for place in order), strict=True):
+        of_valid, of_kl = ({line[1].sort: line for line in body if line[0].text == model} for body in (valid, kl))
+        expected = [f"{of_valid[n][5].sort:.1f}" for n in (2, 4, 8, 16)] + [", ".join(f"{cell.sort:.1f}" for cell in of_valid[16][2:5])]
+        expected += [f"{of_kl[n][5].sort:.2f}" for n in (1, 2, 4, 8, 16)]
+        assert [cell.strip() for cell in row] == [value if float(value.split(",")[0]) else "0" for value in expected], model
+    assert show([*map(str, paths), "--metric", "validity_pct"]) == 0 and "35.94" in capsys.readouterr().out
 
 
 def test_show_prints_the_main_table(run: Path, frame, capsys):
