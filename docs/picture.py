@@ -1,8 +1,8 @@
 """Draws the picture that opens the README: one text, unmasked at several step counts side by side, as an SVG that moves.
 
-As the README's, of captions (presets/captions.yaml, with seeds of 1):
-    python docs/picture.py --run results/captions1 --data data/files-carry-32/dataset.json --row 4
-    teacher:1 imdm-gumbel/keyed:1 imdm-gumbel/keyed:4 teacher:16
+As the README's, of captions (presets/sentences.yaml):
+    python docs/picture.py --run results/sentences --data data/files-document-24/dataset.json --row 11
+    teacher:1 imdm-gumbel/keyed:1 imdm-gumbel/keyed:4 teacher:24
 """
 
 from __future__ import annotations
