@@ -1,4 +1,4 @@
-"""The page of samples side by side, of two models whose samples are known."""
+"""The page of samples side by side that docs/quickstart.md makes, of two models whose samples are known."""
 
 from __future__ import annotations
 
