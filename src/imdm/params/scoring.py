@@ -16,7 +16,8 @@ class Sampling(Block):
     temperature: PositiveFloat = Field(1.0, description="softmax temperature of the token draw")
     unmasking: Literal["independent", "even"] = Field(
         "independent",
-        description="independent: each position's step by itself, as published; even: as many in each step, a token a step where N = L",
+        description="independent: each position's step by itself, as published; even: as many in each step, a token a step where N = L. "
+        "Couplings and the factorization error keep independent steps",
     )
 
 

@@ -63,7 +63,7 @@ class Writer:
     def write(self, text: str, steps: int, seed: int, temperature: float = 1.0, count: int = 1) -> list[Written]:
         """Continue a text without gaps, or fill the gaps of one: each a run of three underscores or more, a token an underscore.
 
-        Equal arguments give equal texts, and text i is the same whatever `count` is.
+        Equal arguments give equal texts, and text i is the same whatever `count` is. Steps are even: as many tokens in each.
 
         Args:
             steps: of the sampler.

@@ -54,7 +54,7 @@ def runs_view(runs: Runs) -> View:
         added = "" if where == next(iter(WHERE)) else ", equal entropy"
         cells = [Cell(NONE) if value is None else Cell(digits(value, RATIO), value) for value in values]
         known = [value for value in values if value is not None]
-        mean = _mean(known) if len(known) == len(values) else [Cell(NONE), Cell(NONE)]
+        mean = _mean(*mean_ratio(known), RATIO) if len(known) == len(values) else [Cell(NONE), Cell(NONE)]
         body.append([Cell(f"{label}{added}"), Cell(str(steps), steps), *cells, *mean])
     caption = (
         "Gen-PPL of IMDM over MDLM with the same recipe, of a keyed student over its teacher. Equal entropy: both at their teacher's. "
@@ -77,18 +77,17 @@ def metric_view(runs: Runs, metric: str) -> View:
     body = []
     for place in dict.fromkeys(place for values in of_runs for place in values):
         values = [of_run.get(place, math.nan) for of_run in of_runs]
-        mean, low, high = student(values)
-        cells = [Cell(NONE) if math.isnan(value) else Cell(digits(value, metric), value) for value in (*values, mean)]
-        interval = NONE if math.isnan(low) else f"[{digits(low, metric)}, {digits(high, metric)}]"
-        body.append([Cell(name_of(place[0])), Cell(str(place[1]), place[1]), *cells, Cell(interval)])
+        cells = [Cell(NONE) if math.isnan(value) else Cell(digits(value, metric), value) for value in values]
+        body.append([Cell(name_of(place[0])), Cell(str(place[1]), place[1]), *cells, *_mean(*student(values), metric)])
     caption = "Mean: over runs, with Student's t interval, which covers all that differs between them, training too."
     return View("runs", f"{METRICS.get(metric, metric)} of several runs", caption, ["Model", "Steps", *runs, "mean", "95% interval"], body)
 
 
-def _mean(values: list[float]) -> list[Cell]:
-    mean, low, high = mean_ratio(values)
-    interval = NONE if math.isnan(low) else f"[{digits(low, RATIO)}, {digits(high, RATIO)}]"
-    return [Cell(digits(mean, RATIO), mean), Cell(interval, None, MARKS[side(low, high)])]
+def _mean(mean: float, low: float, high: float, metric: str) -> list[Cell]:
+    """A mean over runs and its interval, each of which may be NaN; that of ratios is marked where it leaves out 1."""
+    ends = NONE if math.isnan(low) else f"[{digits(low, metric)}, {digits(high, metric)}]"
+    mark = MARKS[side(low, high)] if metric == RATIO else ""
+    return [Cell(NONE) if math.isnan(mean) else Cell(digits(mean, metric), mean), Cell(ends, None, mark)]
 
 
 def draw_runs(runs: Runs, stem: Path) -> None:
