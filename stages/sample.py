@@ -17,6 +17,7 @@ READS = ("sampling", "seeds.sampling")
 def arguments(parser: StageParser) -> None:
     parser.input("--model", help="model.safetensors; its EMA weights are used")
     parser.add_argument("--steps", type=int, help="sample at so many steps alone, and not at sampling.steps")
+    parser.add_argument("--unmasking", choices=("independent", "even", "dilated"), help="instead of sampling.unmasking")
     parser.add_argument("--shard", help="i/n: the i-th of n parts of the rows; stages/merge.py joins them")
 
 
@@ -24,6 +25,8 @@ def run(job: Job) -> None:
     from imdm.sampling.generate import Sampler, sample_steps
 
     settings = job.params.sampling
+    if job.args.unmasking:
+        settings = settings.model_copy(update={"unmasking": job.args.unmasking})
     temperatures = dict.fromkeys([job.args.steps] if job.args.steps else settings.steps, settings.temperature)
     sampler = Sampler.load(job.args.model, job.params.runtime, settings, job.params.seeds.sampling)
     job.metrics |= sample_steps(sampler, job.dir, settings.count, temperatures, "unconditional", job.args.shard, job.progress)

@@ -225,6 +225,7 @@ def build(root: Path, seeds: int = 1) -> Path:
 
     def model(name: str, level: float, entropy: float = 2.9, teacher: str | None = None, error: float = 1.0) -> None:
         scores(results / "scores" / name, name, level, entropy)
+        scores(results / "dilated/scores" / name, name, level - 0.2, entropy)
         frontier(results / "frontier" / name, name, level, entropy)
         if "-seed" in name:
             return

@@ -25,7 +25,7 @@ from torch import Tensor
 from imdm.diffusion.counter import row_seeds
 from imdm.distill.couplings import CouplingSet
 from imdm.distill.di4c import Di4cTraining, mixture_student
-from imdm.distill.keyed import KeyedTraining
+from imdm.distill.keyed import KeyedTraining, keyed_student
 from imdm.distill.redi import RediTraining
 from imdm.distill.sdtt import SdttTraining
 from imdm.network.network import Network
@@ -54,8 +54,9 @@ def _sdtt(divergence: str) -> Training:
     return SdttTraining(_network(), _network(1), Sdtt(**STEPS, base_steps=8, rounds=1, divergence=divergence), 1, 0, BLOCKS)
 
 
-def _keyed(target: str) -> Training:
-    return KeyedTraining(_network(), _network(1), Keyed(**STEPS, target=target, teacher_steps=4), 0, BLOCKS)
+def _keyed(target: str, draws: str = "from_noise") -> Training:
+    student = keyed_student(_network(), draws)
+    return KeyedTraining(student, _network(1), Keyed(**STEPS, target=target, teacher_steps=4, draws=draws), 0, BLOCKS)
 
 
 def _di4c(small_time: float) -> Training:
@@ -75,6 +76,8 @@ TRAININGS: dict[str, Callable[[], Training]] = {
     "sdtt-forward": partial(_sdtt, "forward_kl"),
     "keyed-trajectory": partial(_keyed, "trajectory"),
     "keyed-consistency": partial(_keyed, "consistency"),
+    "keyed-trajectory-in-order": partial(_keyed, "trajectory", "from_noise_in_order"),
+    "keyed-consistency-in-order": partial(_keyed, "consistency", "from_noise_in_order"),
     "di4c-consistency": partial(_di4c, 0.13),
     "di4c-distillation": partial(_di4c, 1.0),
     "redi": lambda: RediTraining(_network(), Redi(**STEPS), 0, couplings()),

@@ -185,7 +185,9 @@ def test_the_oracle_is_exact_where_each_step_writes_one_token(settings, name, ev
     """Its samples of many steps, or of as many even ones as there are tokens, are the language's; those of one step have its marginals."""
     language = LANGUAGES[name]
     oracle = oracle_of(settings, language.seq_len, "").eval()
-    x = sample(oracle, row_seeds(0, 0, 3000), language.seq_len if even else 10_000, even=even).tokens.numpy()
+    x = sample(
+        oracle, row_seeds(0, 0, 3000), language.seq_len if even else 10_000, unmasking="even" if even else "independent"
+    ).tokens.numpy()
     kinds, counts = np.unique(x, axis=0, return_counts=True)
     expected = 3000 * np.exp(language.log_probability(kinds))
     assert counts[expected == 0].sum() <= (0 if even else 12)  # of two tokens in one of the 10,000 steps

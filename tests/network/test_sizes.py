@@ -105,7 +105,7 @@ def test_operations_of_a_keyed_step(target, mask):
         if target == "trajectory":
             keyed_loss(student, teacher, batch, 4, "reverse_kl").backward()
         else:
-            consistency_loss(student, teacher, teacher, batch, 1 / 4, "reverse_kl").backward()
+            consistency_loss(student, teacher, teacher, batch, 4, "reverse_kl").backward()
 
     settings = Keyed(steps=1, batch_size=size, target=target, teacher_steps=4, from_start=1)
     # Too high by the mask embeddings of what the teacher has unmasked, too low by the logits of its draws.

@@ -39,6 +39,7 @@ KINDS = {
     "di4c": {"mask": "single", "latent_hidden": 4},
     "keyed": {"mask": "infinite", "noise_dist": "rademacher", "noise_dim": 70, "draws": "from_noise"},
     "gumbel": {"mask": "gumbel", "noise_dim": 5, "draws": "from_noise"},
+    "in-order": {"mask": "gumbel", "noise_dim": 5, "draws": "from_noise_in_order"},
     "options": {"mask": "infinite", "learned_positions": True, "softcap": 3.5},
 }
 STRANGER = """

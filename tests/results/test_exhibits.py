@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -218,3 +219,14 @@ def test_errors_measured_with_other_settings_are_refused(copy, capsys):
     (file.parent / "meta.json").unlink()
     assert fake_run.exhibit(copy, "tables/factorization.csv") == 2
     assert "imdm/redi has another seq_len" in capsys.readouterr().err
+
+
+def test_dilated_samples_stand_beside_the_runs_own_and_beside_their_baselines(run):
+    frame, view = read_frame(run / "tables" / "unmasking.csv"), view_of(run, "unmasking")
+    own = one(frame, kind="dilated", model="mdlm/redi", against="mdlm/redi", metric=RATIO, steps=2)
+    assert own.value == pytest.approx(math.exp(-0.2), rel=1e-6) and own.low == own.high == pytest.approx(own.value)  # the same draws
+    base = one(frame, kind="dilated", model="imdm/redi", against="mdlm/redi", metric=RATIO, steps=2)
+    values = {model: one(frame, kind="dilated", model=model, metric="gen_ppl", steps=2).value for model in ("imdm/redi", "mdlm/redi")}
+    assert base.value == pytest.approx(values["imdm/redi"] / values["mdlm/redi"]) and base.high < 1
+    shown = [cell(view, "IMDM: ReDi", "2", column=head) for head in ("Dilated / as the run", "Dilated / its baseline")]
+    assert [one.mark for one in shown] == ["win", "win"] and shown[1].sort == pytest.approx(base.value)

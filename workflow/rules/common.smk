@@ -73,6 +73,7 @@ VARIANT = rf"({alternatives(PARAMS.variants)})({REPLICATE})?"
 PUBLIC_MODEL = rf"{PUBLIC}/({alternatives(PARAMS.public)})"
 EXTERNAL_NAME = alternatives(PARAMS.external)
 AT = r"at[1-9]\d*/"  # samples at one step count
+HOW = rf"{plan.DILATED}/|{AT}"  # or with other positions in each step
 MODEL = rf"{TEACHER}|{ORACLE}|{VARIANT}/({RECIPES}|{TEACHER})|{PUBLIC_MODEL}"
 
 
@@ -177,7 +178,7 @@ SITE = ("slurm_partition", "gpu_partition", "gpu_type", "longest", "slurm_extra"
 # What is asked for, before the graph is built: there Snakemake would only find that no job makes the file.
 KINDS = "models|couplings|samples|scores|frontier|audit|factorization"
 for word in sys.argv[1:]:
-    named = re.match(rf"results/{PARAMS.run}/(?:conditional/|matched/|{AT})?(?:{KINDS})/(.+)/", word)
+    named = re.match(rf"results/{PARAMS.run}/(?:conditional/|matched/|{HOW})?(?:{KINDS})/(.+)/", word)
     if named:
         checked(named[1])
 
@@ -216,6 +217,13 @@ def sharded(kind):
 def shard(kind):
     """A params function: the option --shard, where there are several."""
     return lambda wildcards: f" --shard {wildcards.shard}/{shards(kind)}" if shards(kind) > 1 else ""
+
+
+def how_sampled(how):
+    """The options of stage sample below `dilated/` and `atN/`."""
+    if how == f"{plan.DILATED}/":
+        return f" --unmasking {plan.DILATED}"
+    return f" --steps {how[2:-1]}" if how else ""
 
 
 def exhibit(folder, suffix):

@@ -1,17 +1,17 @@
-# At every step count of sampling.steps, or below atN/ at N steps alone (Tab. 12).
+# At every step count of sampling.steps, below atN/ at N steps alone (Tab. 12), or below dilated/ with the positions of a step far apart.
 rule sample:
     input:
         model=lambda wildcards: weights(wildcards.model),
     output:
-        **artifact("<results>/{at}samples<samples_shard>/{model}", "samples.safetensors"),
+        **artifact("<results>/{how}samples<samples_shard>/{model}", "samples.safetensors"),
     wildcard_constraints:
-        at=rf"({AT})?",
+        how=rf"({HOW})?",
     params:
         **about("sample"),
-        steps=lambda wildcards: f" --steps {wildcards.at[2:-1]}" if wildcards.at else "",
+        how=lambda wildcards: how_sampled(wildcards.how),
         shard=shard("samples"),
     shell:
-        stage("sample.py --model {input.model}{params.steps}{params.shard}")
+        stage("sample.py --model {input.model}{params.how}{params.shard}")
 
 
 # Samples of other systems, which `external` names.
@@ -69,7 +69,7 @@ rule merge:
         main="<results>/{task}{kind}/{model}/{kind}.safetensors",
         meta="<results>/{task}{kind}/{model}/meta.json",
     wildcard_constraints:
-        task=rf"(conditional/|{AT})?",
+        task=rf"(conditional/|{HOW})?",
         kind=alternatives(kind for kind in ("couplings", "samples") if shards(kind) > 1),
     params:
         **about("merge"),

@@ -12,7 +12,7 @@ rule controls:
         stage("controls.py --data {input.data} --judge {input.judge} --reference {input.reference}")
 
 
-# Of samples, at some step counts or at one, completions of prompts, or samples at a matched entropy.
+# Of samples, at some step counts or at one, or with other positions in each step, completions of prompts, or samples at a matched entropy.
 rule score:
     input:
         data="<data>/dataset.json",
@@ -22,7 +22,7 @@ rule score:
     output:
         **artifact("<results>/{kind}scores/{model}", "scores.json", "per_sample.parquet"),
     wildcard_constraints:
-        kind=rf"(conditional/|matched/|{AT})?",
+        kind=rf"(conditional/|matched/|{HOW})?",
         model=rf"{MODEL}|{EXTERNAL}/({EXTERNAL_NAME})",
     params:
         **about("score"),

@@ -2,9 +2,11 @@
 
 Its neighbours, and what is theirs, are in docs/method.md.
 
-Order and tokens of a trajectory are read from its mask keys (`carried_uniforms`), so that the teacher's
+Tokens of a trajectory are read from its mask keys, and the order too, or the order is fixed (`dilated_order`), so that the teacher's
 sampler is a deterministic map from noise to text, as DDIM is for continuous diffusion. What a position's distribution is in its
 own step then follows from the keys of all masked positions, and the student, which sees them as noise, learns it in one step.
+Of an order that the student does not see it learns the mean over orders. That says little of what a whole text agrees on, since
+any position may have come first and decided it; of a fixed order all of it can be learnt.
 
 The target is the distribution before the position's own draw. It depends on the others' uniforms alone, and the student's
 sampler draws from it with the position's own uniform: what the student can't tell yet stays in the draw, in the teacher's
@@ -29,7 +31,7 @@ from imdm.diffusion.counter import Stream, bits, row_seeds, uniform
 from imdm.diffusion.nelbo import Noised
 from imdm.diffusion.noise import carried_uniforms
 from imdm.diffusion.schedule import stratified_times
-from imdm.diffusion.states import key_of, keyed_masks, mask_where
+from imdm.diffusion.states import is_masked, key_of, keyed_masks, mask_where
 from imdm.distill.distillation import DistillTraining
 from imdm.distill.sdtt import towards
 from imdm.network.config import NetworkConfig
@@ -37,48 +39,61 @@ from imdm.network.head_loss import head_loss
 from imdm.network.network import Network
 from imdm.params import Keyed, Runtime
 from imdm.sampling.categorical import draw_by_key
-from imdm.sampling.sampler import unmasking_steps
+from imdm.sampling.order import dilated_order, even_steps, places, unmasking_steps
 from imdm.stage.device import prepare, send
 
 
-def keyed_student(teacher: Network) -> Network:
-    """A copy of the teacher that is sampled from its noise."""
+def keyed_student(teacher: Network, draws: str) -> Network:
+    """A copy of the teacher that is sampled from its noise, with `draws` from_noise or from_noise_in_order."""
     student = copy.deepcopy(teacher).requires_grad_(True)
-    student.config = NetworkConfig(**teacher.config.model_dump() | {"draws": "from_noise"})
+    student.config = NetworkConfig(**teacher.config.model_dump() | {"draws": draws})
     return student
 
 
-def keyed_batch(x: Tensor, root: int, step: int, first: int, count: int, whole: int, vocab_size: int) -> Noised:
-    """Rows of a step's global batch, masked in the order that their keys carry.
+def keyed_batch(x: Tensor, root: int, step: int, first: int, count: int, whole: int, vocab_size: int, draws: str) -> Noised:
+    """Rows of a step's global batch as the sampler meets them.
+
+    From an order that the keys carry: what is masked at a time. In a fixed order: what comes behind a place, and in every other row
+    of it only a random part of the positions, of a random share, since the others may be given.
 
     Args:
         x: clean tokens int64 [b, L], on the CPU: rows first .. first+b-1 of `count`.
         root: seed of the training's draws.
-        whole: how many leading rows of the global batch are all masked; the others' times are stratified.
+        whole: how many leading rows of the global batch are at t = 1; the others' times are stratified.
     """
-    offset = uniform(bits(torch.tensor(root), Stream.LEVEL, step))
+    offset, length = uniform(bits(torch.tensor(root), Stream.LEVEL, step)), x.shape[1]
     t = torch.cat([torch.ones(whole, dtype=torch.float64), stratified_times(offset, count - whole)])[first : first + len(x)]
     seeds = row_seeds(root, step * count + first, len(x))
-    masked = keyed_masks(seeds, t, x.shape[1])
+    if draws == "from_noise_in_order":
+        share = uniform(bits(seeds, Stream.LEVEL)) * (torch.arange(first, first + len(x)) % 2)
+        given = uniform(bits(seeds[:, None], Stream.MASK, torch.arange(length))) < share[:, None]
+        masked = (dilated_order(length) >= (1 - t[:, None]) * length) & ~given
+    else:
+        masked = keyed_masks(seeds, t, length)
     z = mask_where(x, masked, seeds, vocab_size)
     return Noised(z, x, masked.flatten().nonzero().squeeze(1), t)
 
 
 @torch.no_grad()
-def keyed_rows(teacher: Network, batch: Noised, steps: int) -> Tensor:
+def keyed_rows(teacher: Network, batch: Noised, steps: int, draws: str) -> Tensor:
     """The teacher's body output at each masked position in the step that unmasks it, of a trajectory read from the keys.
 
     Args:
         teacher: in eval mode.
-        batch: z_t of `keyed_masks`, on the CPU, where the number of positions of each step is needed.
-        steps: N, in equal parts from t to 0.
+        batch: of `keyed_batch`, on the CPU, where the number of positions of each step is needed.
+        steps: N, in equal parts from t to 0, or of as many positions each.
 
     Returns:
         [n, d] in the order of `batch.masked`.
     """
-    keys = key_of(batch.z.flatten()[batch.masked], teacher.config.vocab_size)
-    order, _ = carried_uniforms(keys)
-    at = unmasking_steps(1 - (1 - order) / batch.t[batch.masked // batch.z.shape[1]], steps)
+    vocab = teacher.config.vocab_size
+    keys = key_of(batch.z.flatten()[batch.masked], vocab)
+    if draws == "from_noise_in_order":
+        masked = is_masked(batch.z, vocab)
+        at = even_steps(dilated_order(batch.z.shape[1]), masked, steps).flatten()[batch.masked]
+    else:
+        order, _ = carried_uniforms(keys)
+        at = unmasking_steps(1 - (1 - order) / batch.t[batch.masked // batch.z.shape[1]], steps)
     by_step, sizes = at.argsort(stable=True), torch.bincount(at, minlength=steps).tolist()
 
     to_teacher = partial(send, device=teacher.vocab_embed.embedding.device)
@@ -100,13 +115,13 @@ def keyed_loss(student: Network, teacher: Network, batch: Noised, steps: int, ki
         batch, steps: as in `keyed_rows`.
         kind: reverse_kl or forward_kl.
     """
-    of_teacher = keyed_rows(teacher, batch, steps)
+    of_teacher = keyed_rows(teacher, batch, steps, student.config.draws)
     batch = batch.map(partial(send, device=of_teacher.device))
     rows = student.rows(batch.z, batch.masked, masked=batch.masked)
     return head_loss(student, rows, towards(student, teacher, of_teacher, kind, len(batch.masked)))
 
 
-def consistency_loss(student: Network, teacher: Network, average: Network, batch: Noised, step: float, kind: str) -> Tensor:
+def consistency_loss(student: Network, teacher: Network, average: Network, batch: Noised, steps: int, kind: str) -> Tensor:
     """As `keyed_loss`, with one step of the teacher, and behind it the student itself.
 
     Positions that the teacher's step unmasks have its distribution as target. All others have what the student's moving
@@ -115,16 +130,20 @@ def consistency_loss(student: Network, teacher: Network, average: Network, batch
 
     Args:
         average: in eval mode.
-        batch: z_t of `keyed_masks`, on the CPU.
-        step: of the teacher, as a part of the whole way.
+        batch: of `keyed_batch`, on the CPU.
+        steps: of the teacher for the whole way.
         kind: reverse_kl or forward_kl.
     """
-    keys = key_of(batch.z.flatten()[batch.masked], teacher.config.vocab_size)
-    order, _ = carried_uniforms(keys)
-    first = order < 1 - batch.t[batch.masked // batch.z.shape[1]] + step
-    places = [part.nonzero().squeeze(1) for part in (first, ~first)]
+    vocab, length = teacher.config.vocab_size, batch.z.shape[1]
+    keys = key_of(batch.z.flatten()[batch.masked], vocab)
+    if student.config.draws == "from_noise_in_order":
+        first = places(dilated_order(length), is_masked(batch.z, vocab)).flatten()[batch.masked] * steps < length
+    else:
+        order, _ = carried_uniforms(keys)
+        first = order < 1 - batch.t[batch.masked // length] + 1 / steps
+    halves = [part.nonzero().squeeze(1) for part in (first, ~first)]
     on_device = partial(send, device=teacher.vocab_embed.embedding.device)
-    z, keys, opened, left = map(on_device, (batch.z, keys[places[0]], *(batch.masked[part] for part in places)))
+    z, keys, opened, left = map(on_device, (batch.z, keys[halves[0]], *(batch.masked[part] for part in halves)))
     position, count = torch.cat([opened, left]), len(batch.masked)
 
     with torch.no_grad():
@@ -162,12 +181,12 @@ class KeyedTraining(DistillTraining):
     def noised(self, x: Tensor, step: int, first: int) -> Noised:
         count = self.settings.batch_size
         whole = round(self.settings.from_start * count)
-        return keyed_batch(x, self.draws, step, first, count, whole, self.network.config.vocab_size)
+        return keyed_batch(x, self.draws, step, first, count, whole, self.network.config.vocab_size, self.network.config.draws)
 
     def loss(self, step: int) -> Tensor:
         batch, steps, kind = self.batch(step), self.settings.teacher_steps, self.settings.divergence
         if self.settings.target == "trajectory":
             loss = keyed_loss(self.network, self.teacher, batch, steps, kind)
         else:
-            loss = consistency_loss(self.network, self.teacher, self.frozen[1], batch, 1 / steps, kind)
+            loss = consistency_loss(self.network, self.teacher, self.frozen[1], batch, steps, kind)
         return self.weight(batch, step) * loss

@@ -17,10 +17,11 @@ class NetworkConfig(Network, MaskSettings):
     seq_len: Positive = Field(description="L, longest sequence it was built for")
     latent_hidden: Positive | None = Field(None, description="hidden width of Di4C's latent token; null: a network without a latent")
     tokenizer_sha256: str = Field("", description="digest of the vocabulary's file, to refuse a foreign one")
-    draws: Literal["independent", "from_noise"] = Field(
+    draws: Literal["independent", "from_noise", "from_noise_in_order"] = Field(
         "independent",
         exclude_if=lambda draws: draws == "independent",
-        description="how it is sampled; from_noise: order and tokens are read from the mask keys (keyed distillation)",
+        description="how it is sampled, after keyed distillation; from_noise: order and tokens are read from the mask keys; "
+        "from_noise_in_order: the tokens",
     )
     language: LanguageSettings | None = Field(
         None, exclude_if=lambda language: language is None, description="of an oracle, whose marginals are those of the language"

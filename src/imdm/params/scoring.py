@@ -14,10 +14,10 @@ class Sampling(Block):
     count: Positive = Field(1024, description="samples for each step count")
     batch_size: Positive = Field(64, description="sequences at once; the result does not depend on it")
     temperature: PositiveFloat = Field(1.0, description="softmax temperature of the token draw")
-    unmasking: Literal["independent", "even"] = Field(
+    unmasking: Literal["independent", "even", "dilated"] = Field(
         "independent",
-        description="independent: each position's step by itself, as published; even: as many in each step, a token a step where N = L. "
-        "Couplings and the factorization error keep independent steps",
+        description="independent: each position's step by itself, as published; even: as many in each step, a token a step where N = L; "
+        "dilated: as many, those of a step far apart. Couplings and the factorization error keep independent steps",
     )
 
 

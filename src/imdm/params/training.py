@@ -102,6 +102,10 @@ class Keyed(Optimizer):
         description="consistency: one step of the teacher, behind it the student's moving average; trajectory: all steps by the teacher",
     )
     teacher_steps: AtLeastTwo = Field(8, description="steps of the teacher that the student learns in one")
+    draws: Literal["from_noise", "from_noise_in_order"] = Field(
+        "from_noise",
+        description="from_noise: the teacher's order too is read from the keys, and hidden; from_noise_in_order: it is fixed and dilated",
+    )
     from_start: Fraction = Field(0.5, description="share of sequences that are all masked; the others' times are uniform")
     divergence: Literal["reverse_kl", "forward_kl"] = Field(
         "forward_kl", description="reverse_kl: KL(student || target); forward_kl: KL(target || student), whose optimum keeps the marginals"
@@ -109,7 +113,8 @@ class Keyed(Optimizer):
 
     @property
     def masked_share(self) -> float:
-        return 0.5 + self.from_start / 2
+        given = 0.75 if self.draws == "from_noise_in_order" else 1  # half of the rows have half of their positions given
+        return given * (0.5 + self.from_start / 2)
 
     def teacher_passes(self, round_number: int = 1) -> float:
         return 2 if self.target == "consistency" else self.teacher_steps
@@ -149,7 +154,7 @@ class Couplings(Block):
     batch_size: Positive = Field(64, description="sequences generated at once; the result does not depend on it")
     draws: Literal["independent", "from_noise", "from_noise_in_order"] = Field(
         "independent",
-        description="from_noise: the teacher's order and draws are read from the mask keys; from_noise_in_order: left to right",
+        description="from_noise: the teacher's order and draws are read from the mask keys; from_noise_in_order: its draws alone",
     )
 
 

@@ -76,7 +76,7 @@ class Writer:
             raise UserError(f"steps and count must be from 1 to {MOST}, the seed from 0 to 2^62, and the temperature positive.")
         block = text_block(self.data, text)
         seeds = row_seeds(seed, 0, count, self.network.vocab_embed.embedding.device)
-        drawn = sample(self.network, seeds, steps, visible=block.visible(count, seeds.device), temperature=temperature, even=True)
+        drawn = sample(self.network, seeds, steps, visible=block.visible(count, seeds.device), temperature=temperature, unmasking="even")
         rows = zip(*(value.cpu().numpy() for value in (drawn.tokens, drawn.unmasked_at, drawn.calls)), strict=True)
         return [
             Written(self.speller.pieces(tokens[block.shown].tolist(), at[block.shown].tolist()), tokens[: block.shown.stop], int(calls))

@@ -285,12 +285,18 @@ class ImdmModel(PreTrainedModel):
 
         masked = given == sizes.mask_id
         z = torch.where(masked, mask_states(KEY), given)
-        keyed = vars(sizes).get("draws") == "from_noise"
+        draws = vars(sizes).get("draws", "independent")
+        keyed = draws != "independent"
         order, random = carried_uniforms(z - sizes.vocab_size) if keyed else (uniform(bits(seeds, of, position)) for of in (UNMASK, TOKEN))
         choose = draw
         if keyed and sizes.mask == "gumbel":
             random, choose = z - sizes.vocab_size, functools.partial(draw_by_race, sizes.noise_dim, self.backbone.candidates.proposal)
-        at, before = (order * steps).long().clamp(max=steps - 1).where(masked, -1), torch.zeros_like(seeds)
+        at = (order * steps).long().clamp(max=steps - 1)
+        if draws == "from_noise_in_order":  # positions by their bits from the lowest on, as many in each step
+            length = max(1, (sizes.seq_len - 1).bit_length())
+            low_first = sum((position >> bit & 1) << (length - 1 - bit) for bit in range(length))
+            at = low_first.where(masked, 1 << length).argsort().argsort() * steps // masked.sum().clamp(min=1)
+        at, before = at.expand(count, -1).where(masked, -1), torch.zeros_like(seeds)
         for step in range(steps):
             now = at == step  # what is unmasked
             rows = now.any(1)

@@ -277,6 +277,22 @@ def audits(results: Path, params: Params) -> pd.DataFrame:
     return frame_of(records.values())
 
 
+def unmasking(results: Path, params: Params) -> pd.DataFrame:
+    """The frame of samples as the run draws them and with the positions of a step far apart, and of paired ratios of Gen-PPL: the
+    second over the first, and of the second each model over what it is compared with. Errors as `main`'s.
+    """
+    models, records = plan.models(params), []
+    for kind, folder in (("samples", ""), (plan.DILATED, plan.DILATED)):
+        trees = {
+            model: read_result(results / scores_of(model, folder), "judge", "precision", "temperature", "rows.steps") for model in models
+        }
+        require_same(results / folder / "scores", {model: tree["judge"] for model, tree in trees.items()}, "judge")
+        records += [record for model, tree in trees.items() for record in scored(kind, model, tree)]
+    pairs = [(plan.DILATED, model, "samples", model) for model in models]
+    pairs += [(plan.DILATED, model, plan.DILATED, base) for model, base in _compared(models).items()]
+    return frame_of(records + ratios(results, pairs, records))
+
+
 def factorization(results: Path, params: Params) -> pd.DataFrame:
     """The frame of the factorization errors, and of paired differences to MDLM with the same recipe, both in nats a token.
 

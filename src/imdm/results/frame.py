@@ -22,8 +22,8 @@ class Number(NamedTuple):
     """One line of the frame; None (or an empty text) where a column says nothing.
 
     Attributes:
-        kind: samples, conditional, matched, atN, frontier, equal_entropy, copies, pairs, factorization, validation, judge, reference,
-            control, synthetic or example.
+        kind: samples, dilated, conditional, matched, atN, frontier, equal_entropy, copies, pairs, factorization, validation, judge,
+            reference, control, synthetic or example.
         model: teacher, oracle, VARIANT/RECIPE, public/NAME, judge or `test text`; a control; in the synthetic task mdm, imdm, ...;
             data, what is exact of a language.
         variant, recipe, replicate: the parts of VARIANT/RECIPE; replicate 0 is the first training seed, and of all else.

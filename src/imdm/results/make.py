@@ -73,6 +73,8 @@ def write_exhibit(output: str, results: Path, params: Params, data: Dataset, fol
 def _extra_frame(name: str, results: Path, params: Params) -> pd.DataFrame:
     if name in ("copies", "pairs"):
         return select(collect.audits(results, params), kind=name)
+    if name == "unmasking":
+        return collect.unmasking(results, params)
     ratios = select(read_frame(results / "tables/tables.csv"), kind="samples", metric=RATIO)
     return pd.concat([collect.factorization(results, params), ratios], ignore_index=True)
 

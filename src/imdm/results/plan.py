@@ -15,11 +15,12 @@ from imdm.results.paper import describe, methods, no_di4c, scores_of
 
 MAIN_TABLES = ("table01", "table02", "table04", "table05", "quality", "models")  # of stage tabulate
 CONTROLS = "controls/controls.json"
+DILATED = "dilated"  # the samples of a model, and their scores, with the positions of a step far apart
 BY_STEPS = "gen_ppl.csv"  # beside them
 MAIN_FIGURES = ("figure02", "training")  # of stage plot
 FRONTIER = ("tables/frontier.csv", "figures/frontier.png")  # of the comparison, but not of the paper
 LANGUAGE_TABLES = ("language", "examples")  # of stage tabulate, where the corpus is a language
-EXTRA_TABLES = ("copies", "pairs", "factorization")
+EXTRA_TABLES = ("copies", "pairs", "factorization", "unmasking")
 EXTRA_FIGURES = ("factorization",)
 # Of stage exhibit, as the next two.
 TABLES = ("table03", *(f"table{number:02}" for number in range(6, 15)), "frontier", "scoreboard", *EXTRA_TABLES)
@@ -54,6 +55,7 @@ _TITLES = {
     "copies": "What samples share with couplings and training text",
     "pairs": "What models know of seen and unseen pairs",
     "factorization": "Factorization error on text",
+    "unmasking": "Positions of a step far apart",
     "language": "Valid texts of the language",
     "examples": "Texts, with what is broken in brackets",
 }
@@ -146,6 +148,9 @@ def _extra(params: Params, name: str) -> list[str]:
     if name == "frontier":
         curves = [f"frontier/{model}/{file}" for model in models(params) for file in ("frontier.json", "per_sample.parquet")]
         return [*curves, "reference/reference.json", "reference/reference.safetensors", scores_of(TEACHER), "tables/tables.csv"]
+    if name == "unmasking":
+        folders = [f"{kind}scores/{model}" for model in models(params) for kind in ("", f"{DILATED}/")]
+        return [f"{folder}/{file}" for folder in folders for file in ("scores.json", "per_sample.parquet")]
     folders = [f"factorization/{model}" for model in factorized(params)]
     errors = [f"{folder}/{file}" for folder in folders for file in ("factorization.json", "per_sequence.parquet")]
     return [*errors, "judge/judge.json", "tables/tables.csv"]  # whose Gen-PPL is lower stands beside the errors

@@ -41,6 +41,7 @@ def sections(params: Params) -> list[Section]:
     copies = "Do samples copy what a model was trained on? What does it know of pairs of noise and text that it was not trained on?"
     exact = "The corpus is a language whose every probability is known: it judges each text, and its exact marginals are the best MDM."
     error = "How far one step of a model is from the joint that the teacher gives by writing one position at a time."
+    unmasked = "The same models, but the positions that are drawn in one step lie far apart. How much of a recipe's gain is left?"
     own = "Each with this run's models instead of the paper's. Tables 1, 2, 4 and 5 and Figure 2 stand above."
     paper = tuple(Path(output).stem for output in exhibits(params, "paper"))
     known = [Section("language-section", "Texts of the language", exact, ("language", "examples"))] * (params.corpus.name == "language")
@@ -49,6 +50,7 @@ def sections(params: Params) -> list[Section]:
         Section("results", "Few-step generation", bars, ("figure02", "table04", "table05", "frontier", "quality")),
         Section("synthetic", "Synthetic task", synthetic, ("table01", "table02")),
         Section("memorization", "Memorization", copies, ("pairs", "copies"), "extras"),
+        Section("unmasking-section", "Positions of a step", unmasked, ("unmasking",), "extras"),
         Section("factorization-section", "Factorization error", error, ("factorization",), "extras"),
         *([Section("exhibits", "The paper's tables and figures", own, paper, "paper")] if paper or left_out(params) else []),
     ]

@@ -34,7 +34,7 @@ class Sampler:
         batch_size: sequences at once; changes nothing.
         seed: of all draws.
         prompts: what the samples complete; None for unconditional ones.
-        even: unmask as many positions in each step.
+        unmasking: which positions a step unmasks, as of `sample`.
     """
 
     model: str
@@ -42,13 +42,13 @@ class Sampler:
     batch_size: int
     seed: int
     prompts: Prompts | None = None
-    even: bool = False
+    unmasking: str = "independent"
 
     @classmethod
     def load(cls, path: str | Path, runtime: Runtime, settings: Sampling, seed: int, prompts: Prompts | None = None) -> Sampler:
         """That of a model.safetensors, of whose weights the EMA is used."""
         network = prepare_frozen(load_network(path, "ema"), runtime, cuda_graphs=runtime.cuda_graphs is True)
-        return cls(model_name(path), network, settings.batch_size, seed, prompts, settings.unmasking == "even")
+        return cls(model_name(path), network, settings.batch_size, seed, prompts, settings.unmasking)
 
     def draw(self, steps: int, temperature: float, first: int, count: int) -> dict[str, Tensor]:
         """Samples first .. first+count-1: int32 tokens and unmasked_at [count, L], calls [count]."""
@@ -56,7 +56,7 @@ class Sampler:
         root = root_seed(self.seed, "completion" if self.prompts else "sampling")
         seeds = row_seeds(root, first, count, device)
         visible = self.prompts.visible(first, count, device) if self.prompts else None
-        drawn = sample(self.network, seeds, steps, visible=visible, temperature=temperature, even=self.even)
+        drawn = sample(self.network, seeds, steps, visible=visible, temperature=temperature, unmasking=self.unmasking)
         return {name: value.int().cpu() for name, value in vars(drawn).items()}
 
     def draw_range(

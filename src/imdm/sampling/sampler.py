@@ -29,6 +29,7 @@ from imdm.diffusion.schedule import time_grid
 from imdm.diffusion.states import initial_masks, is_masked, key_of, mask_where, to_state
 from imdm.network.network import Network
 from imdm.sampling.categorical import draw_by_key, draw_tokens
+from imdm.sampling.order import dilated_order, even_steps, unmasking_steps
 from imdm.sampling.plan import make_plan
 
 
@@ -47,28 +48,6 @@ class Samples:
     calls: Tensor
 
 
-def unmasking_steps(u: Tensor, steps: int) -> Tensor:
-    """The step in which each position is unmasked, from uniforms (...): int64, on 0..N-1, of equal probability.
-
-    With equal steps that is the sampler's law, since P(unmask in a step | masked) = 1 - s/t.
-    """
-    return (u * steps).long().clamp(0, steps - 1)
-
-
-def even_steps(u: Tensor, masked: Tensor, steps: int) -> Tensor:
-    """The same with equal numbers in all steps, to one: the order of the uniforms, cut into N parts.
-
-    Where N is the number of masked positions or more, each is written by itself, and nothing is left of the factorization error:
-    the samples are those of infinitely many independent steps (the first-hitting sampler of Zheng et al., arXiv 2409.02908).
-
-    Args:
-        u: uniforms [B, L].
-        masked: bool [B, L]; the others have no place in the order.
-    """
-    place = torch.where(masked, u, 2.0).argsort(1).argsort(1)
-    return place * steps // masked.sum(1, keepdim=True).clamp(min=1)
-
-
 @torch.inference_mode()
 def sample(
     network: Network,
@@ -78,7 +57,7 @@ def sample(
     visible: tuple[Tensor, Tensor] | None = None,
     temperature: float = 1.0,
     draws: str | None = None,
-    even: bool = False,
+    unmasking: str = "independent",
 ) -> Samples:
     """Sample one sequence a seed.
 
@@ -90,9 +69,10 @@ def sample(
         visible: (mask bool [B, L], tokens int64 [B, L]): positions that are given (prefix, infill, perturbed block).
         temperature: of the token draw.
         draws: "independent"; "from_noise": order and tokens are read from the initial keys, so that the text is a
-            function of the noise; "from_noise_in_order": the tokens alone, the order is left to right; None: as the
+            function of the noise; "from_noise_in_order": the tokens alone, the order is `dilated_order`'s; None: as the
             network's config says.
-        even: unmask as many positions in each step (`even_steps`).
+        unmasking: "independent": each position's step by itself; "even": as many positions in each step, in random order or that
+            of the noise; "dilated": as many, in `dilated_order`, as always where draws are "from_noise_in_order".
     """
     config, device = network.config, seeds.device
     draws = draws or config.draws
@@ -111,11 +91,12 @@ def sample(
     else:
         random, draw = key_of(z, vocab), draw_by_key
         order_u, _ = carried_uniforms(random)
-        if draws == "from_noise_in_order":
-            order_u = ((positions + 0.5) / z.shape[1]).expand_as(order_u)
-        elif visible is not None:  # what is still masked at time t has an order of 1 - t or more
+        if visible is not None:  # what is still masked at time t has an order of 1 - t or more
             order_u = 1 - (1 - order_u) / times[:, :1]
-    at = even_steps(order_u, masked, steps) if even else unmasking_steps(order_u, steps)
+    if unmasking == "dilated" or draws == "from_noise_in_order":
+        at = even_steps(dilated_order(length, device), masked, steps)
+    else:
+        at = even_steps(order_u, masked, steps) if unmasking == "even" else unmasking_steps(order_u, steps)
     unmasked_at = torch.where(masked, at, -1)
 
     redraw = draws == "independent" and config.mask != "single"
