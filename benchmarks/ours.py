@@ -127,7 +127,7 @@ def keyed(scale: Scale) -> Task:
 
     corpus = scale.lm1b
     start, teacher = (inputs.network(scale, corpus, "gumbel", number) for number in (0, 1))
-    settings = Keyed(steps=1, batch_size=corpus.batch, warmup=0, teacher_steps=8)
+    settings = Keyed(steps=1, batch_size=corpus.batch, warmup=0)
     return _task(KeyedTraining(keyed_student(start, settings.draws), teacher, settings, SEED, inputs.blocks(corpus, 64)), teacher)
 
 

@@ -95,15 +95,15 @@ class Sdtt(Optimizer):
 
 
 class Keyed(Optimizer):
-    """Keyed distillation, this project's own: the teacher's order and draws are read from the mask keys, which the student sees."""
+    """Keyed distillation, this project's own: the teacher's draws are read from the mask keys, which the student sees."""
 
     target: Literal["consistency", "trajectory"] = Field(
-        "consistency",
+        "trajectory",
         description="consistency: one step of the teacher, behind it the student's moving average; trajectory: all steps by the teacher",
     )
-    teacher_steps: AtLeastTwo = Field(8, description="steps of the teacher that the student learns in one")
+    teacher_steps: AtLeastTwo = Field(4, description="steps of the teacher that the student learns in one")
     draws: Literal["from_noise", "from_noise_in_order"] = Field(
-        "from_noise",
+        "from_noise_in_order",
         description="from_noise: the teacher's order too is read from the keys, and hidden; from_noise_in_order: it is fixed and dilated",
     )
     from_start: Fraction = Field(0.5, description="share of sequences that are all masked; the others' times are uniform")

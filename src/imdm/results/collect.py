@@ -43,10 +43,10 @@ def main(results: Path, params: Params) -> pd.DataFrame:
         UserError: a file is missing, edited, damaged or of another stage, or models do not fit each other.
     """
     models = plan.scored(params)
-    trees = {model: read_result(results / scores_of(model), "judge", "precision", "temperature", "rows.steps") for model in models}
-    require_same(results / "scores", {model: tree["judge"] for model, tree in trees.items()}, "judge")
+    trees = _scores(results, models)
     judge, compared = trees[TEACHER]["judge"], _compared(models)
     records = [record for model, tree in trees.items() for record in scored("samples", model, tree, paper_of(model))]
+    records += scored(plan.DILATED, TEACHER, _scores(results, [TEACHER], plan.DILATED, judge)[TEACHER])
     for model, tree in trees.items():
         records += [{"kind": "example", "model": model, "metric": "broken_tokens"} | example for example in tree.get("examples", [])]
     records += ratios(results, [("samples", model, "samples", base) for model, base in compared.items()], records)
@@ -59,11 +59,18 @@ def scoreboard(results: Path, params: Params) -> pd.DataFrame:
     """The frame of other systems' samples, of real text and of the controls; errors as `main`'s."""
     named = read_result(results / "judge/judge.json", "name", "held_out_perplexity")
     records = held_out("judge", "judge", results / "judge/judge.json", named["name"]) + controls(results)
-    for model in plan.external(params):
-        tree = read_result(results / scores_of(model), "judge", "precision", "temperature", "rows.steps")
-        require_same(results / "scores", {model: tree["judge"]}, "judge", read_result(results / plan.CONTROLS, "judge")["judge"])
+    for model, tree in _scores(results, plan.external(params), judge=read_result(results / plan.CONTROLS, "judge")["judge"]).items():
         records += scored("samples", model, tree)
     return frame_of(records)
+
+
+def _scores(results: Path, models: list[str], kind: str = "samples", judge: dict[str, Any] | None = None) -> dict[str, Record]:
+    """The scores.json of models' samples; raises UserError where they were not all scored by `judge`, or by that of the first."""
+    folder = "" if kind == "samples" else kind
+    keys = ("judge", "precision", "temperature", "rows.steps")
+    trees = {model: read_result(results / scores_of(model, folder), *keys) for model in models}
+    require_same(results / folder / "scores", {model: tree["judge"] for model, tree in trees.items()}, "judge", judge)
+    return trees
 
 
 def controls(results: Path, judge: dict[str, Any] | None = None) -> list[Record]:
@@ -281,13 +288,9 @@ def unmasking(results: Path, params: Params) -> pd.DataFrame:
     """The frame of samples as the run draws them and with the positions of a step far apart, and of paired ratios of Gen-PPL: the
     second over the first, and of the second each model over what it is compared with. Errors as `main`'s.
     """
-    models, records = plan.models(params), []
-    for kind, folder in (("samples", ""), (plan.DILATED, plan.DILATED)):
-        trees = {
-            model: read_result(results / scores_of(model, folder), "judge", "precision", "temperature", "rows.steps") for model in models
-        }
-        require_same(results / folder / "scores", {model: tree["judge"] for model, tree in trees.items()}, "judge")
-        records += [record for model, tree in trees.items() for record in scored(kind, model, tree)]
+    models = plan.models(params)
+    of_kinds = [(kind, _scores(results, models, kind)) for kind in ("samples", plan.DILATED)]
+    records = [record for kind, trees in of_kinds for model, tree in trees.items() for record in scored(kind, model, tree)]
     pairs = [(plan.DILATED, model, "samples", model) for model in models]
     pairs += [(plan.DILATED, model, plan.DILATED, base) for model, base in _compared(models).items()]
     return frame_of(records + ratios(results, pairs, records))

@@ -99,8 +99,8 @@ def main_tables(params: Params) -> tuple[str, ...]:
 
 def main_files(params: Params) -> list[str]:
     """What stage tabulate reads."""
-    compared = scored(params)
-    files = [f"scores/{model}/{file}" for model in compared for file in ("scores.json", "per_sample.parquet")]
+    folders = [f"{DILATED}/scores/{TEACHER}", *(f"scores/{model}" for model in scored(params))]
+    files = [f"{folder}/{file}" for folder in folders for file in ("scores.json", "per_sample.parquet")]
     files += ["judge/judge.json", "reference/reference.json", CONTROLS]
     return [*files, f"models/{TEACHER}/validation.json", "synthetic/synthetic.json"]
 

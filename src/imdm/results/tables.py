@@ -11,6 +11,7 @@ from imdm.params import EXTERNAL, PUBLIC, parse_recipe
 from imdm.results.frame import RATIO, first_seed, one, select, with_seed_means
 from imdm.results.names import BASELINE, METRICS, ORACLE, REAL, TEACHER, baseline_of, name_of, setting_of, step_words
 from imdm.results.paper import paper_note
+from imdm.results.plan import DILATED
 from imdm.results.scoreboard import judge_words, quality
 from imdm.results.table import (
     MODEL,
@@ -57,15 +58,19 @@ def comparisons(frame: pd.DataFrame) -> list[Line]:
 
 def _stepped(frame: pd.DataFrame, *of: Line) -> list[Line]:
     """The lines of what is compared, one for each step count at which one of the two was sampled."""
-    samples = select(frame, kind="samples", metric="gen_ppl")
-    steps = [sorted(select(samples, model=[line["base"], line["ours"]])["steps"].unique()) for line in of]
+    samples = select(frame, metric="gen_ppl")
+    wanted = ({"kind": line.get("kind", "samples"), "model": [line["base"], line["ours"]]} for line in of)
+    steps = [sorted(select(samples, **where)["steps"].unique()) for where in wanted]
     return [line | {"steps": int(n)} for line, counts in zip(of, steps, strict=True) for n in counts]
 
 
 def _with_references(frame: pd.DataFrame) -> list[Line]:
-    """Real text, the teacher and a language's oracle, whose values stand under MDLM, and what is compared."""
-    real, *alone = ({"label": name_of(model), "base": model, "ours": None, "reference": True} for model in (REAL, TEACHER, ORACLE))
-    return [real | {"steps": None, "kind": "reference"}, *_stepped(frame, *alone, *comparisons(frame))]
+    """Real text, the teacher, in the run's steps and in dilated ones, and a language's oracle, whose values stand under MDLM, and what is
+    compared.
+    """
+    real, teacher, oracle = ({"label": name_of(model), "base": model, "ours": None, "reference": True} for model in (REAL, TEACHER, ORACLE))
+    dilated = teacher | {"label": "Teacher, dilated steps", "kind": DILATED}
+    return [real | {"steps": None, "kind": "reference"}, *_stepped(frame, teacher, dilated, oracle, *comparisons(frame))]
 
 
 def _of(role: str, metric: str = "gen_ppl", kind: str = "samples", **more: Any) -> Callable[[Line], dict[str, Any] | None]:
@@ -99,7 +104,7 @@ def table04(frame: pd.DataFrame) -> View:
     precision = ", ".join(sorted({*select(frame, kind="samples", metric="gen_ppl")["setting"]} - {""}))
     caption = (
         f"Under {judge_words(frame)}, lower is better, with bootstrap 95% intervals; sampled in {precision}. A keyed student stands beside "
-        "its teacher. Better: the model for which the ratio's paired interval leaves out 1. "
+        "its teacher. Dilated steps: those of a step lie far apart. Better: the model for which the ratio's paired interval leaves out 1. "
         f"{'Equal entropy: both models at the entropy of the teacher at as many steps, by temperature. ' if matched else ''}"
         f"{f'Seeds: mean ± standard deviation over {seeds} training seeds; else the first. ' if seeds > 1 else ''}{paper_note(4)}"
     )
