@@ -13,6 +13,7 @@ from pathlib import Path
 from imdm.data.blocks import Dataset
 from imdm.data.speller import BREAK, Speller
 from imdm.results.names import name_of
+from imdm.results.plan import DILATED
 from imdm.results.samples import open_samples, spell
 from imdm.results.view import Cell, View, markdown
 
@@ -24,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--data", required=True, help="its dataset.json")
     parser.add_argument("--rows", type=int, default=5, help="how many samples; all models draw one with the same seed")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("models", nargs="+", metavar="MODEL")
+    parser.add_argument("models", nargs="+", metavar="MODEL", help="dilated/MODEL: its samples in dilated steps")
     args = parser.parse_args(argv)
     views = page(args.run, args.models, Dataset.open(args.data), args.rows)
     args.out.write_text("# The first samples, not picked\n\n" + "\n".join(markdown(view) for view in views), encoding="utf-8")
@@ -35,11 +36,14 @@ def page(run: Path, models: list[str], data: Dataset, rows: int) -> list[View]:
     speller, columns = Speller.of(data), ["Model"]
     bodies: list[list[list[Cell]]] = [[] for _ in range(rows)]
     for model in models:
-        with open_samples(run / "samples" / model / "samples.safetensors", data) as (file, about):
+        name = model.removeprefix(f"{DILATED}/")
+        folder = run / "samples" if name == model else run / DILATED / "samples"
+        with open_samples(folder / name / "samples.safetensors", data) as (file, about):
             texts = {n: ["".join(text for text, _ in pieces) for pieces in spell(file, n, range(rows), speller)] for n in about["steps"]}
         columns = ["Model", *(f"{n} step{'s' * (n > 1)}" for n in texts)]
         for row, body in enumerate(bodies):
-            body.append([Cell(name_of(model)), *(Cell(of_step[row].strip(BREAK).strip().replace("\n", " ")) for of_step in texts.values())])
+            texts_of_row = (of_step[row].strip(BREAK).strip().replace("\n", " ") for of_step in texts.values())
+            body.append([Cell(name_of(name) + ", dilated" * (name != model)), *map(Cell, texts_of_row)])
     note = f"All with one seed. {BREAK} is an end of text in the middle."
     return [View(f"sample{row}", f"Sample {row}", note, columns, body) for row, body in enumerate(bodies)]
 

@@ -63,7 +63,7 @@ class Writer:
     def write(self, text: str, steps: int, seed: int, temperature: float = 1.0, count: int = 1) -> list[Written]:
         """Continue a text without gaps, or fill the gaps of one: each a run of three underscores or more, a token an underscore.
 
-        Equal arguments give equal texts, and text i is the same whatever `count` is. Steps are even: as many tokens in each.
+        Equal arguments give equal texts, and text i is the same whatever `count` is. Steps are dilated: as many tokens in each, far apart.
 
         Args:
             steps: of the sampler.
@@ -76,7 +76,7 @@ class Writer:
             raise UserError(f"steps and count must be from 1 to {MOST}, the seed from 0 to 2^62, and the temperature positive.")
         block = text_block(self.data, text)
         seeds = row_seeds(seed, 0, count, self.network.vocab_embed.embedding.device)
-        drawn = sample(self.network, seeds, steps, visible=block.visible(count, seeds.device), temperature=temperature, unmasking="even")
+        drawn = sample(self.network, seeds, steps, visible=block.visible(count, seeds.device), temperature=temperature, unmasking="dilated")
         rows = zip(*(value.cpu().numpy() for value in (drawn.tokens, drawn.unmasked_at, drawn.calls)), strict=True)
         return [
             Written(self.speller.pieces(tokens[block.shown].tolist(), at[block.shown].tolist()), tokens[: block.shown.stop], int(calls))
