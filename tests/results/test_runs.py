@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -131,6 +132,38 @@ def test_the_languages_of_the_page_are_the_committed_ones(capsys):
         expected += [f"{of_kl[n][5].sort:.2f}" for n in (1, 2, 4, 8, 16)]
         assert [cell.strip() for cell in row] == [value if float(value.split(",")[0]) else "0" for value in expected], model
     assert show([*map(str, paths), "--metric", "validity_pct"]) == 0 and "35.94" in capsys.readouterr().out
+
+
+def rows_of(heading: str) -> list[list[str]]:
+    """The cells of the first table of docs/results.md behind a text."""
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8").split(heading)[1]
+    lines = itertools.takewhile(lambda line: line.startswith("|"), page[page.index("\n|") + 1 :].splitlines())
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines][2:]
+
+
+def test_the_orders_of_the_page_are_the_committed_ones():
+    """docs/results.md: each ratio of Gen-PPL that it has for three pipelines, and the perplexities of stories."""
+    runs = [read_frame(PIPELINES[0].parent / name / "tables" / "unmasking.csv") for name in ("tiny", "order1", "order2")]
+    keyed, steps = "imdm-gumbel/keyed", (1, 2, 4, 8, 16)
+
+    def value(frame, kind, model, n, metric="gen_ppl"):
+        return one(frame, kind=kind, model=model, steps=n, metric=metric).value
+
+    quotients = [(("dilated", "teacher"), ("samples", "teacher")), (("samples", keyed), ("samples", "teacher"))]
+    quotients += [(("dilated", keyed), ("dilated", "teacher")), (("dilated", "mdlm/redi"), ("dilated", "teacher"))]
+    quotients += [((kind, "imdm/redi"), (kind, "mdlm/redi")) for kind in ("samples", "dilated")]
+    for row, (ours, base) in zip(rows_of("Ratios of Gen-PPL, each of the three:"), quotients, strict=True):
+        wanted = [[value(frame, *ours, n) / value(frame, *base, n) for frame in runs] for n in steps]
+        for text, numbers in zip(row[1:], wanted, strict=True):
+            each = text.split(",") if "," in text else [text] * 3
+            assert [float(number) for number in each] == pytest.approx(numbers, abs=0.0051)
+    stories = read_frame(PIPELINES[0].parent / "stories" / "tables" / "unmasking.csv")
+    models = [(kind, model) for model in ("oracle", "teacher") for kind in ("samples", "dilated")]
+    models += [("dilated", "imdm/redi"), ("samples", keyed)]
+    for row, where in zip(rows_of("**In the fixed order the keyed student is ahead"), models, strict=True):
+        wanted = [value(stories, *where, n) for n in steps] + [value(stories, *where, n, "validity_pct") for n in steps[2:]]
+        wanted += [value(stories, *where, n, "bigram_kl_nats") for n in steps]
+        assert [float(text.replace(",", "")) for text in row[1:]] == pytest.approx(wanted, rel=0.005, abs=0.051)
 
 
 def test_show_prints_the_main_table(run: Path, frame, capsys):
