@@ -103,8 +103,10 @@ def test_transformers_gives_our_logits_and_samples(kind, tmp_path, data):
     for steps, temperature in ((1, 1.0), (3, 1.0), (4, 0.6), (50, 1.0)):
         rows = theirs.generate(steps=steps, seed=7, count=40, temperature=temperature)
         assert torch.equal(rows, sample(ours, seeds, steps, temperature=temperature).tokens), steps
-        filled = theirs.generate(given[:4], steps=steps, seed=7, count=40, temperature=temperature)
-        assert torch.equal(filled, sample(ours, seeds, steps, visible=visible, temperature=temperature).tokens), steps
+        for unmasking in ("independent", "dilated"):
+            how = {"temperature": temperature, "unmasking": unmasking}
+            filled = theirs.generate(given[:4], steps=steps, seed=7, count=40, **how)
+            assert torch.equal(filled, sample(ours, seeds, steps, visible=visible, **how).tokens), (steps, unmasking)
     assert torch.equal(theirs.generate(steps=50, seed=7, count=3), rows[:3])
     assert not torch.equal(theirs.generate(steps=50, seed=8, count=40), rows)
     with pytest.raises(ValueError, match="13 tokens"):

@@ -91,7 +91,8 @@ def test_every_preset_has_a_graph(preset):
 
 def test_extras_add_what_lies_beside_the_comparison(project, jobs):
     added = [job for job in graph.jobs(project, "extras") if job.command not in jobs]
-    assert {job.stage for job in added} == {"audit", "factorization", "exhibit", "report"}
+    assert {job.stage for job in added} == {"audit", "factorization", "sample", "score", "exhibit", "report"}
+    assert all("/dilated/" in job.out for job in added if job.stage in ("sample", "score"))
 
 
 @pytest.mark.parametrize("preset", ["lm1b", "owt"])

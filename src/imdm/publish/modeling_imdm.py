@@ -260,12 +260,13 @@ class ImdmModel(PreTrainedModel):
         return MaskedLMOutput(logits=self.backbone.head(self.backbone(input_ids, latent)))
 
     @torch.inference_mode()
-    def generate(self, input_ids=None, steps=8, seed=0, count=1, temperature=1.0):
+    def generate(self, input_ids=None, steps=8, seed=0, count=1, temperature=1.0, unmasking="independent"):
         """Sample sequences of the model's whole length, with at most `steps` network calls.
 
         Args:
             input_ids: tokens of the beginning, [n]; where they are the mask token, and behind them, text is filled in.
             seed: row i depends on (seed, i) alone.
+            unmasking: "independent": each position's step by itself; "dilated": as many in each step, those of a step far apart.
 
         Returns:
             int64 [count, L].
@@ -292,7 +293,7 @@ class ImdmModel(PreTrainedModel):
         if keyed and sizes.mask == "gumbel":
             random, choose = z - sizes.vocab_size, functools.partial(draw_by_race, sizes.noise_dim, self.backbone.candidates.proposal)
         at = (order * steps).long().clamp(max=steps - 1)
-        if draws == "from_noise_in_order":  # positions by their bits from the lowest on, as many in each step
+        if unmasking == "dilated" or draws == "from_noise_in_order":  # positions by their bits from the lowest on
             length = max(1, (sizes.seq_len - 1).bit_length())
             low_first = sum((position >> bit & 1) << (length - 1 - bit) for bit in range(length))
             at = low_first.where(masked, 1 << length).argsort().argsort() * steps // masked.sum().clamp(min=1)
