@@ -17,6 +17,7 @@ from imdm.results import plan
 from imdm.results.compare import contrary
 from imdm.results.frame import RATIO, decided, frame_of, lines, one, read_frame, select
 from imdm.results.paper import paper_numbers
+from imdm.results.summary import summary
 from imdm.results.table import digits
 from imdm.results.view import NONE, Cell, View, read_view
 
@@ -228,5 +229,7 @@ def test_dilated_samples_stand_beside_the_runs_own_and_beside_their_baselines(ru
     base = one(frame, kind="dilated", model="imdm/redi", against="mdlm/redi", metric=RATIO, steps=2)
     values = {model: one(frame, kind="dilated", model=model, metric="gen_ppl", steps=2).value for model in ("imdm/redi", "mdlm/redi")}
     assert base.value == pytest.approx(values["imdm/redi"] / values["mdlm/redi"]) and base.high < 1
+    main = read_frame(run / "tables" / "tables.csv")
+    assert summary(main)["dilated"] == {str(n): one(main, kind="dilated", model="teacher", metric="gen_ppl", steps=n).value for n in (2, 4)}
     shown = [cell(view, "IMDM: ReDi", "2", column=head) for head in ("Dilated / as the run", "Dilated / its baseline")]
     assert [one.mark for one in shown] == ["win", "win"] and shown[1].sort == pytest.approx(base.value)

@@ -12,11 +12,12 @@ from imdm.results.draw_training import draw_training
 from imdm.results.frame import first_seed, one, select
 from imdm.results.names import ORACLE, TEACHER, name_of, recipe_label, step_words
 from imdm.results.panels import COLOURS, GREY, INK, OTHERS, Look, curve, level, log_steps, log_values, over, panels, tints
+from imdm.results.plan import DILATED
 from imdm.results.tables import comparisons
 
 CAPTIONS = {
-    "figure02": "Figure 2. Gen-PPL against sampling steps, lower is better, with 95% intervals. Below: the paper's values (LM1B, 170M "
-    "parameters, GPT-2 Large). Their levels are not comparable with this run's.",
+    "figure02": "Figure 2. Gen-PPL against sampling steps, lower is better, with 95% intervals. Dash-dotted: the teacher in dilated steps. "
+    "Below: the paper's values (LM1B, 170M parameters, GPT-2 Large). Their levels are not comparable with this run's.",
     "frontier": "Gen-PPL against entropy of the same samples, with 95% intervals. A line is one model over sampling temperatures, the "
     "lowest at its lower left end. Compare models at one entropy. Dashed: the teacher's entropy at these steps; dotted: real text's.",
     "figure03": "Figure 3. Quality over sampling steps, with 95% intervals (MAUVE: one standard deviation over k-means seeds). "
@@ -29,6 +30,7 @@ CAPTIONS = {
 }
 _STEPS = "sampling steps"
 _REFERENCES = {TEACHER: Look("Teacher", GREY, dashes="--"), ORACLE: Look("Oracle", INK, dashes=":")}
+_DILATED = Look("Teacher, dilated", GREY, dashes="-.")
 _METHODS = (Look("MDLM", GREY, "v"), Look("SDTT", COLOURS["mdlm"], "o"), Look("Di4C", OTHERS[0], "^"), Look("IMDM", COLOURS["imdm"], "s"))
 
 
@@ -83,11 +85,13 @@ def _figure02(frame: pd.DataFrame, stem: Path) -> None:
     """A panel a recipe, this run above, the paper below where it has the recipe."""
     recipes, ours = recipes_of(frame), select(frame, kind="samples", metric="gen_ppl")
     looks, real = _looks(recipes), one(frame, kind="reference", metric="gen_ppl")
+    dilated = over(select(frame, kind=DILATED, metric="gen_ppl"), model=TEACHER)
     layout = {"sharex": True, "sharey": "row", "height_ratios": (1.6, 1)}
     with panels(stem, 2, len(recipes), (_width(len(recipes)), 4.7), **layout) as (top, bottom):
         for above, below, (recipe, models) in zip(top, bottom, recipes.items(), strict=True):
             for model in (*_REFERENCES, *models):
                 curve(above, over(ours, model=model), looks[model])
+            curve(above, dilated, _DILATED)
             for model in models:
                 if len(theirs := over(ours, value="paper", model=model)):
                     curve(below, theirs, looks[model], paper=True)

@@ -8,6 +8,7 @@ import pandas as pd
 
 from imdm.results.frame import RATIO, decided, first_seed, lines, one, select
 from imdm.results.names import BASELINE, REAL, TEACHER, name_of
+from imdm.results.plan import DILATED
 from imdm.results.scoreboard import fooled_counts
 from imdm.results.table import digits
 from imdm.results.tables import WHERE
@@ -23,6 +24,7 @@ def summary(frame: pd.DataFrame) -> dict[str, Any]:
         better: by where (as_sampled, equal_entropy), the comparisons of IMDM with MDLM (same recipe and steps) that the paired
             interval decides for imdm and for mdlm, and of how many.
         best: by sampling steps, model and gen_ppl of the lowest Gen-PPL as sampled.
+        dilated: by sampling steps, Gen-PPL of the teacher with the positions of a step far apart.
         fooled: how many metrics rank a control above the teacher, and of how many.
         teacher, real_text: Gen-PPL of the teacher at its most steps, and of held-out text. judge: its own held-out perplexity.
         What the frame does not hold is left out.
@@ -39,6 +41,9 @@ def summary(frame: pd.DataFrame) -> dict[str, Any]:
         if len(at := select(samples, steps=steps)):
             best = at.loc[at["value"].idxmin()]
             numbers["best"][str(steps)] = {"model": best["model"], "gen_ppl": float(best["value"])}
+    dilated = lines(select(frame, kind=DILATED, model=TEACHER, metric="gen_ppl", steps=FEW[1:]))
+    if dilated:  # in one step it is the teacher
+        numbers["dilated"] = {str(number.steps): number.value for number in dilated}
     if len(select(frame, kind="control")):
         numbers["fooled"] = fooled_counts(frame)
     teacher = select(samples, model=TEACHER)
@@ -68,6 +73,8 @@ def verdict(numbers: dict[str, Any]) -> list[str]:
     ]
     if wins:
         said.append(f"Lowest Gen-PPL by sampling steps: {'; '.join(wins)}.")
+    if at := ", ".join(f"{digits(value, 'gen_ppl')} at {steps}" for steps, value in numbers.get("dilated", {}).items()):
+        said.append(f"The teacher with the positions of a step far apart, without any training: {at}.")
     counts = dict(numbers.get("fooled", {"of": 0}))
     of = counts.pop("of")
     if ahead := ", ".join(f"{name_of(control)} by {count} of {of} metrics" for control, count in counts.items() if count):
