@@ -14,7 +14,7 @@ proportions, and with no use of the noise at all the student is its teacher. Key
 is no list of pairs that could be learnt by heart.
 
 Targets come from the teacher's whole trajectory (`keyed_loss`), or from one step of it and the student itself behind that
-(`consistency_loss`), which costs less and is what the stage does unless told otherwise.
+(`consistency_loss`), which costs two passes however many steps the teacher has.
 """
 
 from __future__ import annotations

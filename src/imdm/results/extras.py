@@ -91,7 +91,7 @@ def unmasking(frame: pd.DataFrame) -> View:
     columns.insert(5, numbers("Dilated / its baseline", _over(baseline_of), "decided"))
     caption = (
         "The same models and random numbers, with other positions in each step. Dilated: as many in each step, those of a step far "
-        "apart (arXiv 2506.19037); nothing is trained for it. With bootstrap 95% intervals; ratios of Gen-PPL are paired. Its baseline: "
+        "apart (arXiv 2506.19037); the networks are the same. With bootstrap 95% intervals; ratios of Gen-PPL are paired. Its baseline: "
         "what the model is compared with in Table 4, dilated too."
     )
     return make_view("unmasking", caption, columns, distinct(select(frame, kind=DILATED, metric="gen_ppl"), "model", "steps"), frame)
