@@ -111,6 +111,8 @@ def test_transformers_gives_our_logits_and_samples(kind, tmp_path, data):
     assert not torch.equal(theirs.generate(steps=50, seed=8, count=40), rows)
     with pytest.raises(ValueError, match="13 tokens"):
         theirs.generate([1] * 13)
+    with pytest.raises(ValueError, match="dilated"):
+        theirs.generate(unmasking="even")
 
 
 @pytest.mark.slow

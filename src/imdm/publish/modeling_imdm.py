@@ -271,6 +271,8 @@ class ImdmModel(PreTrainedModel):
         Returns:
             int64 [count, L].
         """
+        if unmasking not in ("independent", "dilated"):
+            raise ValueError(f'unmasking is "independent" or "dilated", not {unmasking!r}')
         sizes, device = self.backbone.sizes, self.device
         given = torch.full((sizes.seq_len,), sizes.mask_id, device=device)
         if input_ids is not None:
@@ -294,9 +296,9 @@ class ImdmModel(PreTrainedModel):
             random, choose = z - sizes.vocab_size, functools.partial(draw_by_race, sizes.noise_dim, self.backbone.candidates.proposal)
         at = (order * steps).long().clamp(max=steps - 1)
         if unmasking == "dilated" or draws == "from_noise_in_order":  # positions by their bits from the lowest on
-            length = max(1, (sizes.seq_len - 1).bit_length())
-            low_first = sum((position >> bit & 1) << (length - 1 - bit) for bit in range(length))
-            at = low_first.where(masked, 1 << length).argsort().argsort() * steps // masked.sum().clamp(min=1)
+            width = max(1, (sizes.seq_len - 1).bit_length())
+            low_first = sum((position >> bit & 1) << (width - 1 - bit) for bit in range(width))
+            at = low_first.where(masked, 1 << width).argsort().argsort() * steps // masked.sum().clamp(min=1)
         at, before = at.expand(count, -1).where(masked, -1), torch.zeros_like(seeds)
         for step in range(steps):
             now = at == step  # what is unmasked

@@ -97,10 +97,13 @@ def main_tables(params: Params) -> tuple[str, ...]:
     return (*LANGUAGE_TABLES, *MAIN_TABLES) if params.corpus.name == "language" else MAIN_TABLES
 
 
+def _scores(*folders: str) -> list[str]:
+    return [f"{folder}/{file}" for folder in folders for file in ("scores.json", "per_sample.parquet")]
+
+
 def main_files(params: Params) -> list[str]:
     """What stage tabulate reads."""
-    folders = [f"{DILATED}/scores/{TEACHER}", *(f"scores/{model}" for model in scored(params))]
-    files = [f"{folder}/{file}" for folder in folders for file in ("scores.json", "per_sample.parquet")]
+    files = _scores(f"{DILATED}/scores/{TEACHER}", *(f"scores/{model}" for model in scored(params)))
     files += ["judge/judge.json", "reference/reference.json", CONTROLS]
     return [*files, f"models/{TEACHER}/validation.json", "synthetic/synthetic.json"]
 
@@ -149,8 +152,7 @@ def _extra(params: Params, name: str) -> list[str]:
         curves = [f"frontier/{model}/{file}" for model in models(params) for file in ("frontier.json", "per_sample.parquet")]
         return [*curves, "reference/reference.json", "reference/reference.safetensors", scores_of(TEACHER), "tables/tables.csv"]
     if name == "unmasking":
-        folders = [f"{kind}scores/{model}" for model in models(params) for kind in ("", f"{DILATED}/")]
-        return [f"{folder}/{file}" for folder in folders for file in ("scores.json", "per_sample.parquet")]
+        return _scores(*(f"{kind}scores/{model}" for model in models(params) for kind in ("", f"{DILATED}/")))
     folders = [f"factorization/{model}" for model in factorized(params)]
     errors = [f"{folder}/{file}" for folder in folders for file in ("factorization.json", "per_sequence.parquet")]
     return [*errors, "judge/judge.json", "tables/tables.csv"]  # whose Gen-PPL is lower stands beside the errors
