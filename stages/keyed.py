@@ -1,10 +1,10 @@
 """Keyed distillation: the student learns in one step what several teacher steps do, from the noise that they draw with.
 
-The tokens of the teacher's trajectories are read from the mask keys, which are fresh in every training step; so is their order, or
-it is fixed (keyed.draws). The student is sampled from its noise too: its checkpoint says so, and every later stage follows.
+The tokens of the teacher's trajectories are read from the mask keys, which are fresh in every training step; their order is fixed.
+The student is sampled from its noise too: its checkpoint says so, and every later stage follows.
 
 Example: python stages/keyed.py --data data/pydocs/dataset.json
-    --teacher results/tiny/models/imdm-signs/teacher/model.safetensors --out results/tiny/models/imdm-signs/keyed
+    --teacher results/tiny/models/imdm-gumbel/teacher/model.safetensors --out results/tiny/models/imdm-gumbel/keyed
 """
 
 import sys
@@ -31,7 +31,7 @@ def run(job: Job) -> None:
     teacher = load_network(job.args.teacher, "online")
     data.check_vocabulary(teacher.config, job.args.teacher)
     seed = training_seed(job.params.seeds.train, teacher.config.replicate)
-    training = KeyedTraining(keyed_student(teacher, job.params.keyed.draws), teacher, job.params.keyed, seed, data.split("train"))
+    training = KeyedTraining(keyed_student(teacher), teacher, job.params.keyed, seed, data.split("train"))
     job.metrics |= fit(training, job.dir, job.params.runtime, job.progress)
     save_network(job.dir / "model.safetensors", training.network, training.ema)
 

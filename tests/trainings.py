@@ -54,9 +54,8 @@ def _sdtt(divergence: str) -> Training:
     return SdttTraining(_network(), _network(1), Sdtt(**STEPS, base_steps=8, rounds=1, divergence=divergence), 1, 0, BLOCKS)
 
 
-def _keyed(target: str, draws: str = "from_noise") -> Training:
-    student = keyed_student(_network(), draws)
-    return KeyedTraining(student, _network(1), Keyed(**STEPS, target=target, teacher_steps=4, draws=draws), 0, BLOCKS)
+def _keyed() -> Training:
+    return KeyedTraining(keyed_student(_network()), _network(1), Keyed(**STEPS, teacher_steps=4), 0, BLOCKS)
 
 
 def _di4c(small_time: float) -> Training:
@@ -74,10 +73,7 @@ TRAININGS: dict[str, Callable[[], Training]] = {
     "finetune": lambda: Pretraining(_network(), Finetune(**STEPS), 0, BLOCKS),
     "sdtt": partial(_sdtt, "reverse_kl"),
     "sdtt-forward": partial(_sdtt, "forward_kl"),
-    "keyed-trajectory": partial(_keyed, "trajectory"),
-    "keyed-consistency": partial(_keyed, "consistency"),
-    "keyed-trajectory-in-order": partial(_keyed, "trajectory", "from_noise_in_order"),
-    "keyed-consistency-in-order": partial(_keyed, "consistency", "from_noise_in_order"),
+    "keyed": _keyed,
     "di4c-consistency": partial(_di4c, 0.13),
     "di4c-distillation": partial(_di4c, 1.0),
     "redi": lambda: RediTraining(_network(), Redi(**STEPS), 0, couplings()),

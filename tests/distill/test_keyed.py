@@ -7,25 +7,24 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, chisquare, kstest
 
 from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.nelbo import Noised
-from imdm.diffusion.noise import carried_uniforms, noise
-from imdm.diffusion.states import initial_masks, key_of, keyed_masks, mask_where
-from imdm.distill.keyed import KeyedTraining, consistency_loss, keyed_batch, keyed_loss, keyed_rows, keyed_student
+from imdm.diffusion.noise import carried_uniform, noise
+from imdm.diffusion.states import initial_masks, key_of, mask_where
+from imdm.distill.keyed import KeyedTraining, keyed_batch, keyed_loss, keyed_rows, keyed_student
 from imdm.distill.sdtt import forward_kl
 from imdm.network.config import NetworkConfig
 from imdm.network.network import Network
-from imdm.params import Keyed, Runtime
+from imdm.params import Keyed
 from imdm.sampling.categorical import draw_by_key
 from imdm.sampling.order import dilated_order
 from imdm.sampling.sampler import sample
 
 V, L, MASK = 7, 6, 6
 ORDER = [0, 4, 2, 1, 5, 3]  # of six positions, dilated
+IN_ORDER = "from_noise_in_order"
 
 
 def network(**settings: object) -> Network:
@@ -50,15 +49,13 @@ def gumbels(**settings: object) -> Network:
 
 
 KINDS = pytest.mark.parametrize("kind", [signs, gumbels])
-HIDDEN, FIXED = "from_noise", "from_noise_in_order"
-DRAWS = pytest.mark.parametrize("draws", [HIDDEN, FIXED])
 
 
-def noised(count: int, t: float, draws: str = HIDDEN) -> Noised:
+def noised(count: int, t: float) -> Noised:
     """Blocks masked at one time, as the training makes them where no position is given."""
     seeds, times = row_seeds(3, 0, count), torch.full((count,), t, dtype=torch.float64)
     x = torch.randint(V - 1, (count, L), generator=torch.Generator().manual_seed(1))
-    masked = keyed_masks(seeds, times, L) if draws == HIDDEN else (dilated_order(L) >= (1 - t) * L).expand(count, L)
+    masked = (dilated_order(L) >= (1 - t) * L).expand(count, L)
     return Noised(mask_where(x, masked, seeds, V), x, masked.flatten().nonzero().squeeze(1), times)
 
 
@@ -70,42 +67,30 @@ def test_rademacher_noise_is_signs_of_equal_probability_and_no_correlation():
     assert correlation.abs().max() < 6 / 16000**0.5
 
 
-def test_the_first_signs_are_the_bits_of_what_a_key_carries():
+def test_signs_show_the_bits_of_what_a_key_carries():
     keys = key_of(initial_masks(row_seeds(5, 0, 500), L, 0), 0).flatten()
     bits = (noise(keys, 32, "rademacher") > 0).double()
-    weights = 2.0 ** -torch.arange(1, 17, dtype=torch.float64)
-    for value, seen in zip(carried_uniforms(keys), (bits[:, :16], bits[:, 16:])):
-        rest = value - seen @ weights
-        assert (rest > 0).all() and (rest < 2.0**-16).all()
+    rest = carried_uniform(keys) - bits[:, 16:] @ 2.0 ** -torch.arange(1, 17, dtype=torch.float64)
+    assert (rest > 0).all() and (rest < 2.0**-16).all()
 
 
 def test_what_a_key_carries_is_uniform_below_its_sixteen_bits_too():
-    for value in carried_uniforms(key_of(initial_masks(row_seeds(7, 0, 5000), 4, 0), 0).flatten()):
-        assert kstest(value.numpy(), "uniform").pvalue > 1e-4
-        assert kstest((value * 2**16 % 1).numpy(), "uniform").pvalue > 1e-4
-
-
-@settings(max_examples=30, deadline=None)
-@given(steps=st.integers(1, 9), done=st.integers(0, 8))
-def test_the_states_of_a_keyed_trajectory_are_those_of_its_forward_process(steps, done):
-    done = min(done, steps)
-    seeds, t = row_seeds(11, 0, 20), torch.full((20,), 1 - done / steps, dtype=torch.float64)
-    unmasked_at = sample(signs(draws="from_noise"), seeds, steps).unmasked_at
-    assert torch.equal(unmasked_at >= done, keyed_masks(seeds, t, L)) or steps & (steps - 1)  # exact where 1/steps is
+    value = carried_uniform(key_of(initial_masks(row_seeds(7, 0, 5000), 4, 0), 0).flatten())
+    assert kstest(value.numpy(), "uniform").pvalue > 1e-4
+    assert kstest((value * 2**16 % 1).numpy(), "uniform").pvalue > 1e-4
 
 
 @KINDS
-@DRAWS
 @pytest.mark.parametrize("t, steps", [(1.0, 1), (1.0, 3), (1.0, 8), (0.75, 4), (0.5, 2)])
-def test_a_perfect_students_text_is_its_teachers(draws, kind, t, steps):
+def test_a_perfect_students_text_is_its_teachers(kind, t, steps):
     """The sampler's own trajectory from z_t: drawing from each target, as a student's one step does, gives its tokens."""
-    teacher, batch = kind(), noised(40, t, draws)
+    teacher, batch = kind(), noised(40, t)
     visible = ~torch.zeros_like(batch.z, dtype=torch.bool)
     visible.view(-1)[batch.masked] = False
     seeds = row_seeds(3, 0, 40)
-    wanted = sample(teacher, seeds, steps, start=batch.t, visible=(visible, batch.x), draws=draws).tokens
+    wanted = sample(teacher, seeds, steps, start=batch.t, visible=(visible, batch.x), draws=IN_ORDER).tokens
     keys = key_of(batch.z.flatten()[batch.masked], V)
-    assert torch.equal(draw_by_key(teacher, keyed_rows(teacher, batch, steps, draws), keys), wanted.flatten()[batch.masked])
+    assert torch.equal(draw_by_key(teacher, keyed_rows(teacher, batch, steps), keys), wanted.flatten()[batch.masked])
 
 
 def same_as_plain(student: Network, batch: Noised, target: torch.Tensor, loss: Callable[[], torch.Tensor]) -> float:
@@ -121,92 +106,52 @@ def same_as_plain(student: Network, batch: Noised, target: torch.Tensor, loss: C
     return plain.item()
 
 
-@DRAWS
-def test_the_loss_is_the_mean_divergence_and_its_gradient_autograds(draws):
-    teacher, batch = signs().double(), noised(12, 0.9, draws)
-    student = keyed_student(teacher, draws).double()
+def test_the_loss_is_the_mean_divergence_and_its_gradient_autograds():
+    teacher, batch = signs().double(), noised(12, 0.9)
+    student = keyed_student(teacher).double()
     for parameter in student.parameters():
         parameter.data += 0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    target = torch.log_softmax(teacher.subs(keyed_rows(teacher, batch, 3, draws)), -1)
+    target = torch.log_softmax(teacher.subs(keyed_rows(teacher, batch, 3)), -1)
     logits = student(batch.z, batch.masked)
     plain = same_as_plain(student, batch, target, lambda: keyed_loss(student, teacher, batch, 3, "forward_kl"))
     mean = torch.tensor(1 / len(batch.masked), dtype=torch.float64)
     assert forward_kl(logits.detach(), target, mean)[0].item() == pytest.approx(plain, abs=1e-10)
 
 
-@DRAWS
-@pytest.mark.parametrize("t", [1.0, 0.7, 0.2])
-def test_consistency_takes_the_teachers_next_step_and_behind_it_the_students_own(t, draws):
-    teacher, average, batch = signs().double(), signs().double(), noised(30, t, draws)
-    student = keyed_student(teacher, draws).double()
-    generator = torch.Generator().manual_seed(2)
-    for parameter in (*student.parameters(), *average.parameters()):
-        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-    order, u = carried_uniforms(key_of(batch.z.flatten()[batch.masked], V))
-    now = order < 1 - t + 0.25
-    if draws == FIXED:  # the first two of six, or the one that is left
-        now = torch.isin(batch.masked % L, torch.tensor(ORDER)[-round(t * L) :][:2])
-    of_teacher = torch.log_softmax(teacher(batch.z, batch.masked).detach(), -1)
-    behind = batch.z.clone()
-    behind.view(-1)[batch.masked[now]] = (of_teacher.exp().cumsum(-1) < u[:, None]).sum(-1)[now]
-    target = torch.where(now[:, None], of_teacher, torch.log_softmax(average(behind, batch.masked).detach(), -1))
-    same_as_plain(student, batch, target, lambda: consistency_loss(student, teacher, average, batch, 4, "forward_kl"))
-    assert now.all() == (t < 0.25)
-
-
 @KINDS
-@DRAWS
-def test_a_student_that_has_learnt_the_trajectory_is_consistent(draws, kind):
+def test_a_student_that_has_learnt_the_trajectory_is_consistent(kind):
     """The teacher's own rows stand for it: one step on, the rest of the trajectory is the rest of its targets."""
-    teacher, batch, steps = kind(), noised(40, 1.0, draws), 3
-    whole = keyed_rows(teacher, batch, steps, draws)
+    teacher, batch, steps = kind(), noised(40, 1.0), 3
+    whole = keyed_rows(teacher, batch, steps)
     keys = key_of(batch.z.flatten()[batch.masked], V)
-    order, _ = carried_uniforms(keys)
-    now = order < 1 / steps if draws == HIDDEN else torch.isin(batch.masked % L, torch.tensor(ORDER[:2]))
+    now = torch.isin(batch.masked % L, torch.tensor(ORDER[:2]))
     behind = batch.z.clone()
     behind.view(-1)[batch.masked[now]] = draw_by_key(teacher, whole[now], keys[now])
     rest = Noised(behind, batch.x, batch.masked[~now], torch.full((40,), 1 - 1 / steps, dtype=torch.float64))
-    assert torch.equal(keyed_rows(teacher, rest, steps - 1, draws), whole[~now])
-
-
-def test_the_average_network_is_the_moving_average_itself():
-    teacher = signs()
-    settings = Keyed(steps=3, batch_size=4, ema=0.5, target="consistency", teacher_steps=2)
-    training = KeyedTraining(keyed_student(teacher, HIDDEN), teacher, settings, 0, np.zeros((8, L), dtype=np.uint16))
-    training.place(Runtime(device="cpu", compile=False), torch.device("cpu"))
-    before = [parameter.clone() for parameter in training.frozen[1].parameters()]
-    for parameter in training.network.parameters():
-        parameter.data += 1.0
-    training.ema.update(training.network)
-    decay = 2 / 11  # of the first update
-    for parameter, old in zip(training.frozen[1].parameters(), before, strict=True):
-        torch.testing.assert_close(parameter, old + 1 - decay)
-    assert training.loss(0).isfinite() and not any(parameter.requires_grad for parameter in training.frozen[1].parameters())
+    assert torch.equal(keyed_rows(teacher, rest, steps - 1), whole[~now])
 
 
 def test_one_teacher_step_leaves_nothing_to_learn():
     teacher, batch = signs(), noised(12, 1.0)
-    assert keyed_loss(keyed_student(teacher, HIDDEN), teacher, batch, 1, "forward_kl").item() == pytest.approx(0, abs=1e-6)
-    assert keyed_loss(keyed_student(teacher, HIDDEN), teacher, batch, 4, "forward_kl").item() > 1e-3
+    assert keyed_loss(keyed_student(teacher), teacher, batch, 1, "forward_kl").item() == pytest.approx(0, abs=1e-6)
+    assert keyed_loss(keyed_student(teacher), teacher, batch, 4, "forward_kl").item() > 1e-3
 
 
 @KINDS
-@DRAWS
-def test_a_student_that_ignores_its_noise_samples_from_its_own_distribution(draws, kind):
+def test_a_student_that_ignores_its_noise_samples_from_its_own_distribution(kind):
     """Two steps on short sequences: the same text, by what the keys carry, as its teacher by draws of its own."""
-    teacher, student = kind(), keyed_student(kind(), draws)
-    assert student.config.draws == draws and teacher.config.draws == "independent"
+    teacher, student = kind(), keyed_student(kind())
+    assert student.config.draws == IN_ORDER and teacher.config.draws == "independent"
     counts = []
     for model, seed in ((teacher, 1), (student, 2)):
-        tokens = sample(model, row_seeds(seed, 0, 30_000), 2, unmasking="independent" if draws == HIDDEN else "dilated").tokens
+        tokens = sample(model, row_seeds(seed, 0, 30_000), 2, unmasking="dilated").tokens
         counts.append(torch.bincount(tokens[:, 0] * V * V + tokens[:, 3] * V + tokens[:, 5], minlength=V**3).numpy())
     kept = counts[0] + counts[1] > 40
     assert kept.sum() > 10 and chi2_contingency([counts[0][kept], counts[1][kept]]).pvalue > 1e-4
 
 
-@DRAWS
-def test_a_temperature_and_given_text_are_the_samplers_own(draws):
-    student, seeds = keyed_student(signs(), draws), row_seeds(9, 0, 8)
+def test_a_temperature_and_given_text_are_the_samplers_own():
+    student, seeds = keyed_student(signs()), row_seeds(9, 0, 8)
     given_at = torch.zeros(8, L, dtype=torch.bool)
     given_at[:, :2] = True
     text = torch.arange(8 * L).view(8, L) % (V - 1)
@@ -224,27 +169,23 @@ def test_a_key_draws_each_token_as_often_as_it_is_probable(kind, temperature):
     assert drawn[MASK] == 0 and chisquare(drawn[:MASK].numpy(), len(keys) * p[:MASK].numpy()).pvalue > 1e-4
 
 
-def test_candidates_are_those_of_the_training_text_for_student_teacher_and_average():
+def test_candidates_are_those_of_the_training_text_for_student_and_teacher():
     teacher, blocks = gumbels(), np.array([[0, 1, 1, 2, 2, 2]] * 8, dtype=np.uint16)
-    settings = Keyed(steps=3, batch_size=4, ema=0.5, target="consistency", teacher_steps=2)
-    training = KeyedTraining(keyed_student(teacher, HIDDEN), teacher, settings, 0, blocks)
+    settings = Keyed(steps=3, batch_size=4, ema=0.5, teacher_steps=2)
+    training = KeyedTraining(keyed_student(teacher), teacher, settings, 0, blocks)
     wanted = torch.tensor([9, 17, 25, 1, 1, 1, 0], dtype=torch.float64) / 54
     for found in (training.network, *training.frozen):
         torch.testing.assert_close(found.candidates.proposal, wanted)
 
 
-@DRAWS
-def test_training_meets_the_states_of_the_sampler(draws):
-    """Of a batch the first rows are at the start, and in the fixed order every other row has some positions given."""
+def test_training_meets_the_states_of_the_sampler():
+    """Of a batch the first rows are at the start, and every other row has some positions given."""
     x = torch.randint(V - 1, (400, L), generator=torch.Generator().manual_seed(1))
-    batch = keyed_batch(x, 5, 3, 0, 400, 100, V, draws)
+    batch = keyed_batch(x, 5, 3, 0, 400, 100, V)
     masked = (batch.z >= V).view(400, L)
     assert torch.equal(batch.masked, masked.flatten().nonzero().squeeze(1)) and torch.equal(batch.z[~masked], x[~masked])
-    halves = [keyed_batch(x[part], 5, 3, part.start, 400, 100, V, draws).z for part in (slice(0, 130), slice(130, 400))]
+    halves = [keyed_batch(x[part], 5, 3, part.start, 400, 100, V).z for part in (slice(0, 130), slice(130, 400))]
     assert torch.equal(torch.cat(halves), batch.z)
-    if draws == HIDDEN:
-        assert masked[:100].all()
-        return
     plain, with_given = masked[::2][:, ORDER], masked[1::2]
     assert masked[:100:2].all() and (plain[:, :-1] <= plain[:, 1:]).all()  # what is masked comes behind what is not
     assert 0.4 < with_given[:50].double().mean() < 0.6 and len(with_given[:50].sum(1).unique()) > 4

@@ -15,7 +15,7 @@ from scipy.special import logsumexp
 from torch import nn
 
 from imdm.diffusion.counter import row_seeds
-from imdm.diffusion.noise import carried_uniforms
+from imdm.diffusion.noise import carried_uniform
 from imdm.diffusion.states import is_masked, key_of
 from imdm.errors import UserError
 from imdm.factorization.estimate import check_teacher, log_mean_exp, path_errors
@@ -80,7 +80,7 @@ class Carried(Oracle):
 
     def forward(self, z, positions, latent=None):
         masked = is_masked(z, 3)
-        first = carried_uniforms(key_of(z, 3))[1].gather(1, masked.int().argmax(1, keepdim=True)).squeeze(1) < 0.5
+        first = carried_uniform(key_of(z, 3)).gather(1, masked.int().argmax(1, keepdim=True)).squeeze(1) < 0.5
         letter = torch.where(masked.all(1), first.long(), z.where(~masked, -1).amax(1))
         logits = torch.full((len(z), 2, 3), -1e6, dtype=torch.float64)
         return logits.scatter(2, letter[:, None, None].expand(-1, 2, 1), 0.0).flatten(0, 1)[positions]

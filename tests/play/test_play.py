@@ -165,6 +165,12 @@ def test_mistakes_of_the_command(run, tmp_path, port):
         assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1
 
 
+def test_what_is_no_model_names_those_that_are(run):
+    for name in (run, run / "models/teachr", run / "models/mdlm/sdtt/model.safetensors"):
+        with pytest.raises(UserError, match="is no model; .*models has teacher, imdm/sdtt3"):
+            Writer.open(str(name))
+
+
 def test_a_judge_of_another_vocabulary_is_refused(run, tmp_path):
     models = Models([run])
     other = Dataset.open(judges.make_dataset(tmp_path, train_bpe(judges.TEXT[:1] * 4, 280)))

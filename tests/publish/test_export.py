@@ -37,9 +37,8 @@ KINDS = {
     "gaussian": {"mask": "infinite", "noise_dist": "gaussian", "noise_scale": 0.5, "noise_dim": 7},
     "finite": {"mask": "finite", "finite_masks": 6},
     "di4c": {"mask": "single", "latent_hidden": 4},
-    "keyed": {"mask": "infinite", "noise_dist": "rademacher", "noise_dim": 70, "draws": "from_noise"},
-    "gumbel": {"mask": "gumbel", "noise_dim": 5, "draws": "from_noise"},
-    "in-order": {"mask": "gumbel", "noise_dim": 5, "draws": "from_noise_in_order"},
+    "keyed": {"mask": "infinite", "noise_dist": "rademacher", "noise_dim": 70, "draws": "from_noise_in_order"},
+    "gumbel": {"mask": "gumbel", "noise_dim": 5, "draws": "from_noise_in_order"},
     "options": {"mask": "infinite", "learned_positions": True, "softcap": 3.5},
 }
 STRANGER = """

@@ -16,10 +16,10 @@ import pytest
 
 import fake_run
 from imdm.errors import UserError
-from imdm.results.collect import paired_interval, ratios, with_means
 from imdm.results.frame import COLUMNS, RATIO, Number, decided, frame_of, lines, one, read_frame, select, write_frame
 from imdm.results.names import recipe_label
 from imdm.results.paper import paper_of, paper_value
+from imdm.results.records import paired_interval, ratios, with_means
 from imdm.results.summary import summary, verdict
 from imdm.results.table import better_cell, paper_cell, value_cell
 from imdm.results.tables import comparisons, frontier, table04
@@ -182,6 +182,9 @@ def test_the_summary_counts_what_the_paired_intervals_decide(frame):
 
 def test_the_verdict_says_how_many_chance_would_decide(frame):
     assert "about 0.8" in verdict(summary(frame))[0]
+    assert not any("train it longer" in sentence for sentence in verdict(summary(frame)))
+    weak = frame.assign(value=frame["value"].where(frame["metric"] != "unigram_perplexity", 40.0))
+    assert "train it longer" in verdict(summary(weak))[0]
     assert verdict(summary(frame[:0])) == ["MDLM and IMDM were not both sampled, so nothing is compared."]
 
 

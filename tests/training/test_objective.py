@@ -56,7 +56,7 @@ def test_two_processes_have_the_gradients_of_one(tmp_path):
 @pytest.mark.slow
 def test_two_processes_with_compiled_blocks_have_the_gradients_of_one(tmp_path):
     """In two passes each, so that gradients are also gathered without being exchanged."""
-    names = ["pretrain", "sdtt", "keyed-consistency"]
+    names = ["pretrain", "sdtt", "keyed"]
     in_two_processes(tmp_path, names, "--micro-batches", "4", "--compile")
     for name in names:
         same(load_file(tmp_path / f"{name}-4.safetensors"), name, 1e-4)

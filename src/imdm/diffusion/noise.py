@@ -34,7 +34,7 @@ def _order(device: str) -> Tensor:
 def noise(keys: Tensor, dim: int, dist: str = "uniform", scale: float = 1.0) -> Tensor:
     """ε of Eq. 15 for each key: i.i.d. coordinates times `scale`: uniform on (-1, 1), standard Gaussian, or -1 and 1 (Rademacher).
 
-    The first 32 Rademacher coordinates are the bits of `carried_uniforms`, the highest of each first.
+    Rademacher coordinates 16 to 31 are the bits of `carried_uniform`, the highest first.
 
     Args:
         keys: int64 [...].
@@ -71,14 +71,12 @@ def _codes(words: Tensor, dim: int) -> Tensor:
     return words.view(torch.int16)[..., :dim].int() & 0xFFFF
 
 
-def carried_uniforms(keys: Tensor) -> tuple[Tensor, Tensor]:
-    """The two uniforms that a key carries, float64 (...): when the position is unmasked, and which token it gets.
+def carried_uniform(keys: Tensor) -> Tensor:
+    """The uniform that a key carries, float64 (...): which token its position gets.
 
-    A teacher that draws with them makes its text a function of the noise, of which the student sees 16 bits of each: as
-    coordinates 0 and 1 of uniform noise, or as the first 32 of Rademacher noise. Lower bits come from elsewhere, so that rare
-    tokens are as frequent as they should be.
+    A teacher that draws with it makes its text a function of the noise, of which the student sees 16 bits: as coordinate 1 of
+    uniform noise, or as coordinates 16 to 31 of Rademacher noise. Lower bits come from elsewhere, so that rare tokens are as
+    frequent as they should be.
     """
-    word = bits(keys, Stream.NOISE, 0)
-    seen = [(word >> shift & 0xFFFF).double() for shift in (0, _BITS)]
-    order, token = ((high + uniform(bits(keys, Stream.CARRIED, number))) * 2.0**-_BITS for number, high in enumerate(seen))
-    return order, token
+    seen = (bits(keys, Stream.NOISE, 0) >> _BITS & 0xFFFF).double()
+    return (seen + uniform(bits(keys, Stream.CARRIED, 1))) * 2.0**-_BITS

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from imdm.diffusion.counter import Stream, bits
-from imdm.diffusion.noise import carried_uniforms
 
 KEY_BITS = 62
 
@@ -42,22 +41,6 @@ def initial_masks(seeds: Tensor, length: int, vocab_size: int) -> Tensor:
     """
     positions = torch.arange(length, device=seeds.device)
     return to_state(bits(seeds[:, None], Stream.KEY, positions), vocab_size)
-
-
-def keyed_masks(seeds: Tensor, t: Tensor, length: int) -> Tensor:
-    """Which positions are masked at time t where the keys say when: those whose order, from 0 to 1, is at least 1 - t.
-
-    So the states of a trajectory that is sampled `from_noise` are those of this forward process.
-
-    Args:
-        seeds: int64 [B].
-        t: float64 [B].
-
-    Returns:
-        bool [B, length].
-    """
-    order, _ = carried_uniforms(key_of(initial_masks(seeds, length, 0), 0))
-    return order >= 1 - t[:, None]
 
 
 def mask_where(x: Tensor, mask: Tensor, seeds: Tensor, vocab_size: int) -> Tensor:

@@ -18,7 +18,6 @@ from torch import Tensor
 from imdm.data.blocks import batch_indices
 from imdm.diffusion.counter import Stream, bits, root_seed, row_seeds, uniform
 from imdm.diffusion.schedule import mask_probability
-from imdm.diffusion.states import keyed_masks
 from imdm.errors import UserError
 from imdm.files import require_array
 from imdm.network.config import NetworkConfig
@@ -82,10 +81,7 @@ def make_couplings(network: Network, blocks: np.ndarray, first: int, count: int,
     index = np.concatenate([batch_indices(len(blocks), i, 1, seed) for i in range(first, first + count)])
     real = torch.from_numpy(blocks[index].astype(np.int64)).to(device)
     t = uniform(bits(seeds, Stream.LEVEL))
-    if draws == "from_noise":
-        masked = keyed_masks(seeds, t, real.shape[1])
-    else:
-        masked = uniform(bits(seeds[:, None], Stream.MASK, torch.arange(real.shape[1], device=device))) < mask_probability(t)[:, None]
+    masked = uniform(bits(seeds[:, None], Stream.MASK, torch.arange(real.shape[1], device=device))) < mask_probability(t)[:, None]
     x = sample(network, seeds, settings.steps, start=t, visible=(~masked, real), draws=draws).tokens
     return {"x": x.int().cpu(), "masked": masked.cpu(), "t": t.cpu(), "seed": seeds.cpu()}
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from imdm.params import LanguageSettings, MaskSettings, Network, NonNegative, Positive
+from imdm.params.base import Draws
 
 
 class NetworkConfig(Network, MaskSettings):
@@ -17,11 +16,10 @@ class NetworkConfig(Network, MaskSettings):
     seq_len: Positive = Field(description="L, longest sequence it was built for")
     latent_hidden: Positive | None = Field(None, description="hidden width of Di4C's latent token; null: a network without a latent")
     tokenizer_sha256: str = Field("", description="digest of the vocabulary's file, to refuse a foreign one")
-    draws: Literal["independent", "from_noise", "from_noise_in_order"] = Field(
+    draws: Draws = Field(
         "independent",
         exclude_if=lambda draws: draws == "independent",
-        description="how it is sampled, after keyed distillation; from_noise: order and tokens are read from the mask keys; "
-        "from_noise_in_order: the tokens",
+        description="how it is sampled; from_noise_in_order, after keyed distillation: tokens are read from the mask keys",
     )
     language: LanguageSettings | None = Field(
         None, exclude_if=lambda language: language is None, description="of an oracle, whose marginals are those of the language"

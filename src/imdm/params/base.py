@@ -36,6 +36,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*([.-][a-z0-9_]+)*$", ma
 MaskKind = Literal["single", "infinite", "finite", "gumbel"]
 CARRIED_BITS = 32  # of a key, which say when its position is unmasked and which token it gets: the first of Rademacher noise
 NoiseDist = Literal["uniform", "gaussian", "rademacher"]
+Draws = Literal["independent", "from_noise_in_order"]
 Precision = Literal["float32", "bfloat16"]
 RediKeys = Literal["stored", "fresh"]
 Weights = Literal["ema", "online"]

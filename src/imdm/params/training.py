@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from imdm.params.base import AtLeastTwo, Block, Fraction, NonNegative, Positive, PositiveFloat, RediKeys, Rounds, Text, Weights
+from imdm.params.base import AtLeastTwo, Block, Draws, Fraction, NonNegative, Positive, PositiveFloat, RediKeys, Rounds, Text, Weights
 
 
 class Optimizer(Block):
@@ -97,15 +97,7 @@ class Sdtt(Optimizer):
 class Keyed(Optimizer):
     """Keyed distillation, this project's own: the teacher's draws are read from the mask keys, which the student sees."""
 
-    target: Literal["consistency", "trajectory"] = Field(
-        "trajectory",
-        description="consistency: one step of the teacher, behind it the student's moving average; trajectory: all steps by the teacher",
-    )
     teacher_steps: AtLeastTwo = Field(4, description="steps of the teacher that the student learns in one")
-    draws: Literal["from_noise", "from_noise_in_order"] = Field(
-        "from_noise_in_order",
-        description="from_noise: the teacher's order too is read from the keys, and hidden; from_noise_in_order: it is fixed and dilated",
-    )
     from_start: Fraction = Field(0.5, description="share of sequences that are all masked; the others' times are uniform")
     divergence: Literal["reverse_kl", "forward_kl"] = Field(
         "forward_kl", description="reverse_kl: KL(student || target); forward_kl: KL(target || student), whose optimum keeps the marginals"
@@ -113,11 +105,10 @@ class Keyed(Optimizer):
 
     @property
     def masked_share(self) -> float:
-        given = 0.75 if self.draws == "from_noise_in_order" else 1  # half of the rows have half of their positions given
-        return given * (0.5 + self.from_start / 2)
+        return 0.75 * (0.5 + self.from_start / 2)  # half of the rows have half of their positions given
 
     def teacher_passes(self, round_number: int = 1) -> float:
-        return 2 if self.target == "consistency" else self.teacher_steps
+        return self.teacher_steps
 
 
 class Di4c(Optimizer):
@@ -152,10 +143,7 @@ class Couplings(Block):
     pairs: Positive = Field(100_000, description="number of couplings")
     steps: Positive = Field(1024, description="steps of the teacher")
     batch_size: Positive = Field(64, description="sequences generated at once; the result does not depend on it")
-    draws: Literal["independent", "from_noise", "from_noise_in_order"] = Field(
-        "independent",
-        description="from_noise: the teacher's order and draws are read from the mask keys; from_noise_in_order: its draws alone",
-    )
+    draws: Draws = Field("independent", description="from_noise_in_order: read from the mask keys, in dilated order")
 
 
 class Redi(Optimizer):

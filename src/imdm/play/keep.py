@@ -45,6 +45,7 @@ def keep(run: Path, models: list[str], out: Path, judge: bool, licence: str | No
     for part in parts:
         if (out / part).exists():
             raise UserError(f"{out / part} exists already; remove it, or choose another --out.")
+    corpora = {name: Dataset.open(data_of(str(known[name] / WEIGHTS))) for name in models}
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=out) as place:
         beside = Path(place)
@@ -52,8 +53,7 @@ def keep(run: Path, models: list[str], out: Path, judge: bool, licence: str | No
             weights, scores, folder = known[name] / WEIGHTS, run / f"scores/{name}/scores.json", beside / "models" / name
             folder.mkdir(parents=True)
             verify(weights)
-            data = Dataset.open(data_of(str(weights)))
-            export_model(weights, data, folder, scores=scores if scores.is_file() else None, licence=licence, small=True)
+            export_model(weights, corpora[name], folder, scores=scores if scores.is_file() else None, licence=licence, small=True)
         if judge:
             _keep_judge(run / "judge/judge.json", beside / "judge")
         size = sum(path.stat().st_size for path in beside.rglob("*") if path.is_file()) / 1e6

@@ -35,6 +35,14 @@ def models_in(place: Path) -> dict[str, Path]:
     return {name: named[name] for name in sorted(wanted, key=lambda name: ("/" in name, name))}  # the teacher first
 
 
+def require_model(model: str) -> None:
+    """Refuse a path in a run that is no model's; a hub id passes. Raises UserError: it is none; says which models the run has."""
+    path = Path(model).expanduser()
+    run = path if (path / "models").is_dir() else next((at.parent for at in path.parents if at.name == "models" and at.is_dir()), None)
+    if run and not path.is_file() and not (path / WEIGHTS).is_file():
+        raise UserError(f"{model} is no model; {run / 'models'} has {', '.join(models_in(run))}.")
+
+
 @dataclass(frozen=True)
 class PlaceJudge:
     """The judge of a run, and how it reads a text there."""

@@ -14,6 +14,7 @@ from imdm.diffusion.counter import row_seeds
 from imdm.errors import UserError
 from imdm.network.network import Network
 from imdm.params import Runtime, load_params
+from imdm.play.place import require_model
 from imdm.publish.public import load_public
 from imdm.sampling.prompts import text_block
 from imdm.sampling.sampler import sample
@@ -54,8 +55,9 @@ class Writer:
             data: dataset.json of the corpus that it was trained on; None where `data_of` finds it.
 
         Raises:
-            UserError: as `load_public`, `Dataset.open` and `data_of`.
+            UserError: as `require_model`, `load_public`, `Dataset.open` and `data_of`.
         """
+        require_model(model)
         corpus = Dataset.open(data or data_of(model))
         network = prepare_frozen(load_public(model, data=corpus).network(), Runtime(compile=False))
         return cls(corpus, network, Speller.of(corpus))
@@ -96,5 +98,6 @@ def data_of(model: str) -> Path:
         return folder / "dataset.json"
     run = next((parent.parent for parent in folder.parents if parent.name == "models"), None)
     if run is None or not (run / "params.yaml").is_file():
-        raise UserError(f"nothing beside {model} says which corpus it was trained on; name its dataset.json with --data.")
+        remedy = f"run `snakemake {run / 'params.yaml'}`" if run else "name its dataset.json with --data"
+        raise UserError(f"nothing beside {model} says which corpus it was trained on; {remedy}.")
     return run.parents[1] / "data" / load_params(run / "params.yaml").corpus.folder / "dataset.json"

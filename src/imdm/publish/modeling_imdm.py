@@ -61,10 +61,9 @@ def noise(keys, dim, dist, scale):
     return values * scale
 
 
-def carried_uniforms(keys):
-    """When each key's position is unmasked and which token it gets, float64: 16 bits of the noise, and lower ones."""
-    word = bits(keys, NOISE, 0)
-    return [((word >> 16 * n & 0xFFFF).double() + uniform(bits(keys, CARRIED, n))) * 2.0**-16 for n in range(2)]
+def carried_uniform(keys):
+    """Which token each key's position gets, float64: 16 bits of the noise, and lower ones."""
+    return ((bits(keys, NOISE, 0) >> 16 & 0xFFFF).double() + uniform(bits(keys, CARRIED, 1))) * 2.0**-16
 
 
 def draw(logits, u, temperature):
@@ -288,14 +287,12 @@ class ImdmModel(PreTrainedModel):
 
         masked = given == sizes.mask_id
         z = torch.where(masked, mask_states(KEY), given)
-        draws = vars(sizes).get("draws", "independent")
-        keyed = draws != "independent"
-        order, random = carried_uniforms(z - sizes.vocab_size) if keyed else (uniform(bits(seeds, of, position)) for of in (UNMASK, TOKEN))
-        choose = draw
+        keyed, choose = "draws" in vars(sizes), draw
+        random = carried_uniform(z - sizes.vocab_size) if keyed else uniform(bits(seeds, TOKEN, position))
         if keyed and sizes.mask == "gumbel":
             random, choose = z - sizes.vocab_size, functools.partial(draw_by_race, sizes.noise_dim, self.backbone.candidates.proposal)
-        at = (order * steps).long().clamp(max=steps - 1)
-        if unmasking == "dilated" or draws == "from_noise_in_order":  # positions by their bits from the lowest on
+        at = (uniform(bits(seeds, UNMASK, position)) * steps).long().clamp(max=steps - 1)
+        if unmasking == "dilated" or keyed:  # positions by their bits from the lowest on
             width = max(1, (sizes.seq_len - 1).bit_length())
             low_first = sum((position >> bit & 1) << (width - 1 - bit) for bit in range(width))
             at = low_first.where(masked, 1 << width).argsort().argsort() * steps // masked.sum().clamp(min=1)

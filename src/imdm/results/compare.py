@@ -10,10 +10,11 @@ from typing import Any
 import pandas as pd
 
 from imdm.params import Params
-from imdm.results.collect import Record, held_out, ratios, read_result, require_same, scored
 from imdm.results.frame import RATIO, Find, Number, decided, frame_of, lines, select
 from imdm.results.names import METRICS
 from imdm.results.paper import Exhibit, Model, describe, paper_note, paper_steps, paper_value
+from imdm.results.read import read_result, require_same
+from imdm.results.records import Record, held_out, ratios, scored
 from imdm.results.table import Column, Line, digits, make_view, paper_cell, value_cell
 from imdm.results.view import DAGGER, Cell, View
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pandas as pd
 
 from imdm.errors import UserError, exit_code
-from imdm.results.collect import synthetic
 from imdm.results.frame import frame_of, read_comparison, select
+from imdm.results.records import synthetic
 from imdm.results.runs import draw_runs, metric_view, runs_view
 from imdm.results.summary import summary, verdict
 from imdm.results.tables import LANGUAGE, SYNTHETIC, brief
@@ -54,6 +54,9 @@ def text_of(paths: list[Path], figure: Path | None = None, metric: str | None = 
         run = table.resolve().parent.parent
         if run.name in frames:
             raise UserError(f"two of the tables are of runs called {run.name}; name each run once.")
+        if not table.exists():
+            names = sorted(at.parents[1].name for at in run.parent.glob("*/tables/tables.csv"))
+            raise UserError(f"{table} does not exist; the runs in {run.parent} are {', '.join(names) or 'none'}.")
         frames[run.name] = read_comparison(table)
     if len(frames) > 1:
         if figure:
@@ -61,7 +64,7 @@ def text_of(paths: list[Path], figure: Path | None = None, metric: str | None = 
                 draw_runs(frames, beside)
         return _whole(metric_view(frames, metric) if metric else runs_view(frames), groups_above=True)
     report = run / "report.html"
-    where = f"Report: {report}" if report.exists() else f"{report} is not made yet; run `snakemake {report}`."
+    where = f"Report: {report}" if report.exists() else f"Tables: {report.parent / 'tables'}; no report is there."
     return f"{main_text(frames[run.name])}\n\n{where}"
 
 

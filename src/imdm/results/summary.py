@@ -13,6 +13,7 @@ from imdm.results.scoreboard import fooled_counts
 from imdm.results.table import digits
 from imdm.results.tables import WHERE
 
+_LEARNT = 0.9  # of the perplexity of token frequencies; a teacher above it is said to have learnt little
 FEW = (1, 2, 4)  # sampling steps at which the best model is named
 _WORDS = {"as_sampled": "As sampled", "equal_entropy": "At the teacher's entropy"}
 
@@ -26,6 +27,7 @@ def summary(frame: pd.DataFrame) -> dict[str, Any]:
         best: by sampling steps, model and gen_ppl of the lowest Gen-PPL as sampled.
         dilated: by sampling steps, Gen-PPL of the teacher with the positions of a step far apart.
         fooled: how many metrics rank a control above the teacher, and of how many.
+        teacher_over_unigram: the teacher's held-out perplexity over that of token frequencies.
         teacher, real_text: Gen-PPL of the teacher at its most steps, and of held-out text. judge: its own held-out perplexity.
         What the frame does not hold is left out.
     """
@@ -46,6 +48,9 @@ def summary(frame: pd.DataFrame) -> dict[str, Any]:
         numbers["dilated"] = {str(number.steps): number.value for number in dilated}
     if len(select(frame, kind="control")):
         numbers["fooled"] = fooled_counts(frame)
+    held_out = {number.metric: number.value for number in lines(select(frame, kind="validation"))}
+    if (bound := held_out.get("val_ppl")) and (unigram := held_out.get("unigram_perplexity")):
+        numbers["teacher_over_unigram"] = bound / unigram
     teacher = select(samples, model=TEACHER)
     if len(teacher):
         numbers["teacher"] = float(teacher.sort_values("steps")["value"].iloc[-1])
@@ -58,6 +63,8 @@ def summary(frame: pd.DataFrame) -> dict[str, Any]:
 def verdict(numbers: dict[str, Any]) -> list[str]:
     """The answer to the paper's claim, and the best models, as sentences."""
     said = []
+    if (ratio := numbers.get("teacher_over_unigram", 0)) > _LEARNT:
+        said.append(f"The teacher knows little but token frequencies, its perplexity is {ratio:.2f} of theirs: train it longer first.")
     for where, count in numbers["better"].items():
         chance = f"{0.05 * count['of']:.1f}"
         said.append(

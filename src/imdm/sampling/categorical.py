@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from imdm.diffusion.noise import carried_uniforms
+from imdm.diffusion.noise import carried_uniform
 from imdm.diffusion.race import candidates, exponentials
 from imdm.network.network import Network
 
@@ -57,13 +57,13 @@ def draw_tokens(network: Network, rows: Tensor, u: Tensor, temperature: float = 
 
 
 def draw_by_key(network: Network, rows: Tensor, keys: Tensor, temperature: float = 1.0) -> Tensor:
-    """`draw_tokens` with what the keys [n] (or [n, k], where they carry uniforms) of the masks decide: a function of rows and keys.
+    """`draw_tokens` with what the keys [n] (or [n, k], where they carry a uniform) of the masks decide: a function of rows and keys.
 
     Where masks have candidates the key carries Gumbels G: argmax of log p / temperature + G over the whole vocabulary.
     """
     config = network.config
     if config.mask != "gumbel":
-        return draw_tokens(network, rows, carried_uniforms(keys)[1], temperature)
+        return draw_tokens(network, rows, carried_uniform(keys), temperature)
     size, proposal, tokens = max(1, CHUNK[rows.device.type] // config.vocab_size), network.candidates.proposal, []
     for part, key in zip(rows.split(size), keys.split(size), strict=True):
         e = exponentials(key, *candidates(key, config.noise_dim, proposal), proposal)

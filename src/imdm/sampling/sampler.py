@@ -23,7 +23,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from imdm.diffusion.counter import Stream, bits, fold, uniform
-from imdm.diffusion.noise import carried_uniforms
 from imdm.diffusion.posterior import keep_probability
 from imdm.diffusion.schedule import time_grid
 from imdm.diffusion.states import initial_masks, is_masked, key_of, mask_where, to_state
@@ -68,11 +67,10 @@ def sample(
         start: time at which each sequence starts, float64 [B]; default 1.
         visible: (mask bool [B, L], tokens int64 [B, L]): positions that are given (prefix, infill, perturbed block).
         temperature: of the token draw.
-        draws: "independent"; "from_noise": order and tokens are read from the initial keys, so that the text is a
-            function of the noise; "from_noise_in_order": the tokens alone, the order is `dilated_order`'s; None: as the
-            network's config says.
-        unmasking: "independent": each position's step by itself; "even": as many positions in each step, in random order or that
-            of the noise; "dilated": as many, in `dilated_order`, as always where draws are "from_noise_in_order".
+        draws: "independent"; "from_noise_in_order": tokens are read from the initial keys, so that the text is a function of the
+            noise; None: as the network's config says.
+        unmasking: "independent": each position's step by itself; "even": as many positions in each step, in random order;
+            "dilated": as many, in `dilated_order`, as always where draws are "from_noise_in_order".
     """
     config, device = network.config, seeds.device
     draws = draws or config.draws
@@ -83,19 +81,16 @@ def sample(
     else:
         z = mask_where(visible[1], ~visible[0], seeds, vocab)
     masked = is_masked(z, vocab)
-    positions = torch.arange(z.shape[1], device=device)
+    positions = torch.arange(length, device=device)
     draw: Callable[[Network, Tensor, Tensor, float], Tensor]
     if draws == "independent":
-        order_u = uniform(bits(seeds[:, None], Stream.UNMASK, positions))
         random, draw = uniform(bits(seeds[:, None], Stream.TOKEN, positions)), draw_tokens
     else:
         random, draw = key_of(z, vocab), draw_by_key
-        order_u, _ = carried_uniforms(random)
-        if visible is not None:  # what is still masked at time t has an order of 1 - t or more
-            order_u = 1 - (1 - order_u) / times[:, :1]
-    if unmasking == "dilated" or draws == "from_noise_in_order":
+    if unmasking == "dilated" or draws != "independent":
         at = even_steps(dilated_order(length, device), masked, steps)
     else:
+        order_u = uniform(bits(seeds[:, None], Stream.UNMASK, positions))
         at = even_steps(order_u, masked, steps) if unmasking == "even" else unmasking_steps(order_u, steps)
     unmasked_at = torch.where(masked, at, -1)
 
