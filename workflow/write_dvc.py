@@ -51,11 +51,13 @@ def placed(text: str, params: Params, run: str, corpus: str) -> str:
 
 
 def stage_name(job: Job) -> str:
-    """STAGE, STAGE-MODEL of a job for one model, or exhibit-FOLDER-NAME; DVC's names have no slash and no dot."""
+    """STAGE, STAGE-MODEL or STAGE-KIND-MODEL of a job for one model, or exhibit-FOLDER-NAME; DVC's names have no slash and no dot."""
     parts = Path(job.out).parts[2:]
     if job.stage == "exhibit":
         return "-".join([job.stage, parts[0], Path(parts[1]).stem])
-    model = parts[1:] if parts and parts[0] in ("models", "couplings", "samples", "scores", "frontier") else ()
+    kind = parts[:1] if parts[1:2] in (("samples",), ("scores",)) else ()
+    folder, *model = parts[len(kind) :] or ("",)
+    model = [*kind, *model] if folder in ("models", "couplings", "samples", "scores", "frontier") else []
     return "-".join([job.stage, *model]).replace(".", "_")
 
 

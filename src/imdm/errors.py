@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -25,6 +26,9 @@ def exit_code(tool: str, work: Callable[[], int | None]) -> int:
         return work() or 0
     except UserError as error:
         print(f"{tool}: {error}", file=sys.stderr)
+    except BrokenPipeError:  # whoever read the output has what he wanted, as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         reason = f"{error.filename or 'the output'} can't be used ({error.strerror or error})"
         print(f"{tool}: {reason}; correct the path or its permissions.", file=sys.stderr)

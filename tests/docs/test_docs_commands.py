@@ -57,7 +57,7 @@ def dry(words: list[str], project: Path) -> None:
         run(project, "imdm", arguments[0], "--help")
     elif program == "python" and arguments[0].startswith("stages/"):
         parse(Path(arguments[0]).stem, arguments[1:])
-    else:
+    elif words[:2] != ["python", "workflow/write_dvc.py"]:  # tests/docs/test_docs_quickstart.py runs it
         assert program in HARMLESS, f"{program}: say in tests/docs/test_docs_commands.py how to try it"
 
 

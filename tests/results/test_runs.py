@@ -163,6 +163,11 @@ def test_the_orders_of_the_page_are_the_committed_ones():
                 if high < 1 or low > 1
                 else f"{mean:.2f} [{low:.2f}, {high:.2f}]"
             )
+    captions = read_frame(PIPELINES[0].parent / "captions1" / "tables" / "unmasking.csv")
+    rows = rows_of("**A keyed student in the dilated order**")
+    for row, where in zip(rows[:3], (("samples", "teacher"), ("dilated", "teacher"), ("samples", keyed)), strict=True):
+        shown = [float(text.split()[0].replace(",", "")) for text in row[1:]]
+        assert shown == pytest.approx([value(captions, *where, n) for n in (*steps, 32)], rel=0.005)
     stories = read_frame(PIPELINES[0].parent / "stories" / "tables" / "unmasking.csv")
     models = [(kind, model) for model in ("oracle", "teacher") for kind in ("samples", "dilated")]
     models += [("dilated", "imdm/redi"), ("samples", keyed)]

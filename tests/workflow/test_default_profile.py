@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -62,3 +63,14 @@ def test_a_dry_run_shows_what_snakemake_shows(folder):
     assert "rule bad:" in with_profile.stderr + with_profile.stdout and "job      count" in with_profile.stderr + with_profile.stdout
     rules = [line for line in (plain.stderr + plain.stdout).splitlines() if line.startswith(("rule", "localrule"))]
     assert rules == [line for line in (with_profile.stderr + with_profile.stdout).splitlines() if line.startswith(("rule", "localrule"))]
+
+
+def test_what_could_not_be_submitted_says_why(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "workflow/logger"))
+    from snakemake_logger_plugin_progress import LogHandler
+
+    shown: list[str] = []
+    handler = SimpleNamespace(names={1: ("pretrain", "models/teacher")}, live=None, show=shown.append)
+    refused = "SLURM sbatch failed. The error message was 'sbatch: error: invalid partition specified: cpu'.\n    sbatch call:"
+    LogHandler.fail(handler, SimpleNamespace(jobid=1, rule_name="pretrain", log=["logs/none.log"], rule_msg=refused))
+    assert shown == [f"FAILED: pretrain models/teacher (no log)\n  {refused.splitlines()[0]}"]

@@ -1,4 +1,5 @@
 # The experiment's parameters, and what the rules ask of them.
+import difflib
 import functools
 import glob
 import json
@@ -254,6 +255,17 @@ def furnish(staged):
         staged.conda_env = str(PROJECT / "environment.yml")
 
 
+def site_of(resources):
+    """What the profile's default-resources say of the site; a misspelt name ends Snakemake, which would take any."""
+    for name in resources.keys():
+        if name not in SITE and (meant := difflib.get_close_matches(name, SITE, n=1, cutoff=0.75)):
+            raise WorkflowError(f"default-resources has no {name}; did you mean {meant[0]}?")
+    site = {name: resources[name].raw for name in SITE if name in resources}
+    if not str(site.get("longest", 0)).isdigit():
+        raise WorkflowError(f"default-resources: longest must be whole minutes, such as 1440, not {site['longest']}.")
+    return site
+
+
 @functools.cache
 def requests(gpu):
     """What jobs ask for, by the site's name of its GPU model."""
@@ -266,7 +278,7 @@ def equip(staged):
     Memory grows with every retry, to three times as much, and time to the longest that the site allows.
     """
     stage = re.search(r"stages/(\w+)\.py", staged.shellcmd)[1]
-    site = {name: staged.resources[name].raw for name in SITE if name in staged.resources}
+    site = site_of(staged.resources)
 
     def ask(what):
         """A resource function; what it gives None for is not asked for."""

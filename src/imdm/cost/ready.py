@@ -109,7 +109,7 @@ class External:
             suffixes = {"files": text_files.SUFFIXES, "openwebtext": openwebtext.SUFFIXES}.get(self.corpus.name)
             if not self._exists(path):
                 hub = "" if self.corpus.name == "files" else ", or set it to null to load the corpus from the hub"
-                yield Missing(f"corpus.path: {path}", f"correct the path{hub}")
+                yield Missing(f"corpus.path: {path} does not exist", f"correct the path{hub}")
             elif suffixes:
                 yield from refused(partial(text_files.find_files, str(self._path(path)), suffixes))
         wanted = [f"{key} ({name})" for key, name in self.names.items() if not self._is_path(name) and not cached(name)]

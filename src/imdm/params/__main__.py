@@ -27,6 +27,8 @@ def write(files: list[str], sets: list[str], out: Path | None) -> None:
     if out:
         with whole(out) as beside:
             beside.write_text(text, encoding="utf-8")
+        if out.name == "params.yaml":
+            print(f"{out} is written; now `python workflow/write_dvc.py`. Presets are read over it: `git checkout {out}` before the next.")
     else:
         sys.stdout.write(text)
 

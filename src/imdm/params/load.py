@@ -78,9 +78,16 @@ def load_params(files: str | Path | Sequence[str | Path], overrides: Sequence[st
         raise UserError(f"{paths[-1]} or a --set is nested too deeply; write plain values.") from None
 
 
+class _Dumper(yaml.SafeDumper):
+    """Nothing for null, as DVC writes it, so that `dvc exp run -S` changes one line."""
+
+
+_Dumper.add_representer(type(None), lambda dumper, _: dumper.represent_scalar("tag:yaml.org,2002:null", ""))
+
+
 def resolved_yaml(params: Params) -> str:
     """A whole parameter file, from which the same experiment comes without any other file."""
-    return yaml.safe_dump(params.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=140)
+    return yaml.dump(params.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=140)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -130,10 +130,11 @@ class LogHandler(LogHandlerBase):
             self.live.update(self.shown[-1], completed=self.done, description=f"{self.done} of {self.total}{rest}")
 
     def fail(self, record: logging.LogRecord) -> None:
-        """A job has ended with an error: its name, its log, and what it said last."""
+        """A job has ended with an error: its name, its log, and what it said last, or why it could not be submitted."""
         rule, made = self.names.get(record.jobid, (record.rule_name, ""))
         logs = [Path(name) for name in record.log if Path(name).is_file()]
         said = [line for log in logs for line in log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LAST_LINES:]]
+        said = said or str(record.rule_msg or "").splitlines()[:1]
         self.show("\n  ".join([f"FAILED: {rule} {made} ({', '.join(map(str, logs)) or 'no log'})", *said]))
         if self.live and record.jobid in self.shown:
             self.live.remove_task(self.shown.pop(record.jobid))
