@@ -168,6 +168,11 @@ def test_the_orders_of_the_page_are_the_committed_ones():
     for row, where in zip(rows[:3], (("samples", "teacher"), ("dilated", "teacher"), ("samples", keyed)), strict=True):
         shown = [float(text.split()[0].replace(",", "")) for text in row[1:]]
         assert shown == pytest.approx([value(captions, *where, n) for n in (*steps, 32)], rel=0.005)
+    sentences = read_frame(PIPELINES[0].parent / "sentences2" / "tables" / "unmasking.csv")
+    models = [(kind, model) for model in ("teacher", "mdlm/redi", "imdm/redi") for kind in ("samples", "dilated")]
+    for row, where in zip(rows_of("Captions of whole words (`sentences2`")[:7], [*models, ("samples", keyed)], strict=True):
+        shown = [float(text.replace(",", "")) for text in row[1:]]
+        assert shown == pytest.approx([value(sentences, *where, n) for n in (*steps, 24)], rel=0.005)
     stories = read_frame(PIPELINES[0].parent / "stories" / "tables" / "unmasking.csv")
     models = [(kind, model) for model in ("oracle", "teacher") for kind in ("samples", "dilated")]
     models += [("dilated", "imdm/redi"), ("samples", keyed)]
