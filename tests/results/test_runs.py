@@ -182,6 +182,24 @@ def test_the_orders_of_the_page_are_the_committed_ones():
         assert [float(text.replace(",", "")) for text in row[1:]] == pytest.approx(wanted, rel=0.005, abs=0.051)
 
 
+def test_the_keyed_students_of_stories_are_those_of_the_page():
+    """docs/results.md: three pipelines' mean ratios of exact perplexity, to the teacher and to the oracle."""
+    runs = [read_frame(PIPELINES[0].parent / name / "tables" / "unmasking.csv") for name in ("stories", "stories1", "stories2")]
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8").split("**Two more pipelines agree**")[1].split("\n")[0]
+    shown = [tuple(map(float, three)) for three in re.findall(r"([\d.]+) \[([\d.]+), ([\d.]+)\]", page)]
+    wanted = []
+    for base, steps in (("teacher", (1, 2, 4, 8, 16)), ("oracle", (1, 2, 4))):
+        for n in steps:
+            models = [
+                [one(frame, kind="samples", model=m, steps=n, metric="gen_ppl").value for m in ("imdm-gumbel/keyed", base)]
+                for frame in runs
+            ]
+            wanted.append(mean_ratio([ours / theirs for ours, theirs in models]))
+    assert len(shown) == 8
+    for three, numbers in zip(shown, wanted, strict=True):
+        assert three == pytest.approx(numbers, abs=0.0006 if numbers[0] < 0.05 else 0.0051)
+
+
 def test_show_prints_the_main_table(run: Path, frame, capsys):
     assert show([str(run)]) == 0
     text = capsys.readouterr().out
