@@ -71,7 +71,7 @@ def verdict(numbers: dict[str, Any]) -> list[str]:
             f"{_WORDS[where]}, IMDM is better than MDLM in {count['imdm']} of {count['of']} comparisons and worse in {count['mdlm']}; "
             f"chance alone would decide about {chance}."
         )
-    if not said:
+    if not numbers["better"]:
         said.append("MDLM and IMDM were not both sampled, so nothing is compared.")
     best = pd.DataFrame([at | {"steps": steps} for steps, at in numbers["best"].items()])
     wins = [
