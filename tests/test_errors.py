@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,8 @@ from imdm.errors import UserError
 from imdm.params.__main__ import main as params
 from imdm.results.show import main as show
 from script import MICRO, called, module
+
+SRC = Path(__file__).parents[1] / "src"
 
 
 def refused(main, *words: object) -> str:
@@ -62,3 +67,11 @@ def test_numbers_of_generate(tmp_path, words):
 def test_a_message_is_one_line():
     said = str(UserError(f"out was made by {'a' * 5000}\0\n, not by sample; move it away."))
     assert len(said) <= 1000 and said.startswith("out was made by aaa") and said.endswith("  , not by sample; move it away.")
+
+
+def test_a_reader_that_has_enough_is_no_mistake(runs):
+    command = f"{sys.executable} -m imdm.results.show {runs[0]} {runs[1]} --metric gen_ppl"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} | true"], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(SRC)}
+    )
+    assert done.returncode == 0 and not done.stderr

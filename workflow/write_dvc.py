@@ -55,9 +55,9 @@ def stage_name(job: Job) -> str:
     parts = Path(job.out).parts[2:]
     if job.stage == "exhibit":
         return "-".join([job.stage, parts[0], Path(parts[1]).stem])
-    kind = parts[:1] if parts[1:2] in (("samples",), ("scores",)) else ()
-    folder, *model = parts[len(kind) :] or ("",)
-    model = [*kind, *model] if folder in ("models", "couplings", "samples", "scores", "frontier") else []
+    kind = [plan.DILATED] * (parts[:1] == (plan.DILATED,))
+    parts = parts[len(kind) :]
+    model = [*kind, *parts[1:]] if parts and parts[0] in ("models", "couplings", "samples", "scores", "frontier") else []
     return "-".join([job.stage, *model]).replace(".", "_")
 
 

@@ -15,7 +15,7 @@ from dvc.utils.serialize import modify_yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from imdm.params import load_params
+from imdm.params import load_params, resolved_yaml
 from imdm.stage.reads import keys, of_stages
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,3 +123,12 @@ def test_versions_are_the_same_everywhere():
     asked = re.search(r'min_version\("([\d.]+)"\)', (ROOT / "Snakefile").read_text())[1]
     (snakemake,) = (requirement for requirement in direct() if requirement.name == "snakemake")
     assert f">={asked}" in str(snakemake.specifier)
+
+
+def test_dvc_changes_one_line_of_a_whole_parameter_file(tmp_path):
+    file, whole = tmp_path / "params.yaml", resolved_yaml(load_params(ROOT / "params.yaml"))
+    file.write_text(whole)
+    with modify_yaml(str(file)) as tree:
+        tree["noise_dim"] = 77
+    changed = [pair for pair in zip(whole.splitlines(), file.read_text().splitlines(), strict=True) if pair[0] != pair[1]]
+    assert changed == [("noise_dim: 256", "noise_dim: 77")] and load_params(file).noise_dim == 77

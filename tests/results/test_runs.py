@@ -156,13 +156,8 @@ def test_the_orders_of_the_page_are_the_committed_ones():
     for row, (ours, base) in zip(rows_of("Ratios of Gen-PPL: geometric means of the five"), quotients, strict=True):
         for text, n in zip(row[1:], steps, strict=True):
             mean, low, high = mean_ratio([value(frame, *ours, n) / value(frame, *base, n) for frame in runs])
-            assert text == (
-                "1"
-                if low == high
-                else f"**{mean:.2f} [{low:.2f}, {high:.2f}]**"
-                if high < 1 or low > 1
-                else f"{mean:.2f} [{low:.2f}, {high:.2f}]"
-            )
+            bold = "**" * (high < 1 or low > 1)
+            assert text == ("1" if low == high else f"{bold}{mean:.2f} [{low:.2f}, {high:.2f}]{bold}")
     captions = read_frame(PIPELINES[0].parent / "captions1" / "tables" / "unmasking.csv")
     rows = rows_of("**A keyed student in the dilated order**")
     for row, where in zip(rows[:3], (("samples", "teacher"), ("dilated", "teacher"), ("samples", keyed)), strict=True):

@@ -7,9 +7,10 @@ import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 import yaml
 
-from checkout import ROOT, run
+from checkout import ROOT, run, snakemake
 from imdm.cost.request import Requests
 from imdm.params import Params, load_params, resolved_yaml
 from imdm.stage.reads import of_stages
@@ -53,6 +54,13 @@ def test_the_profile_names_the_site_alone():
     assert not profile.keys() & {"set-resources", "set-threads"} and profile["slurm-status-command"] == "squeue"
     assert {"slurm_partition", "gpu_partition", "gpu_type", "longest"} == profile["default-resources"].keys()
     assert len(text.splitlines()) <= 32
+
+
+@pytest.mark.parametrize("wrong, said", [("gpu_partion=gpu", "did you mean gpu_partition"), ("longest=2h", "whole minutes")])
+def test_a_misspelt_site_is_refused(wrong, said):
+    words = ("--dry-run", "--nolock", "--profile", "slurm", "--workflow-profile=none", "--default-resources", "gpu_partition=gpu", wrong)
+    done = snakemake(ROOT, "all", *words)
+    assert done.returncode == 1 and said in done.stdout
 
 
 def test_every_job_asks_for_what_its_command_costs():

@@ -95,7 +95,7 @@ class Sdtt(Optimizer):
 
 
 class Keyed(Optimizer):
-    """Keyed distillation, this project's own: the teacher's draws are read from the mask keys, which the student sees."""
+    """Keyed distillation: the teacher's draws are read from the mask keys, which the student sees."""
 
     teacher_steps: AtLeastTwo = Field(4, description="steps of the teacher that the student learns in one")
     from_start: Fraction = Field(0.5, description="share of sequences that are all masked; the others' times are uniform")

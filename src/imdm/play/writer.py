@@ -98,6 +98,6 @@ def data_of(model: str) -> Path:
         return folder / "dataset.json"
     run = next((parent.parent for parent in folder.parents if parent.name == "models"), None)
     if run is None or not (run / "params.yaml").is_file():
-        remedy = f"run `snakemake {run / 'params.yaml'}`" if run else "name its dataset.json with --data"
+        remedy = f"run `snakemake results/{run.name}/params.yaml` with its parameter file" if run else "name its dataset.json with --data"
         raise UserError(f"nothing beside {model} says which corpus it was trained on; {remedy}.")
     return run.parents[1] / "data" / load_params(run / "params.yaml").corpus.folder / "dataset.json"
