@@ -23,7 +23,9 @@ class UserError(Exception):
 def exit_code(tool: str, work: Callable[[], int | None]) -> int:
     """Do a tool's work; its exit code, or 2 and one sentence for a user's mistake, such as a file that can't be read or written."""
     try:
-        return work() or 0
+        code = work() or 0
+        sys.stdout.flush()  # here, since Python's own flush at the end would print a closed pipe
+        return code
     except UserError as error:
         print(f"{tool}: {error}", file=sys.stderr)
     except BrokenPipeError:  # whoever read the output has what he wanted, as `head`
