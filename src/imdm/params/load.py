@@ -66,14 +66,17 @@ def load_params(files: str | Path | Sequence[str | Path], overrides: Sequence[st
     """
     paths = [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
     tree = {} if any(path.resolve() == BASE for path in paths) else _read(BASE)
+    sources = [(str(path), _read(path)) for path in paths]
     try:
-        for path in paths:
-            _merge(tree, _read(path))
+        for _, changes in sources:
+            _merge(tree, changes)
         for override in overrides:
-            _set(tree, override)
+            sources.append(("the command line", _set(tree, override)))
         return Params.model_validate(tree)
     except ValidationError as error:
-        raise UserError(_sentence(paths[-1], error)) from None
+        location = [part for part in error.errors()[0]["loc"] if not str(part).endswith("]")]
+        named = [name for name, changes in sources if location and _holds(changes, location)][-1:]
+        raise UserError(_sentence(" and ".join(named or dict.fromkeys(name for name, _ in sources)), error)) from None
     except RecursionError:
         raise UserError(f"{paths[-1]} or a --set is nested too deeply; write plain values.") from None
 
@@ -113,32 +116,49 @@ def _merge(tree: dict[str, Any], changes: dict[str, Any]) -> None:
             tree[key] = value
 
 
-def _set(tree: dict[str, Any], override: str) -> None:
+def _holds(changes: Any, location: Sequence[Any]) -> bool:
+    """Whether the value at a place of the whole tree, or one around it, comes from these changes."""
+    for part in location:
+        if not isinstance(changes, dict):
+            break
+        if part not in changes:
+            return False
+        changes = changes[part]
+    return True
+
+
+def _set(tree: dict[str, Any], override: str) -> dict[str, Any]:
+    """Merge an override into a tree; returns it as a tree of its own."""
     key, equals, value = override.partition("=")
     if not equals:
         raise UserError(f"--set {reprlib.repr(override)} must be KEY=VALUE, for example noise_dim=64.")
     *parents, last = key.split(".")
+    place = tree
     for parent in parents:
-        tree = tree.setdefault(parent, {})
-        if not isinstance(tree, dict):
+        place = place.setdefault(parent, {})
+        if not isinstance(place, dict):
             raise UserError(f"--set {reprlib.repr(override)}: {said(parent)} has no keys below it.")
-    _merge(tree, {last: _parse(value, f"--set {said(key)} is not valid YAML")})
+    changes = {last: _parse(value, f"--set {said(key)} is not valid YAML")}
+    _merge(place, changes)
+    for parent in reversed(parents):
+        changes = {parent: changes}
+    return changes
 
 
-def _sentence(path: Path, error: ValidationError) -> str:
+def _sentence(source: str, error: ValidationError) -> str:
     first = error.errors()[0]
     key = said(".".join(str(part) for part in first["loc"] if not str(part).endswith("]")))
     more = f" ({error.error_count() - 1} more problems follow)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(first["loc"][-1]), _fields(first["loc"][:-1]), n=1)
         remedy = f"did you mean {near[0]}?" if near else "remove it."
-        return f"{path}: {key} is not a parameter; {remedy}{more}"
+        return f"{source}: {key} is not a parameter; {remedy}{more}"
     text = said(first["msg"].removeprefix("Value error, "), 1000)
     if first["type"] == "missing":
-        return f"{path}: {key} is missing; add it.{more}"
+        return f"{source}: {key} is missing; add it.{more}"
     if first["type"] == "value_error":
-        return f"{path}: {key + ': ' if key else ''}{text}.{more}"
-    return f"{path}: {key} = {said(reprlib.repr(first['input']))} is wrong: {text[0].lower() + text[1:]}.{more}"
+        return f"{source}: {key + ': ' if key else ''}{text}.{more}"
+    return f"{source}: {key} = {said(reprlib.repr(first['input']))} is wrong: {text[0].lower() + text[1:]}.{more}"
 
 
 def _fields(location: tuple[Any, ...]) -> list[str]:

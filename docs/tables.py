@@ -1,0 +1,217 @@
+"""Write the tables of docs/results.md again from the runs in results/reference: `python docs/tables.py`, part of `make docs`.
+
+A table stands between `<!-- table: NAME -->` and `<!-- end of NAME -->`; TABLES declares it. A number is of one run, with the run's own
+interval, or the mean of several pipelines with Student's 95% interval over them: geometric of ratios, arithmetic of all else.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "src")]
+
+from imdm.results.frame import RATIO, one, read_frame  # noqa: E402
+from imdm.results.runs import mean_ratio, student  # noqa: E402
+from imdm.results.table import digits  # noqa: E402
+from imdm.results.view import NONE  # noqa: E402
+
+PAGE = ROOT / "docs/results.md"
+KEYED = "imdm-gumbel/keyed"
+Frames = list[pd.DataFrame]
+Column = int | str | tuple[str, int]  # a step count, a metric, or both
+Write = Callable[[Frames, Column], str]  # what fills a cell, of some runs
+
+
+class Line(NamedTuple):
+    """A line of a table: what it is called, the runs that it is of, and what fills its cells."""
+
+    label: str
+    runs: Sequence[str]
+    write: Write
+
+
+@functools.cache
+def numbers_of(run: str) -> pd.DataFrame:
+    """Every number of a committed run, or of one of its tables (RUN/TABLE), once."""
+    name, _, only = run.partition("/")
+    paths = sorted((ROOT / "results" / "reference" / name / "tables").glob(f"{only or '*'}.csv"))
+    frame = pd.concat([read_frame(path) for path in paths], ignore_index=True)
+    return frame.drop_duplicates(["kind", "model", "against", "target", "couplings", "setting", "seed", "steps", "temperature", "metric"])
+
+
+def shown(mean: float, low: float, high: float, metric: str) -> str:
+    """A number with its interval, where it has one; a ratio is bold where that leaves out 1."""
+    text = digits(mean, metric) if math.isnan(low) else f"{digits(mean, metric)} [{digits(low, metric)}, {digits(high, metric)}]"
+    return f"**{text}**" if metric == RATIO and (low > 1 or high < 1) else text
+
+
+def value(model: str, metric: str = "gen_ppl", kind: str = "samples") -> Write:
+    """A metric of a model at some steps, the mean of several runs; the column may name both. 0 is written without digits."""
+
+    def write(frames: Frames, column: Column) -> str:
+        name, steps = column if isinstance(column, tuple) else (metric, column)
+        mean = student([one(frame, kind=kind, model=model, steps=steps, metric=name).value for frame in frames])[0]
+        return digits(mean, name) if mean else "0"
+
+    return write
+
+
+def of_pairs(model: str, couplings: str = "teacher") -> Write:
+    """What a model knows of pairs: the column is the metric."""
+
+    def write(frames: Frames, metric: Column) -> str:
+        found = [one(frame, kind="pairs", model=model, couplings=couplings, metric=metric) for frame in frames]
+        return NONE if None in found else shown(*student([number.value for number in found]), str(metric))
+
+    return write
+
+
+def ratio(ours: str, base: str, kind: str = "samples", base_kind: str = "") -> Write:
+    """Gen-PPL of a model over another's; of one run with its paired interval, where the run has that."""
+
+    def write(frames: Frames, steps: Column) -> str:
+        places = ((kind, ours), (base_kind or kind, base))
+        of_run = [[one(f, kind=k, model=m, steps=steps, metric="gen_ppl").value for k, m in places] for f in frames]
+        quotients = [above / below for above, below in of_run]
+        if set(quotients) == {1.0}:
+            return "1"
+        paired = one(frames[0], kind=kind, model=ours, against=base, steps=steps, metric=RATIO)
+        return shown(*(mean_ratio(quotients) if len(frames) > 1 or paired is None else (paired.value, paired.low, paired.high)), RATIO)
+
+    return write
+
+
+def at_entropy(ours: str, target: str = "teacher") -> Write:
+    """The ratio of a model over its baseline at an entropy; where some runs don't reach it, the range of the others."""
+
+    def write(frames: Frames, steps: Column) -> str:
+        found = [one(f, kind="equal_entropy", model=ours, target=target, steps=steps, metric=RATIO) for f in frames]
+        known = [number for number in found if number is not None and number.value is not None]
+        values = [number.value for number in known]
+        if len(known) < len(found):
+            return f"{NONE} ({min(values):.2f} to {max(values):.2f})" if known else NONE
+        return shown(*(mean_ratio(values) if len(known) > 1 else (values[0], known[0].low, known[0].high)), RATIO)
+
+    return write
+
+DOCUMENTATION = ("tiny", "seed1", "seed2", "seed3", "seed4")
+CAPTIONS = ("captions", "captions1", "captions2")
+STORIES = ("stories", "stories1", "stories2")
+FEW = (1, 2, 4, 8, 16)
+NOISE = {"own": "own noise", "fresh": "fresh noise"}
+PAIRS = {f"nll_{seen}_{noise}": f"{seen}, {NOISE[noise]}" for seen in ("seen", "unseen") for noise in NOISE}
+PAIRS["noise_gap_unseen"] = "what its noise tells of unseen"
+
+
+def lines(runs: Sequence[str], writes: dict[str, Write]) -> list[Line]:
+    """Lines of the same runs."""
+    return [Line(label, runs, write) for label, write in writes.items()]
+
+
+EQUAL = "at the teacher's entropy"
+
+
+def orders(runs: Sequence[str], label: str, model: str) -> list[Line]:
+    """Gen-PPL of a model's samples, and of those with the positions of a step far apart."""
+    return lines(runs, {label: value(model), f"{label}, dilated": value(model, kind="dilated")})
+
+
+STORIES_COLUMNS: dict[Column, str] = {("gen_ppl", n): f"perplexity, {n} step" if n == 1 else str(n) for n in FEW}
+STORIES_COLUMNS |= {("validity_pct", n): f"valid (%), {n} steps" if n == 4 else str(n) for n in FEW[2:]}
+STORIES_COLUMNS |= {("bigram_kl_nats", n): f"bigram KL, {n} step" if n == 1 else str(n) for n in FEW}
+STUDENTS = {"MDLM, SDTT": "mdlm/sdtt3", "IMDM, SDTT": "imdm/sdtt3", "MDLM, ReDi": "mdlm/redi", "IMDM, ReDi": "imdm/redi"}
+BOTH = {"MDLM, SDTT + ReDi": "mdlm/sdtt3-redi", "IMDM, SDTT + ReDi": "imdm/sdtt3-redi"}
+
+TABLES: dict[str, tuple[Sequence[int] | dict[Column, str], list[Line]]] = {
+    "documentation": (
+        FEW,
+        [
+            *lines(DOCUMENTATION, {"IMDM / MDLM, SDTT": ratio("imdm/sdtt3", "mdlm/sdtt3"), EQUAL: at_entropy("imdm/sdtt3")}),
+            *lines(DOCUMENTATION, {"IMDM / MDLM, ReDi": ratio("imdm/redi", "mdlm/redi"), EQUAL: at_entropy("imdm/redi")}),
+            *lines(DOCUMENTATION, {"both dilated": ratio("imdm/redi", "mdlm/redi", "dilated")}),
+            *lines(DOCUMENTATION, {"IMDM / MDLM, SDTT + ReDi": ratio("imdm/sdtt3-redi", "mdlm/sdtt3-redi")}),
+            *lines(DOCUMENTATION, {EQUAL: at_entropy("imdm/sdtt3-redi")}),
+            *lines(DOCUMENTATION, {"teacher, dilated / teacher": ratio("teacher", "teacher", "dilated", "samples")}),
+            *lines(DOCUMENTATION, {"MDLM, ReDi / teacher, both dilated": ratio("mdlm/redi", "teacher", "dilated")}),
+            *lines(DOCUMENTATION, {"keyed / teacher": ratio(KEYED, "teacher"), EQUAL: at_entropy(KEYED)}),
+            *lines(DOCUMENTATION, {"both dilated": ratio(KEYED, "teacher", "dilated")}),
+        ],
+    ),
+    "pairs": (
+        PAIRS,
+        [
+            *lines(DOCUMENTATION, {"teacher": of_pairs("teacher"), "MDLM, ReDi": of_pairs("mdlm/redi")}),
+            *lines(DOCUMENTATION, {"IMDM, ReDi": of_pairs("imdm/redi"), "IMDM, SDTT + ReDi": of_pairs("imdm/sdtt3-redi", "imdm/sdtt3")}),
+            *lines(DOCUMENTATION, {"keyed (no pairs)": of_pairs(KEYED, KEYED)}),
+        ],
+    ),
+    "sentences": (
+        (*FEW, 24),
+        [
+            *orders(["sentences2"], "teacher", "teacher"),
+            *(line for label, model in (STUDENTS | BOTH).items() for line in orders(["sentences2"], label, model)),
+            *orders(["sentences2"], "keyed", KEYED),
+            *lines(["sentences2"], {"IMDM / MDLM, ReDi": ratio("imdm/redi", "mdlm/redi")}),
+            *lines(["sentences2"], {"both dilated": ratio("imdm/redi", "mdlm/redi", "dilated")}),
+            *lines(["sentences2"], {"keyed / teacher": ratio(KEYED, "teacher")}),
+            *lines(["sentences2"], {"both dilated": ratio(KEYED, "teacher", "dilated")}),
+        ],
+    ),
+    "captions": (
+        (*FEW, 32),
+        [
+            *lines(["captions"], {"teacher": value("teacher")} | {label: value(model) for label, model in STUDENTS.items()}),
+            *lines(CAPTIONS, {"IMDM / MDLM, ReDi, at the teacher's entropy": at_entropy("imdm/redi")}),
+        ],
+    ),
+    "captions_keyed": (
+        (*FEW, 32),
+        [
+            *orders(["captions1/unmasking"], "teacher", "teacher"),
+            *lines(["captions1/unmasking"], {"MAUVE": value("teacher", "mauve"), "keyed": value(KEYED), "MAUVE ": value(KEYED, "mauve")}),
+            *lines(["captions1/unmasking"], {"keyed / teacher": ratio(KEYED, "teacher")}),
+            *lines(["captions1/unmasking"], {"both dilated": ratio(KEYED, "teacher", "dilated")}),
+        ],
+    ),
+    "stories": (
+        STORIES_COLUMNS,
+        [
+            *(line for model in ("oracle", "teacher") for line in orders(STORIES, model, model)),
+            *lines(STORIES, {label: value(model) for label, model in (STUDENTS | BOTH).items()}),
+            *lines(STORIES, {"MDLM, SDTT + Di4C": value("mdlm/sdtt3-di4c2"), "keyed": value(KEYED)}),
+        ],
+    ),
+    "stories_ratios": (
+        FEW,
+        [
+            *lines(STORIES, {"IMDM / MDLM, ReDi": ratio("imdm/redi", "mdlm/redi"), "keyed / teacher": ratio(KEYED, "teacher")}),
+            *lines(STORIES, {"keyed / oracle": ratio(KEYED, "oracle"), "both dilated": ratio(KEYED, "oracle", "dilated")}),
+        ],
+    ),
+}
+
+def table(name: str) -> str:
+    """A table of TABLES in Markdown."""
+    columns, lines = TABLES[name]
+    heads = [columns[column] if isinstance(columns, dict) else f"{column} step" if column == 1 else str(column) for column in columns]
+    rows = [["", *heads], ["---", *["---:"] * len(heads)]]
+    rows += [[line.label, *(line.write([numbers_of(run) for run in line.runs], column) for column in columns)] for line in lines]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def written(page: str) -> str:
+    """A page with its tables written again."""
+    return re.sub(r"(?s)(<!-- table: (\w+) -->\n).*?(\n<!-- end of \2 -->)", lambda found: f"{found[1]}\n{table(found[2])}\n{found[3]}", page)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(written(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
