@@ -49,10 +49,11 @@ def jobs(project: Path, *words: str, force: bool = True, scripts: str = "stages/
         RuntimeError: Snakemake refuses, with its words.
     """
     options = ["--dry-run", "--printshellcmds", "--nocolor", "--nolock", "--workflow-profile=none", *(["--forceall"] if force else [])]
-    done = snakemake(project, *options, *words)
-    if done.returncode:
-        raise RuntimeError(done.stdout.strip())
-    return parse(done.stdout, scripts)
+    for _ in range(2):  # once more, since Snakemake ends where a stage that finishes just then moves its files
+        done = snakemake(project, *options, *words)
+        if not done.returncode:
+            return parse(done.stdout, scripts)
+    raise RuntimeError(done.stdout.strip())
 
 
 def snakemake(project: Path, *words: str) -> subprocess.CompletedProcess[str]:

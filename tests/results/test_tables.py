@@ -175,6 +175,8 @@ def test_the_summary_counts_what_the_paired_intervals_decide(frame):
         assert numbers["better"][where] == {"imdm": sides.count("ours"), "mdlm": sides.count("base"), "of": 15} and len(sides) == 15
     samples = select(frame, kind="samples", metric="gen_ppl", steps=2)
     assert numbers["best"]["2"]["gen_ppl"] == samples["value"].min()
+    lowest = {variant: min(number.value for number in lines(samples) if number.variant == variant) for variant in ("imdm", "mdlm")}
+    assert numbers["imdm_over_mdlm"]["2"] == lowest["imdm"] / lowest["mdlm"]
     assert (numbers["real_text"], numbers["judge"]) == (40.9, one(frame, kind="judge", metric="val_ppl").value)
     assert numbers["teacher"] == one(frame, kind="samples", metric="gen_ppl", model="teacher", steps=16).value
     assert json.loads(json.dumps(numbers)) == numbers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -24,6 +25,7 @@ def summary(frame: pd.DataFrame) -> dict[str, Any]:
     Returns:
         better: by where (as_sampled, equal_entropy), the comparisons of IMDM with MDLM (same recipe and steps) that the paired
             interval decides for imdm and for mdlm, and of how many.
+        imdm_over_mdlm: by sampling steps, the lowest Gen-PPL of IMDM's students over the lowest of MDLM's, as sampled.
         best: by sampling steps, model and gen_ppl of the lowest Gen-PPL as sampled.
         dilated: by sampling steps, Gen-PPL of the teacher with the positions of a step far apart.
         fooled: how many metrics rank a control above the teacher, and of how many.
@@ -43,6 +45,9 @@ def summary(frame: pd.DataFrame) -> dict[str, Any]:
         if len(at := select(samples, steps=steps)):
             best = at.loc[at["value"].idxmin()]
             numbers["best"][str(steps)] = {"model": best["model"], "gen_ppl": float(best["value"])}
+            lowest = [select(at, variant=variant)["value"].min() for variant in ("imdm", BASELINE)]
+            if not any(map(math.isnan, lowest)):
+                numbers.setdefault("imdm_over_mdlm", {})[str(steps)] = float(lowest[0] / lowest[1])
     dilated = lines(select(frame, kind=DILATED, model=TEACHER, metric="gen_ppl", steps=FEW[1:]))
     if dilated:  # in one step it is the teacher
         numbers["dilated"] = {str(number.steps): number.value for number in dilated}
@@ -71,6 +76,8 @@ def verdict(numbers: dict[str, Any]) -> list[str]:
             f"{_WORDS[where]}, IMDM is better than MDLM in {count['imdm']} of {count['of']} comparisons and worse in {count['mdlm']}; "
             f"chance alone would decide about {chance}."
         )
+    if over := numbers.get("imdm_over_mdlm"):
+        said.append(f"IMDM's best student over MDLM's best: {_by_steps(over, RATIO)}.")
     if not numbers["better"]:
         said.append("MDLM and IMDM were not both sampled, so nothing is compared.")
     best = pd.DataFrame([at | {"steps": steps} for steps, at in numbers["best"].items()])
@@ -80,8 +87,8 @@ def verdict(numbers: dict[str, Any]) -> list[str]:
     ]
     if wins:
         said.append(f"Lowest Gen-PPL by sampling steps: {'; '.join(wins)}.")
-    if at := ", ".join(f"{digits(value, 'gen_ppl')} at {steps}" for steps, value in numbers.get("dilated", {}).items()):
-        said.append(f"The teacher with the positions of a step far apart, without any training: {at}.")
+    if dilated := numbers.get("dilated"):
+        said.append(f"The teacher with the positions of a step far apart, without any training: {_by_steps(dilated, 'gen_ppl')}.")
     counts = dict(numbers.get("fooled", {"of": 0}))
     of = counts.pop("of")
     if ahead := ", ".join(f"{name_of(control)} by {count} of {of} metrics" for control, count in counts.items() if count):
@@ -90,3 +97,7 @@ def verdict(numbers: dict[str, Any]) -> list[str]:
     if rest := ", ".join(f"{words} {digits(numbers[name], 'gen_ppl')}" for words, name in known.items() if name in numbers):
         said.append(f"For scale: {rest}.")
     return said
+
+
+def _by_steps(values: dict[str, float], metric: str) -> str:
+    return ", ".join(f"{digits(value, metric)} at {steps}" for steps, value in values.items())
