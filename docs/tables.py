@@ -50,7 +50,11 @@ def numbers_of(run: str) -> pd.DataFrame:
 
 def shown(mean: float, low: float, high: float, metric: str) -> str:
     """A number with its interval, where it has one; a ratio is bold where that leaves out 1."""
-    text = digits(mean, metric) if math.isnan(low) else f"{digits(mean, metric)} [{digits(low, metric)}, {digits(high, metric)}]"
+    text = (
+        digits(mean, metric)
+        if math.isnan(low) or low == high
+        else f"{digits(mean, metric)} [{digits(low, metric)}, {digits(high, metric)}]"
+    )
     return f"**{text}**" if metric == RATIO and (low > 1 or high < 1) else text
 
 
@@ -63,6 +67,11 @@ def value(model: str, metric: str = "gen_ppl", kind: str = "samples") -> Write:
         return digits(mean, name) if mean else "0"
 
     return write
+
+
+def error_of(model: str) -> Write:
+    """A model's factorization error, nats a token, as a mean over 16 draws of its noise."""
+    return value(model, "error_m16_nats_per_token", "factorization")
 
 
 def of_pairs(model: str, couplings: str = "teacher") -> Write:
@@ -103,6 +112,7 @@ def at_entropy(ours: str, target: str = "teacher") -> Write:
 
     return write
 
+
 DOCUMENTATION = ("tiny", "seed1", "seed2", "seed3", "seed4")
 CAPTIONS = ("captions", "captions1", "captions2")
 STORIES = ("stories", "stories1", "stories2")
@@ -117,7 +127,7 @@ def lines(runs: Sequence[str], writes: dict[str, Write]) -> list[Line]:
     return [Line(label, runs, write) for label, write in writes.items()]
 
 
-EQUAL = "at the teacher's entropy"
+EQUAL, REAL = "at the teacher's entropy", "at real text's entropy"
 
 
 def orders(runs: Sequence[str], label: str, model: str) -> list[Line]:
@@ -128,6 +138,7 @@ def orders(runs: Sequence[str], label: str, model: str) -> list[Line]:
 STORIES_COLUMNS: dict[Column, str] = {("gen_ppl", n): f"perplexity, {n} step" if n == 1 else str(n) for n in FEW}
 STORIES_COLUMNS |= {("validity_pct", n): f"valid (%), {n} steps" if n == 4 else str(n) for n in FEW[2:]}
 STORIES_COLUMNS |= {("bigram_kl_nats", n): f"bigram KL, {n} step" if n == 1 else str(n) for n in FEW}
+TAUGHT = {"teacher": "teacher"}
 STUDENTS = {"MDLM, SDTT": "mdlm/sdtt3", "IMDM, SDTT": "imdm/sdtt3", "MDLM, ReDi": "mdlm/redi", "IMDM, ReDi": "imdm/redi"}
 BOTH = {"MDLM, SDTT + ReDi": "mdlm/sdtt3-redi", "IMDM, SDTT + ReDi": "imdm/sdtt3-redi"}
 
@@ -137,13 +148,13 @@ TABLES: dict[str, tuple[Sequence[int] | dict[Column, str], list[Line]]] = {
         [
             *lines(DOCUMENTATION, {"IMDM / MDLM, SDTT": ratio("imdm/sdtt3", "mdlm/sdtt3"), EQUAL: at_entropy("imdm/sdtt3")}),
             *lines(DOCUMENTATION, {"IMDM / MDLM, ReDi": ratio("imdm/redi", "mdlm/redi"), EQUAL: at_entropy("imdm/redi")}),
-            *lines(DOCUMENTATION, {"both dilated": ratio("imdm/redi", "mdlm/redi", "dilated")}),
+            *lines(DOCUMENTATION, {REAL: at_entropy("imdm/redi", "data"), "both dilated": ratio("imdm/redi", "mdlm/redi", "dilated")}),
             *lines(DOCUMENTATION, {"IMDM / MDLM, SDTT + ReDi": ratio("imdm/sdtt3-redi", "mdlm/sdtt3-redi")}),
             *lines(DOCUMENTATION, {EQUAL: at_entropy("imdm/sdtt3-redi")}),
             *lines(DOCUMENTATION, {"teacher, dilated / teacher": ratio("teacher", "teacher", "dilated", "samples")}),
             *lines(DOCUMENTATION, {"MDLM, ReDi / teacher, both dilated": ratio("mdlm/redi", "teacher", "dilated")}),
             *lines(DOCUMENTATION, {"keyed / teacher": ratio(KEYED, "teacher"), EQUAL: at_entropy(KEYED)}),
-            *lines(DOCUMENTATION, {"both dilated": ratio(KEYED, "teacher", "dilated")}),
+            *lines(DOCUMENTATION, {REAL: at_entropy(KEYED, "data"), "both dilated": ratio(KEYED, "teacher", "dilated")}),
         ],
     ),
     "pairs": (
@@ -153,6 +164,10 @@ TABLES: dict[str, tuple[Sequence[int] | dict[Column, str], list[Line]]] = {
             *lines(DOCUMENTATION, {"IMDM, ReDi": of_pairs("imdm/redi"), "IMDM, SDTT + ReDi": of_pairs("imdm/sdtt3-redi", "imdm/sdtt3")}),
             *lines(DOCUMENTATION, {"keyed (no pairs)": of_pairs(KEYED, KEYED)}),
         ],
+    ),
+    "factorization": (
+        FEW,
+        lines(["tiny"], {label: error_of(model) for label, model in ({"teacher": "teacher"} | STUDENTS | BOTH).items()}),
     ),
     "sentences": (
         (*FEW, 24),
@@ -199,6 +214,7 @@ TABLES: dict[str, tuple[Sequence[int] | dict[Column, str], list[Line]]] = {
     ),
 }
 
+
 def table(name: str) -> str:
     """A table of TABLES in Markdown."""
     columns, lines = TABLES[name]
@@ -210,7 +226,8 @@ def table(name: str) -> str:
 
 def written(page: str) -> str:
     """A page with its tables written again."""
-    return re.sub(r"(?s)(<!-- table: (\w+) -->\n).*?(\n<!-- end of \2 -->)", lambda found: f"{found[1]}\n{table(found[2])}\n{found[3]}", page)
+    place = re.compile(r"(?s)(<!-- table: (\w+) -->\n).*?(<!-- end of \2 -->)")
+    return place.sub(lambda found: f"{found[1]}\n{table(found[2])}\n\n{found[3]}", page)
 
 
 if __name__ == "__main__":

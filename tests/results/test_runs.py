@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from pathlib import Path
 
@@ -11,16 +10,13 @@ import pytest
 from scipy import stats
 
 import fake_run
-from checkout import ROOT
 from imdm.results.frame import RATIO, first_seed, frame_of, one, read_comparison, read_frame, select, with_seed_means, write_frame
-from imdm.results.names import name_of
-from imdm.results.runs import mean_ratio, metric_view, runs_view
+from imdm.results.runs import mean_ratio, runs_view
 from imdm.results.show import main as show
 from imdm.results.show import main_text
 from imdm.results.tables import frontier, table04
 
 SEEDS = ["mdlm", "imdm", "mdlm-seed1", "imdm-seed1", "mdlm-seed2", "imdm-seed2"]
-PIPELINES = [ROOT / "results" / "reference" / f"seed{number}" for number in range(5)]
 
 
 @pytest.fixture(scope="module")
@@ -104,95 +100,6 @@ def test_runs_side_by_side(frame, tmp_path, capsys):
     assert show([str(paths[0]), str(paths[1]), "--metric", "entrpy"]) == 2 and "entropy, gen_ppl" in capsys.readouterr().err
     assert show([str(paths[0]), str(paths[0])]) == 2
     assert capsys.readouterr().err == "show: two of the tables are of runs called a; name each run once.\n"
-
-
-def test_the_five_pipelines_are_those_of_the_page(capsys):
-    """docs/results.md: its table has the committed runs' means and intervals, in order and bold where decided; its command prints them."""
-    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8").split("## Five times, everything anew")[1]
-    body = runs_view({path.name: read_frame(path / "tables" / "tables.csv") for path in PIPELINES}).body
-    table = [line for line in page.split("\n## ")[0].splitlines() if line.startswith("|")][2:]
-    cells = [cell.strip() for line in table for cell in line.split("|")[2:-1]]
-    assert [cell.strip("*").split(" (")[0] for cell in cells] == [f"{line[-2].text} {line[-1].text}".removesuffix(" –") for line in body]
-    assert [cell.startswith("**") for cell in cells] == [line[-1].mark in ("win", "lose") for line in body]
-    assert show([*map(str, PIPELINES)]) == 0 and "seed4" in capsys.readouterr().out
-
-
-def test_the_languages_of_the_page_are_the_committed_ones(capsys):
-    """docs/results.md: its table of three pipelines has what its command prints."""
-    paths = [PIPELINES[0].parent / f"language{number}" for number in range(3)]
-    runs = {path.name: read_frame(path / "tables" / "tables.csv") for path in paths}
-    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8").split("over three whole pipelines, 256 samples each")[1]
-    table = [line.split("|")[2:-1] for line in page.split("\n- ")[0].splitlines() if line.startswith("|")][2:]
-    valid, kl = (metric_view(runs, metric).body for metric in ("validity_pct", "bigram_kl_nats"))
-    models = list(dict.fromkeys(line[0].text for line in valid))
-    order = [models.index(name) for name in (name_of("oracle"), name_of("teacher"))] + list(range(2, len(models)))
-    for row, model in zip(table, (models[place] for place in order), strict=True):
-        of_valid, of_kl = ({line[1].sort: line for line in body if line[0].text == model} for body in (valid, kl))
-        expected = [f"{of_valid[n][5].sort:.1f}" for n in (2, 4, 8, 16)] + [", ".join(f"{cell.sort:.1f}" for cell in of_valid[16][2:5])]
-        expected += [f"{of_kl[n][5].sort:.2f}" for n in (1, 2, 4, 8, 16)]
-        assert [cell.strip() for cell in row] == [value if float(value.split(",")[0]) else "0" for value in expected], model
-    assert show([*map(str, paths), "--metric", "validity_pct"]) == 0 and "35.94" in capsys.readouterr().out
-
-
-def rows_of(heading: str) -> list[list[str]]:
-    """The cells of the first table of docs/results.md behind a text."""
-    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8").split(heading)[1]
-    lines = itertools.takewhile(lambda line: line.startswith("|"), page[page.index("\n|") + 1 :].splitlines())
-    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines][2:]
-
-
-def test_the_orders_of_the_page_are_the_committed_ones():
-    """docs/results.md: the mean ratios of Gen-PPL that it has for five pipelines, and the perplexities of stories."""
-    names = ("tiny", "order1", "order2", "order3", "order4")
-    runs = [read_frame(PIPELINES[0].parent / name / "tables" / "unmasking.csv") for name in names]
-    keyed, steps = "imdm-gumbel/keyed", (1, 2, 4, 8, 16)
-
-    def value(frame, kind, model, n, metric="gen_ppl"):
-        return one(frame, kind=kind, model=model, steps=n, metric=metric).value
-
-    quotients = [(("dilated", "teacher"), ("samples", "teacher")), (("samples", keyed), ("samples", "teacher"))]
-    quotients += [(("dilated", keyed), ("dilated", "teacher")), (("dilated", "mdlm/redi"), ("dilated", "teacher"))]
-    quotients += [((kind, "imdm/redi"), (kind, "mdlm/redi")) for kind in ("samples", "dilated")]
-    for row, (ours, base) in zip(rows_of("Ratios of Gen-PPL: geometric means of the five"), quotients, strict=True):
-        for text, n in zip(row[1:], steps, strict=True):
-            mean, low, high = mean_ratio([value(frame, *ours, n) / value(frame, *base, n) for frame in runs])
-            bold = "**" * (high < 1 or low > 1)
-            assert text == ("1" if low == high else f"{bold}{mean:.2f} [{low:.2f}, {high:.2f}]{bold}")
-    captions = read_frame(PIPELINES[0].parent / "captions1" / "tables" / "unmasking.csv")
-    rows = rows_of("**A keyed student in the dilated order**")
-    for row, where in zip(rows[:3], (("samples", "teacher"), ("dilated", "teacher"), ("samples", keyed)), strict=True):
-        shown = [float(text.split()[0].replace(",", "")) for text in row[1:]]
-        assert shown == pytest.approx([value(captions, *where, n) for n in (*steps, 32)], rel=0.005)
-    sentences = read_frame(PIPELINES[0].parent / "sentences2" / "tables" / "unmasking.csv")
-    models = [(kind, model) for model in ("teacher", "mdlm/redi", "imdm/redi") for kind in ("samples", "dilated")]
-    for row, where in zip(rows_of("Captions of whole words (`sentences2`")[:7], [*models, ("samples", keyed)], strict=True):
-        shown = [float(text.replace(",", "")) for text in row[1:]]
-        assert shown == pytest.approx([value(sentences, *where, n) for n in (*steps, 24)], rel=0.005)
-    stories = read_frame(PIPELINES[0].parent / "stories" / "tables" / "unmasking.csv")
-    models = [(kind, model) for model in ("oracle", "teacher") for kind in ("samples", "dilated")]
-    models += [("dilated", "imdm/redi"), ("samples", keyed)]
-    for row, where in zip(rows_of("**In the fixed order the keyed student is ahead"), models, strict=True):
-        wanted = [value(stories, *where, n) for n in steps] + [value(stories, *where, n, "validity_pct") for n in steps[2:]]
-        wanted += [value(stories, *where, n, "bigram_kl_nats") for n in steps]
-        assert [float(text.replace(",", "")) for text in row[1:]] == pytest.approx(wanted, rel=0.005, abs=0.051)
-
-
-def test_the_keyed_students_of_stories_are_those_of_the_page():
-    """docs/results.md: three pipelines' mean ratios of exact perplexity, to the teacher and to the oracle."""
-    runs = [read_frame(PIPELINES[0].parent / name / "tables" / "unmasking.csv") for name in ("stories", "stories1", "stories2")]
-    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8").split("**Two more pipelines agree**")[1].split("\n")[0]
-    shown = [tuple(map(float, three)) for three in re.findall(r"([\d.]+) \[([\d.]+), ([\d.]+)\]", page)]
-    wanted = []
-    for base, steps in (("teacher", (1, 2, 4, 8, 16)), ("oracle", (1, 2, 4))):
-        for n in steps:
-            models = [
-                [one(frame, kind="samples", model=m, steps=n, metric="gen_ppl").value for m in ("imdm-gumbel/keyed", base)]
-                for frame in runs
-            ]
-            wanted.append(mean_ratio([ours / theirs for ours, theirs in models]))
-    assert len(shown) == 8
-    for three, numbers in zip(shown, wanted, strict=True):
-        assert three == pytest.approx(numbers, abs=0.0006 if numbers[0] < 0.05 else 0.0051)
 
 
 def test_show_prints_the_main_table(run: Path, frame, capsys):

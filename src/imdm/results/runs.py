@@ -12,7 +12,7 @@ from scipy import stats
 
 from imdm.errors import UserError
 from imdm.results.frame import RATIO, first_seed, lines, select, side
-from imdm.results.names import METRICS, name_of
+from imdm.results.names import METRICS, TEACHER, name_of
 from imdm.results.panels import COLOURS, GREY, INK, panels
 from imdm.results.table import MARKS, digits
 from imdm.results.tables import WHERE, comparisons
@@ -100,8 +100,8 @@ def draw_runs(runs: Runs, stem: Path) -> None:
     if not found:
         raise UserError(f"{', '.join(runs)} have no ratio in common; name runs of the same models and steps.")
     labels, steps = list(dict.fromkeys(label for label, *_ in found)), sorted({steps for _, _, steps, _ in found})
-    models = {line["label"]: (line["ours"], line["base"]) for line in comparisons(next(iter(runs.values())))}
-    titles = {label: " / ".join(name_of(model.partition("/")[0]) for model in models[label]) for label in labels}
+    compared = {line["label"]: line for line in comparisons(next(iter(runs.values())))}
+    of = {label: "student / teacher" if compared[label]["base"] == TEACHER else "IMDM / MDLM" for label in labels}
     colours = dict(zip(WHERE, (GREY, COLOURS["imdm"]), strict=True))
     with panels(stem, 1, len(labels), (2.3 * len(labels), 2.7), sharey=True) as places:
         for axes, label in zip(places[0], labels, strict=True):
@@ -113,7 +113,7 @@ def draw_runs(runs: Runs, stem: Path) -> None:
                 means = [(steps.index(n) + shift, *mean_ratio(list(values))) for n, values in of_panel]
                 x, mean, low, high = map(np.array, zip(*means))
                 axes.errorbar(x, mean, yerr=[mean - low, high - mean], fmt="o", color=colour, capsize=2.2, label=where)
-            axes.set(title=f"{label}\n{titles[label]}", xlabel="sampling steps", yscale="log", xlim=(-0.5, len(steps) - 0.5))
+            axes.set(title=f"{label}\n{of[label]}", xlabel="sampling steps", yscale="log", xlim=(-0.5, len(steps) - 0.5))
             axes.set_xticks(range(len(steps)), map(str, steps))
         bottom, top = places[0][0].get_ylim()
         ticks = [tick for tick in (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.2, 1.5, 2.0) if bottom < tick < top]
