@@ -48,14 +48,13 @@ def numbers_of(run: str) -> pd.DataFrame:
     return frame.drop_duplicates(["kind", "model", "against", "target", "couplings", "setting", "seed", "steps", "temperature", "metric"])
 
 
-def shown(mean: float, low: float, high: float, metric: str) -> str:
-    """A number with its interval, where it has one; a ratio is bold where that leaves out 1."""
-    text = (
-        digits(mean, metric)
-        if math.isnan(low) or low == high
-        else f"{digits(mean, metric)} [{digits(low, metric)}, {digits(high, metric)}]"
-    )
-    return f"**{text}**" if metric == RATIO and (low > 1 or high < 1) else text
+def shown(mean: float, low: float | None, high: float | None, metric: str) -> str:
+    """A number with its interval, of which an end may be out of reach; a ratio is bold where the interval leaves out 1."""
+    ends = [math.nan if end is None else end for end in (low, high)]
+    text = digits(mean, metric)
+    if not all(map(math.isnan, ends)) and ends[0] != ends[1]:
+        text += f" [{', '.join(NONE if math.isnan(end) else digits(end, metric) for end in ends)}]"
+    return f"**{text}**" if metric == RATIO and (ends[0] > 1 or ends[1] < 1) else text
 
 
 def value(model: str, metric: str = "gen_ppl", kind: str = "samples") -> Write:
@@ -115,6 +114,7 @@ def at_entropy(ours: str, target: str = "teacher") -> Write:
 
 DOCUMENTATION = ("tiny", "seed1", "seed2", "seed3", "seed4")
 CAPTIONS = ("captions", "captions1", "captions2")
+SENTENCES = ("sentences", "sentences1", "sentences2")
 STORIES = ("stories", "stories1", "stories2")
 FEW = (1, 2, 4, 8, 16)
 NOISE = {"own": "own noise", "fresh": "fresh noise"}
@@ -131,13 +131,17 @@ EQUAL, REAL = "at the teacher's entropy", "at real text's entropy"
 
 
 def orders(runs: Sequence[str], label: str, model: str) -> list[Line]:
-    """Gen-PPL of a model's samples, and of those with the positions of a step far apart."""
-    return lines(runs, {label: value(model), f"{label}, dilated": value(model, kind="dilated")})
+    """A model's samples, and those with the positions of a step far apart, where these are others."""
+    both = {label: value(model), f"{label}, dilated": value(model, kind="dilated")}
+    return lines(runs, both if model != KEYED else {label: value(model)})
 
 
 STORIES_COLUMNS: dict[Column, str] = {("gen_ppl", n): f"perplexity, {n} step" if n == 1 else str(n) for n in FEW}
 STORIES_COLUMNS |= {("validity_pct", n): f"valid (%), {n} steps" if n == 4 else str(n) for n in FEW[2:]}
 STORIES_COLUMNS |= {("bigram_kl_nats", n): f"bigram KL, {n} step" if n == 1 else str(n) for n in FEW}
+SENTENCES_COLUMNS: dict[Column, str] = {("gen_ppl", n): "1 step" if n == 1 else str(n) for n in (*FEW, 24)}
+SENTENCES_COLUMNS |= {("entropy", n): f"entropy, {n} step" if n == 1 else str(n) for n in (1, 4)}
+SENTENCES_COLUMNS |= {("mauve", n): f"MAUVE, {n} step" if n == 1 else str(n) for n in (1, 4)}
 TAUGHT = {"teacher": "teacher"}
 STUDENTS = {"MDLM, SDTT": "mdlm/sdtt3", "IMDM, SDTT": "imdm/sdtt3", "MDLM, ReDi": "mdlm/redi", "IMDM, ReDi": "imdm/redi"}
 BOTH = {"MDLM, SDTT + ReDi": "mdlm/sdtt3-redi", "IMDM, SDTT + ReDi": "imdm/sdtt3-redi"}
@@ -170,15 +174,18 @@ TABLES: dict[str, tuple[Sequence[int] | dict[Column, str], list[Line]]] = {
         lines(["tiny"], {label: error_of(model) for label, model in ({"teacher": "teacher"} | STUDENTS | BOTH).items()}),
     ),
     "sentences": (
+        SENTENCES_COLUMNS,
+        [line for label, model in (TAUGHT | STUDENTS | BOTH | {"keyed": KEYED}).items() for line in orders(["sentences2"], label, model)],
+    ),
+    "sentences_ratios": (
         (*FEW, 24),
         [
-            *orders(["sentences2"], "teacher", "teacher"),
-            *(line for label, model in (STUDENTS | BOTH).items() for line in orders(["sentences2"], label, model)),
-            *orders(["sentences2"], "keyed", KEYED),
-            *lines(["sentences2"], {"IMDM / MDLM, ReDi": ratio("imdm/redi", "mdlm/redi")}),
-            *lines(["sentences2"], {"both dilated": ratio("imdm/redi", "mdlm/redi", "dilated")}),
-            *lines(["sentences2"], {"keyed / teacher": ratio(KEYED, "teacher")}),
-            *lines(["sentences2"], {"both dilated": ratio(KEYED, "teacher", "dilated")}),
+            Line("IMDM / MDLM, ReDi, mean of three", SENTENCES, ratio("imdm/redi", "mdlm/redi")),
+            *(Line(f"IMDM / MDLM, ReDi, `{run}`", [run], ratio("imdm/redi", "mdlm/redi")) for run in SENTENCES),
+            *(Line(f"both dilated, `{run}`", [run], ratio("imdm/redi", "mdlm/redi", "dilated")) for run in SENTENCES[1:]),
+            Line("IMDM / MDLM, SDTT + ReDi, `sentences2`", ["sentences2"], ratio("imdm/sdtt3-redi", "mdlm/sdtt3-redi")),
+            *(Line(f"keyed / teacher, `{run}`", [run], ratio(KEYED, "teacher")) for run in SENTENCES[1:]),
+            *(Line(f"both dilated, `{run}`", [run], ratio(KEYED, "teacher", "dilated")) for run in SENTENCES[1:]),
         ],
     ),
     "captions": (
