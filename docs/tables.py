@@ -73,6 +73,11 @@ def error_of(model: str) -> Write:
     return value(model, "error_m16_nats_per_token", "factorization")
 
 
+def beside(variant: str) -> Write:
+    """Gen-PPL of a variant's student after SDTT and ReDi over IMDM's."""
+    return ratio(f"{variant}/sdtt3-redi", "imdm/sdtt3-redi")
+
+
 def of_pairs(model: str, couplings: str = "teacher") -> Write:
     """What a model knows of pairs: the column is the metric."""
 
@@ -139,9 +144,19 @@ def orders(runs: Sequence[str], label: str, model: str) -> list[Line]:
 STORIES_COLUMNS: dict[Column, str] = {("gen_ppl", n): f"perplexity, {n} step" if n == 1 else str(n) for n in FEW}
 STORIES_COLUMNS |= {("validity_pct", n): f"valid (%), {n} steps" if n == 4 else str(n) for n in FEW[2:]}
 STORIES_COLUMNS |= {("bigram_kl_nats", n): f"bigram KL, {n} step" if n == 1 else str(n) for n in FEW}
+
+
+def against_mdlm(label: str, variant: str) -> list[Line]:
+    """A variant's student after SDTT and ReDi over MDLM's, as sampled and at both entropies."""
+    model = f"{variant}/sdtt3-redi"
+    first = {f"{label} / MDLM": ratio(model, "mdlm/sdtt3-redi")}
+    return lines(DOCUMENTATION, first | {EQUAL: at_entropy(model), REAL: at_entropy(model, "data")})
+
+
 SENTENCES_COLUMNS: dict[Column, str] = {("gen_ppl", n): "1 step" if n == 1 else str(n) for n in (*FEW, 24)}
 SENTENCES_COLUMNS |= {("entropy", n): f"entropy, {n} step" if n == 1 else str(n) for n in (1, 4)}
 SENTENCES_COLUMNS |= {("mauve", n): f"MAUVE, {n} step" if n == 1 else str(n) for n in (1, 4)}
+NOISES = {"1,408 masks": "multimask", "Gaussian noise": "imdm-gaussian", "512 dimensions": "imdm-d512", "scale 2": "imdm-s2"}
 TAUGHT = {"teacher": "teacher"}
 STUDENTS = {"MDLM, SDTT": "mdlm/sdtt3", "IMDM, SDTT": "imdm/sdtt3", "MDLM, ReDi": "mdlm/redi", "IMDM, ReDi": "imdm/redi"}
 BOTH = {"MDLM, SDTT + ReDi": "mdlm/sdtt3-redi", "IMDM, SDTT + ReDi": "imdm/sdtt3-redi"}
@@ -167,6 +182,13 @@ TABLES: dict[str, tuple[Sequence[int] | dict[Column, str], list[Line]]] = {
             *lines(DOCUMENTATION, {"teacher": of_pairs("teacher"), "MDLM, ReDi": of_pairs("mdlm/redi")}),
             *lines(DOCUMENTATION, {"IMDM, ReDi": of_pairs("imdm/redi"), "IMDM, SDTT + ReDi": of_pairs("imdm/sdtt3-redi", "imdm/sdtt3")}),
             *lines(DOCUMENTATION, {"keyed (no pairs)": of_pairs(KEYED, KEYED)}),
+        ],
+    ),
+    "noise": (
+        FEW,
+        [
+            *(Line(f"{label} / IMDM", DOCUMENTATION, beside(variant)) for label, variant in NOISES.items()),
+            *(line for label in ("1,408 masks", "scale 2") for line in against_mdlm(label, NOISES[label])),
         ],
     ),
     "factorization": (
