@@ -66,7 +66,20 @@ def test_parameters(override, words):
         load_params(MICRO, [override])
     text = str(caught.value)
     assert all(word in text for word in words), text
-    assert "\n" not in text and "micro.yaml" in text
+    assert "\n" not in text and "the command line" in text
+
+
+def test_a_mistake_is_blamed_on_where_it_stands(tmp_path):
+    (tmp_path / "mine.yaml").write_text("sdtt: {steps: -1}")
+    (tmp_path / "other.yaml").write_text("redi: {steps: 3}")
+    for files, overrides, place in (
+        (["mine.yaml", "other.yaml"], [], f"{tmp_path / 'mine.yaml'}: sdtt.steps"),
+        (["mine.yaml"], ["sdtt.steps=0"], "the command line: sdtt.steps = 0"),
+        (["other.yaml"], ["compare.recipes=[reedi]"], f"{tmp_path / 'other.yaml'} and the command line: "),
+    ):
+        with pytest.raises(UserError) as caught:
+            load_params([tmp_path / name for name in files], overrides)
+        assert str(caught.value).startswith(place)
 
 
 def test_parameter_files(tmp_path):
