@@ -66,10 +66,11 @@ def load_params(files: str | Path | Sequence[str | Path], overrides: Sequence[st
     """
     paths = [Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files]
     tree = {} if any(path.resolve() == BASE for path in paths) else _read(BASE)
-    sources = [(str(path), _read(path)) for path in paths]
+    sources: list[tuple[str, dict[str, Any]]] = []
     try:
-        for _, changes in sources:
-            _merge(tree, changes)
+        for path in paths:
+            sources.append((str(path), _read(path)))
+            _merge(tree, sources[-1][1])
         for override in overrides:
             sources.append(("the command line", _set(tree, override)))
         return Params.model_validate(tree)
