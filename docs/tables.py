@@ -26,6 +26,7 @@ from imdm.results.view import NONE  # noqa: E402
 
 PAGE = ROOT / "docs/results.md"
 KEYED = "imdm-gumbel/keyed"
+ERROR = "error_m16_nats_per_token"  # a mean over 16 draws of the noise
 Frames = list[pd.DataFrame]
 Column = int | str | tuple[str, int]  # a step count, a metric, or both
 Write = Callable[[Frames, Column], str]  # what fills a cell, of some runs
@@ -66,16 +67,6 @@ def value(model: str, metric: str = "gen_ppl", kind: str = "samples") -> Write:
         return digits(mean, name) if mean else "0"
 
     return write
-
-
-def error_of(model: str) -> Write:
-    """A model's factorization error, nats a token, as a mean over 16 draws of its noise."""
-    return value(model, "error_m16_nats_per_token", "factorization")
-
-
-def beside(variant: str) -> Write:
-    """Gen-PPL of a variant's student after SDTT and ReDi over IMDM's."""
-    return ratio(f"{variant}/sdtt3-redi", "imdm/sdtt3-redi")
 
 
 def of_pairs(model: str, couplings: str = "teacher") -> Write:
@@ -122,82 +113,89 @@ CAPTIONS = ("captions", "captions1", "captions2")
 SENTENCES = ("sentences", "sentences1", "sentences2")
 STORIES = ("stories", "stories1", "stories2")
 FEW = (1, 2, 4, 8, 16)
-NOISE = {"own": "own noise", "fresh": "fresh noise"}
-PAIRS = {f"nll_{seen}_{noise}": f"{seen}, {NOISE[noise]}" for seen in ("seen", "unseen") for noise in NOISE}
-PAIRS["noise_gap_unseen"] = "what its noise tells of unseen"
-
-
-def lines(runs: Sequence[str], writes: dict[str, Write]) -> list[Line]:
-    """Lines of the same runs."""
-    return [Line(label, runs, write) for label, write in writes.items()]
-
-
 EQUAL, REAL = "at the teacher's entropy", "at real text's entropy"
+STUDENTS = [("MDLM, SDTT", "mdlm/sdtt3"), ("IMDM, SDTT", "imdm/sdtt3"), ("MDLM, ReDi", "mdlm/redi"), ("IMDM, ReDi", "imdm/redi")]
+BOTH = [("MDLM, SDTT + ReDi", "mdlm/sdtt3-redi"), ("IMDM, SDTT + ReDi", "imdm/sdtt3-redi")]
+NOISES = [("1,408 masks", "multimask"), ("Gaussian noise", "imdm-gaussian"), ("512 dimensions", "imdm-d512"), ("scale 2", "imdm-s2")]
+PAIRS: dict[Column, str] = {"nll_seen_own": "seen, own noise", "nll_seen_fresh": "seen, fresh noise"}
+PAIRS |= {"nll_unseen_own": "unseen, own noise", "nll_unseen_fresh": "unseen, fresh noise"}
+PAIRS |= {"noise_gap_unseen": "what its noise tells of unseen"}
+
+
+def lines(runs: Sequence[str], *named: tuple[str, Write]) -> list[Line]:
+    """Lines of the same runs."""
+    return [Line(label, runs, write) for label, write in named]
 
 
 def orders(runs: Sequence[str], label: str, model: str) -> list[Line]:
     """A model's samples, and those with the positions of a step far apart, where these are others."""
-    both = {label: value(model), f"{label}, dilated": value(model, kind="dilated")}
-    return lines(runs, both if model != KEYED else {label: value(model)})
-
-
-STORIES_COLUMNS: dict[Column, str] = {("gen_ppl", n): f"perplexity, {n} step" if n == 1 else str(n) for n in FEW}
-STORIES_COLUMNS |= {("validity_pct", n): f"valid (%), {n} steps" if n == 4 else str(n) for n in FEW[2:]}
-STORIES_COLUMNS |= {("bigram_kl_nats", n): f"bigram KL, {n} step" if n == 1 else str(n) for n in FEW}
+    both = lines(runs, (label, value(model)), (f"{label}, dilated", value(model, kind="dilated")))
+    return both if model != KEYED else both[:1]
 
 
 def against_mdlm(label: str, variant: str) -> list[Line]:
     """A variant's student after SDTT and ReDi over MDLM's, as sampled and at both entropies."""
     model = f"{variant}/sdtt3-redi"
-    first = {f"{label} / MDLM": ratio(model, "mdlm/sdtt3-redi")}
-    return lines(DOCUMENTATION, first | {EQUAL: at_entropy(model), REAL: at_entropy(model, "data")})
+    as_sampled = (f"{label} / MDLM", ratio(model, "mdlm/sdtt3-redi"))
+    return lines(DOCUMENTATION, as_sampled, (EQUAL, at_entropy(model)), (REAL, at_entropy(model, "data")))
 
 
-SENTENCES_COLUMNS: dict[Column, str] = {("gen_ppl", n): "1 step" if n == 1 else str(n) for n in (*FEW, 24)}
-SENTENCES_COLUMNS |= {("entropy", n): f"entropy, {n} step" if n == 1 else str(n) for n in (1, 4)}
-SENTENCES_COLUMNS |= {("mauve", n): f"MAUVE, {n} step" if n == 1 else str(n) for n in (1, 4)}
-NOISES = {"1,408 masks": "multimask", "Gaussian noise": "imdm-gaussian", "512 dimensions": "imdm-d512", "scale 2": "imdm-s2"}
-TAUGHT = {"teacher": "teacher"}
-STUDENTS = {"MDLM, SDTT": "mdlm/sdtt3", "IMDM, SDTT": "imdm/sdtt3", "MDLM, ReDi": "mdlm/redi", "IMDM, ReDi": "imdm/redi"}
-BOTH = {"MDLM, SDTT + ReDi": "mdlm/sdtt3-redi", "IMDM, SDTT + ReDi": "imdm/sdtt3-redi"}
+def columns(metric: str, label: str, steps: Sequence[int]) -> dict[Column, str]:
+    """The columns of a metric, the first with its name, all with their steps."""
+    return {(metric, n): f"{label}{n}{' step' * (n == 1)}" if n == steps[0] else str(n) for n in steps}
+
 
 TABLES: dict[str, tuple[Sequence[int] | dict[Column, str], list[Line]]] = {
     "documentation": (
         FEW,
-        [
-            *lines(DOCUMENTATION, {"IMDM / MDLM, SDTT": ratio("imdm/sdtt3", "mdlm/sdtt3"), EQUAL: at_entropy("imdm/sdtt3")}),
-            *lines(DOCUMENTATION, {"IMDM / MDLM, ReDi": ratio("imdm/redi", "mdlm/redi"), EQUAL: at_entropy("imdm/redi")}),
-            *lines(DOCUMENTATION, {REAL: at_entropy("imdm/redi", "data"), "both dilated": ratio("imdm/redi", "mdlm/redi", "dilated")}),
-            *lines(DOCUMENTATION, {"IMDM / MDLM, SDTT + ReDi": ratio("imdm/sdtt3-redi", "mdlm/sdtt3-redi")}),
-            *lines(DOCUMENTATION, {EQUAL: at_entropy("imdm/sdtt3-redi")}),
-            *lines(DOCUMENTATION, {"teacher, dilated / teacher": ratio("teacher", "teacher", "dilated", "samples")}),
-            *lines(DOCUMENTATION, {"MDLM, ReDi / teacher, both dilated": ratio("mdlm/redi", "teacher", "dilated")}),
-            *lines(DOCUMENTATION, {"keyed / teacher": ratio(KEYED, "teacher"), EQUAL: at_entropy(KEYED)}),
-            *lines(DOCUMENTATION, {REAL: at_entropy(KEYED, "data"), "both dilated": ratio(KEYED, "teacher", "dilated")}),
-        ],
+        lines(
+            DOCUMENTATION,
+            ("IMDM / MDLM, SDTT", ratio("imdm/sdtt3", "mdlm/sdtt3")),
+            (EQUAL, at_entropy("imdm/sdtt3")),
+            ("IMDM / MDLM, ReDi", ratio("imdm/redi", "mdlm/redi")),
+            (EQUAL, at_entropy("imdm/redi")),
+            (REAL, at_entropy("imdm/redi", "data")),
+            ("both dilated", ratio("imdm/redi", "mdlm/redi", "dilated")),
+            ("IMDM / MDLM, SDTT + ReDi", ratio("imdm/sdtt3-redi", "mdlm/sdtt3-redi")),
+            (EQUAL, at_entropy("imdm/sdtt3-redi")),
+            ("teacher, dilated / teacher", ratio("teacher", "teacher", "dilated", "samples")),
+            ("MDLM, ReDi / teacher, both dilated", ratio("mdlm/redi", "teacher", "dilated")),
+            ("keyed / teacher", ratio(KEYED, "teacher")),
+            (EQUAL, at_entropy(KEYED)),
+            (REAL, at_entropy(KEYED, "data")),
+            ("both dilated", ratio(KEYED, "teacher", "dilated")),
+        ),
     ),
     "pairs": (
         PAIRS,
-        [
-            *lines(DOCUMENTATION, {"teacher": of_pairs("teacher"), "MDLM, ReDi": of_pairs("mdlm/redi")}),
-            *lines(DOCUMENTATION, {"IMDM, ReDi": of_pairs("imdm/redi"), "IMDM, SDTT + ReDi": of_pairs("imdm/sdtt3-redi", "imdm/sdtt3")}),
-            *lines(DOCUMENTATION, {"keyed (no pairs)": of_pairs(KEYED, KEYED)}),
-        ],
+        lines(
+            DOCUMENTATION,
+            ("teacher", of_pairs("teacher")),
+            ("MDLM, ReDi", of_pairs("mdlm/redi")),
+            ("IMDM, ReDi", of_pairs("imdm/redi")),
+            ("IMDM, SDTT + ReDi", of_pairs("imdm/sdtt3-redi", "imdm/sdtt3")),
+            ("keyed (no pairs)", of_pairs(KEYED, KEYED)),
+        ),
     ),
     "noise": (
         FEW,
         [
-            *(Line(f"{label} / IMDM", DOCUMENTATION, beside(variant)) for label, variant in NOISES.items()),
-            *(line for label in ("1,408 masks", "scale 2") for line in against_mdlm(label, NOISES[label])),
+            *lines(DOCUMENTATION, *((f"{label} / IMDM", ratio(f"{v}/sdtt3-redi", "imdm/sdtt3-redi")) for label, v in NOISES)),
+            *against_mdlm("1,408 masks", "multimask"),
+            *against_mdlm("scale 2", "imdm-s2"),
         ],
     ),
     "factorization": (
         FEW,
-        lines(["tiny"], {label: error_of(model) for label, model in ({"teacher": "teacher"} | STUDENTS | BOTH).items()}),
+        lines(["tiny"], *((label, value(m, ERROR, "factorization")) for label, m in [("teacher", "teacher"), *STUDENTS, *BOTH])),
     ),
     "sentences": (
-        SENTENCES_COLUMNS,
-        [line for label, model in (TAUGHT | STUDENTS | BOTH | {"keyed": KEYED}).items() for line in orders(["sentences2"], label, model)],
+        columns("gen_ppl", "", (*FEW, 24)) | columns("entropy", "entropy, ", (1, 4)) | columns("mauve", "MAUVE, ", (1, 4)),
+        [
+            line
+            for label, model in [("teacher", "teacher"), *STUDENTS, *BOTH, ("keyed", KEYED)]
+            for line in orders(["sentences2"], label, model)
+        ],
     ),
     "sentences_ratios": (
         (*FEW, 24),
@@ -213,43 +211,52 @@ TABLES: dict[str, tuple[Sequence[int] | dict[Column, str], list[Line]]] = {
     "captions": (
         (*FEW, 32),
         [
-            *lines(["captions"], {"teacher": value("teacher")} | {label: value(model) for label, model in STUDENTS.items()}),
-            *lines(CAPTIONS, {"IMDM / MDLM, ReDi, at the teacher's entropy": at_entropy("imdm/redi")}),
+            *lines(["captions"], ("teacher", value("teacher")), *((label, value(model)) for label, model in STUDENTS)),
+            Line("IMDM / MDLM, ReDi, at the teacher's entropy", CAPTIONS, at_entropy("imdm/redi")),
         ],
     ),
     "captions_keyed": (
         (*FEW, 32),
-        [
-            *orders(["captions1/unmasking"], "teacher", "teacher"),
-            *lines(["captions1/unmasking"], {"MAUVE": value("teacher", "mauve"), "keyed": value(KEYED), "MAUVE ": value(KEYED, "mauve")}),
-            *lines(["captions1/unmasking"], {"keyed / teacher": ratio(KEYED, "teacher")}),
-            *lines(["captions1/unmasking"], {"both dilated": ratio(KEYED, "teacher", "dilated")}),
-        ],
+        lines(
+            ["captions1/unmasking"],
+            ("teacher", value("teacher")),
+            ("MAUVE", value("teacher", "mauve")),
+            ("teacher, dilated", value("teacher", kind="dilated")),
+            ("keyed", value(KEYED)),
+            ("MAUVE", value(KEYED, "mauve")),
+            ("keyed / teacher", ratio(KEYED, "teacher")),
+            ("both dilated", ratio(KEYED, "teacher", "dilated")),
+        ),
     ),
     "stories": (
-        STORIES_COLUMNS,
+        columns("gen_ppl", "perplexity, ", FEW)
+        | columns("validity_pct", "valid (%), ", FEW[2:])
+        | columns("bigram_kl_nats", "bigram KL, ", FEW),
         [
             *(line for model in ("oracle", "teacher") for line in orders(STORIES, model, model)),
-            *lines(STORIES, {label: value(model) for label, model in (STUDENTS | BOTH).items()}),
-            *lines(STORIES, {"MDLM, SDTT + Di4C": value("mdlm/sdtt3-di4c2"), "keyed": value(KEYED)}),
+            *lines(STORIES, *((label, value(model)) for label, model in [*STUDENTS, *BOTH])),
+            *lines(STORIES, ("MDLM, SDTT + Di4C", value("mdlm/sdtt3-di4c2")), ("keyed", value(KEYED))),
         ],
     ),
     "stories_ratios": (
         FEW,
-        [
-            *lines(STORIES, {"IMDM / MDLM, ReDi": ratio("imdm/redi", "mdlm/redi"), "keyed / teacher": ratio(KEYED, "teacher")}),
-            *lines(STORIES, {"keyed / oracle": ratio(KEYED, "oracle"), "both dilated": ratio(KEYED, "oracle", "dilated")}),
-        ],
+        lines(
+            STORIES,
+            ("IMDM / MDLM, ReDi", ratio("imdm/redi", "mdlm/redi")),
+            ("keyed / teacher", ratio(KEYED, "teacher")),
+            ("keyed / oracle", ratio(KEYED, "oracle")),
+            ("both dilated", ratio(KEYED, "oracle", "dilated")),
+        ),
     ),
 }
 
 
 def table(name: str) -> str:
     """A table of TABLES in Markdown."""
-    columns, lines = TABLES[name]
-    heads = [columns[column] if isinstance(columns, dict) else f"{column} step" if column == 1 else str(column) for column in columns]
+    wanted, content = TABLES[name]
+    heads = [wanted[column] if isinstance(wanted, dict) else f"{column} step" if column == 1 else str(column) for column in wanted]
     rows = [["", *heads], ["---", *["---:"] * len(heads)]]
-    rows += [[line.label, *(line.write([numbers_of(run) for run in line.runs], column) for column in columns)] for line in lines]
+    rows += [[line.label, *(line.write([numbers_of(run) for run in line.runs], column) for column in wanted)] for line in content]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 

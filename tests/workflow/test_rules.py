@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from checkout import ROOT, run, snakemake
+from dag import graph
 from imdm.cost.request import Requests
 from imdm.params import Params, load_params, resolved_yaml
 from imdm.stage.reads import of_stages
@@ -108,3 +110,16 @@ def test_each_stage_reads_the_seeds_of_its_own_work():
     for seed, stages in own.items():
         for stage in stages:
             assert {key for key in READS[stage] if key.startswith("seeds")} == {f"seeds.{seed}"}, stage
+
+
+def test_a_plan_is_tried_once_more(monkeypatch):
+    """A stage that ends while Snakemake plans moves the files that it looks at."""
+    plan = "[now]\nrule couple:\n    output: a.json\nShell command: exec python stages/couple.py --out a > log 2>&1\n"
+    for answers, planned in (([1, 0], 1), ([1, 1, 0], None)):
+        told = iter(answers)
+        monkeypatch.setattr(graph, "snakemake", lambda *_, told=told: subprocess.CompletedProcess([], next(told), plan))
+        if planned:
+            assert [job.out for job in graph.jobs(ROOT)] == ["a"]
+        else:
+            with pytest.raises(RuntimeError):
+                graph.jobs(ROOT)
