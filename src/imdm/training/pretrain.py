@@ -15,6 +15,7 @@ from imdm.network.head_loss import cross_entropy, head_loss, nelbo
 from imdm.network.network import Network
 from imdm.params import Finetune, Optimizer, Pretrain
 from imdm.stage.device import send
+from imdm.training.muon import MuonAdamW
 from imdm.training.training import N, Training
 
 
@@ -52,9 +53,17 @@ class NoisedTraining(BlockTraining[Network]):
 class Pretraining(NoisedTraining):
     """Trains a network from scratch, or goes on with one (Tab. 13)."""
 
+    settings: Pretrain | Finetune
+
     def __init__(self, network: Network, settings: Pretrain | Finetune, seed: int, blocks: np.ndarray):
         self.name = "pretrain" if isinstance(settings, Pretrain) else "finetune"
         super().__init__(network, settings, self.name, seed, blocks)
+
+    def make_optimizer(self) -> torch.optim.AdamW:
+        if isinstance(self.settings, Finetune) or self.settings.optimizer == "adamw":
+            return super().make_optimizer()
+        self.optimizer = MuonAdamW(self.network, self.settings.lr, self.settings.weight_decay)
+        return self.optimizer
 
     def loss(self, step: int) -> Tensor:
         if step < self.settings.next_token_steps:
