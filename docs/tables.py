@@ -140,6 +140,13 @@ def against_mdlm(label: str, variant: str) -> list[Line]:
     return lines(DOCUMENTATION, as_sampled, (EQUAL, at_entropy(model)), (REAL, at_entropy(model, "data")))
 
 
+def against_mdlm_on_captions(label: str, recipe: str) -> list[Line]:
+    """IMDM's student over MDLM's, as sampled, at the teacher's entropy and dilated."""
+    ours, base = f"imdm/{recipe}", f"mdlm/{recipe}"
+    as_sampled, dilated = ratio(ours, base), ratio(ours, base, "dilated")
+    return lines(SENTENCES, (f"IMDM / MDLM, {label}", as_sampled), (EQUAL, at_entropy(ours)), ("both dilated", dilated))
+
+
 def columns(metric: str, label: str, steps: Sequence[int]) -> dict[Column, str]:
     """The columns of a metric, the first with its name, all with their steps."""
     return {(metric, n): f"{label}{n}{' step' * (n == 1)}" if n == steps[0] else str(n) for n in steps}
@@ -194,18 +201,24 @@ TABLES: dict[str, tuple[Sequence[int] | dict[Column, str], list[Line]]] = {
         [
             line
             for label, model in [("teacher", "teacher"), *STUDENTS, *BOTH, ("keyed", KEYED)]
-            for line in orders(["sentences2"], label, model)
+            for line in orders(SENTENCES, label, model)
         ],
     ),
     "sentences_ratios": (
         (*FEW, 24),
         [
-            Line("IMDM / MDLM, ReDi, mean of three", SENTENCES, ratio("imdm/redi", "mdlm/redi")),
+            *(
+                line
+                for label, recipe in (("SDTT", "sdtt3"), ("ReDi", "redi"), ("SDTT + ReDi", "sdtt3-redi"))
+                for line in against_mdlm_on_captions(label, recipe)
+            ),
             *(Line(f"IMDM / MDLM, ReDi, `{run}`", [run], ratio("imdm/redi", "mdlm/redi")) for run in SENTENCES),
-            *(Line(f"both dilated, `{run}`", [run], ratio("imdm/redi", "mdlm/redi", "dilated")) for run in SENTENCES[1:]),
-            Line("IMDM / MDLM, SDTT + ReDi, `sentences2`", ["sentences2"], ratio("imdm/sdtt3-redi", "mdlm/sdtt3-redi")),
-            *(Line(f"keyed / teacher, `{run}`", [run], ratio(KEYED, "teacher")) for run in SENTENCES[1:]),
-            *(Line(f"both dilated, `{run}`", [run], ratio(KEYED, "teacher", "dilated")) for run in SENTENCES[1:]),
+            *lines(
+                SENTENCES,
+                ("keyed / teacher", ratio(KEYED, "teacher")),
+                (EQUAL, at_entropy(KEYED)),
+                ("both dilated", ratio(KEYED, "teacher", "dilated")),
+            ),
         ],
     ),
     "captions": (
