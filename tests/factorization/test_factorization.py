@@ -18,7 +18,7 @@ from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.noise import carried_uniform
 from imdm.diffusion.states import is_masked, key_of
 from imdm.errors import UserError
-from imdm.factorization.estimate import check_teacher, log_mean_exp, path_errors
+from imdm.factorization import check_teacher, log_mean_exp, path_errors
 from imdm.network.config import NetworkConfig
 from networks import SMALL
 

@@ -12,8 +12,7 @@ import torch
 from imdm.diffusion.counter import row_seeds
 from imdm.errors import UserError
 from imdm.languages import open_language
-from imdm.languages.language import Language
-from imdm.languages.statistics import pair_statistics, total_correlation
+from imdm.languages.language import Language, pair_statistics, total_correlation
 from imdm.languages.templates import Slot, Templates
 from imdm.network.oracle import oracle_of
 from imdm.params import LanguageSettings, load_params
