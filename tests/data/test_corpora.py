@@ -15,7 +15,7 @@ from fixtures import HELD_OUT, TRAINING, fixture
 from imdm.data import lm1b
 from imdm.data.blocks import Dataset
 from imdm.data.corpus import open_corpus
-from imdm.data.published import HubCorpus
+from imdm.data.hub import HubCorpus
 from imdm.errors import UserError
 from imdm.params import Corpus
 

@@ -98,7 +98,7 @@ def test_every_reading_is_of_the_commit_that_is_recorded(monkeypatch, folder):
     monkeypatch.setattr(datasets, "load_dataset", load)
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda self, path, revision: read.append((path, revision)) or Info())
     texts = open_corpus(Corpus(name="hub", path="org/name", config="en", revision="v2", text_field="story", limit=5))
-    assert [len(list(texts)) for _ in range(2)] == [5, 5] and texts.summary()["source"] == f"org/name@{'a' * 40}"
+    assert [len(list(texts)) for _ in range(2)] == [5, 5] and texts.summary["source"] == f"org/name@{'a' * 40}"
     assert asked == [("org/name", "en", "train", "a" * 40, True)] * 2 and read == [("org/name", "v2")]
 
 

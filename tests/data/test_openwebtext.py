@@ -134,7 +134,7 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path, monkeypatch):
 
     def peak(count: int) -> int:
         monkeypatch.setattr(openwebtext, "open_tar", lambda path: contextlib.nullcontext(io.BufferedReader(Endless(count))))
-        packers = {name: Packer(tmp_path / f"{name}.bin", 64, 0, 1000) for name in ("train", "valid")}
+        packers = {name: Packer(tmp_path / f"{name}.bin", 64, 0, "per_batch") for name in ("train", "valid")}
         source = open_corpus(Corpus(name="openwebtext", path=str(tmp_path / "endless.tar"), valid_documents=20))
         documents = ((text, "valid" if held_out else "train") for text, held_out in source)
         tracemalloc.start()

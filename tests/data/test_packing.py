@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import judges
 from imdm.data.blocks import Dataset, batch_indices, block_order, unigram_perplexity
+from imdm.data.corpus import SPLITS, Splitter
 from imdm.data.packing import Packer, pack
-from imdm.data.splits import SPLITS, Splitter
 from imdm.data.tokenizer import END, MASK, read_tokenizer, train_bpe
 from imdm.errors import UserError
 from imdm.params import Corpus
@@ -44,7 +44,7 @@ def read(packer: Packer) -> np.ndarray:
 @given(lengths=st.lists(st.integers(0, 9), min_size=1, max_size=20))
 def test_a_document_is_a_block(tmp_path_factory, lengths):
     """Cut, or filled up with EOS; the text's tokens are counted as they were."""
-    packer = Packer(tmp_path_factory.mktemp("alone") / "x.bin", 7, 0, alone=True)
+    packer = Packer(tmp_path_factory.mktemp("alone") / "x.bin", 7, 0, "document")
     packer.add(np.arange(1, length + 1, dtype="<u2").tobytes() for length in lengths)
     assert read(packer).tolist() == [[0, *[place if place <= length else 0 for place in range(1, 6)], 0] for length in lengths]
     assert packer.text_tokens == sum(lengths) and packer.summary()["dropped"] == sum(max(0, length - 5) for length in lengths)
@@ -89,7 +89,8 @@ def test_the_number_of_processes_does_not_matter(tmp_path, tokenizer):
     cuts=st.lists(st.integers(0, 30), max_size=4),
 )
 def test_each_batch_of_documents_is_packed_on_its_own(tmp_path_factory, documents, seq_len, drop_every, cuts):
-    packer = Packer(tmp_path_factory.mktemp("packed") / "train.bin", seq_len, 0, drop_every)
+    packer = Packer(tmp_path_factory.mktemp("packed") / "train.bin", seq_len, 0, "per_batch")
+    packer.drop_every = drop_every
     edges = [0, *sorted(cuts), len(documents)]
     for start, end in zip(edges, edges[1:]):
         packer.add(np.array(ids, np.uint16).tobytes() for ids in documents[start:end])
@@ -111,7 +112,7 @@ def test_each_batch_of_documents_is_packed_on_its_own(tmp_path_factory, document
 
 
 def test_a_document_alone_is_cut_or_filled_up(tmp_path):
-    packer = Packer(tmp_path / "train.bin", 5, 9, alone=True)
+    packer = Packer(tmp_path / "train.bin", 5, 9, "document")
     documents = [[1], [1, 2, 3], [], [1, 2, 3, 4, 5]]
     packer.add([np.array(document, np.uint16).tobytes() for document in documents])
     wanted = [[9, 1, 9, 9, 9], [9, 1, 2, 3, 9], [9] * 5, [9, 1, 2, 3, 9]]

@@ -9,7 +9,8 @@ from io import BufferedReader
 from pathlib import Path
 
 from imdm.data import text_files
-from imdm.data.published import TAR_SUFFIXES, HubCorpus, open_tar, tar_members
+from imdm.data.hub import HubCorpus
+from imdm.data.text_files import TAR_SUFFIXES, open_tar, tar_members
 from imdm.errors import UserError
 from imdm.files import said
 from imdm.params import Corpus
