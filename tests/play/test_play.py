@@ -17,9 +17,8 @@ from imdm.data.tokenizer import train_bpe
 from imdm.errors import UserError
 from imdm.params import Scoring
 from imdm.play import keep, server
-from imdm.play.place import models_in
 from imdm.play.server import Models
-from imdm.play.writer import Writer
+from imdm.play.writer import Writer, models_in
 from imdm.publish.public import load_public
 from imdm.scoring.judge import load_judge
 from imdm.scoring.metrics import judge_samples
