@@ -49,10 +49,6 @@ class Templates(Language):
         identity = np.eye(self.vocab_size)
         self._shown = [[identity[slot.tokens].reshape(len(slot.tokens), -1) for slot in slots] for slots in self.templates]
 
-    def __len__(self) -> int:
-        """Number of texts."""
-        return sum(self.counts)
-
     def draw(self, draws: np.random.Generator, count: int) -> np.ndarray:
         chosen, blocks = draws.integers(len(self.templates), size=count), np.empty((count, self.seq_len), np.int64)
         for number, slots in enumerate(self.templates):
