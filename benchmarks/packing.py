@@ -49,7 +49,7 @@ def run_side(side: str, texts: list[str], tokenizer_json: str) -> dict[str, Any]
     with tempfile.TemporaryDirectory() as folder:
 
         def ours(passes: int) -> float:
-            packer = Packer(Path(folder) / "ours.bin", _SEQ_LEN, end_id, 1000)
+            packer = Packer(Path(folder) / "ours.bin", _SEQ_LEN, end_id, "per_batch")
             start = time.process_time()
             sum(pack(((text, "train") for _ in range(passes) for text in texts), tokenizer, {"train": packer}))
             return time.process_time() - start

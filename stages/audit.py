@@ -45,9 +45,8 @@ def run(job: Job) -> None:
     import pandas as pd
 
     from imdm.audit import REAL
-    from imdm.audit.pairs import load_audited, pair_frame
-    from imdm.audit.summary import pair_figures, text_figures
-    from imdm.audit.texts import Corpora, TextSets, text_frame
+    from imdm.audit.pairs import load_audited, pair_figures, pair_frame
+    from imdm.audit.texts import Corpora, TextSets, text_figures, text_frame
     from imdm.data.blocks import Dataset, block_order
     from imdm.distill.couplings import make_couplings
     from imdm.errors import UserError

@@ -25,7 +25,7 @@ def run(job: Job) -> None:
 
     from imdm.data.blocks import Dataset
     from imdm.errors import UserError
-    from imdm.languages.statistics import total_correlation
+    from imdm.languages.language import total_correlation
     from imdm.scoring.exact import ExactJudge
     from imdm.stage.artifact import write_json
     from imdm.training.loop import LOG_COLUMNS

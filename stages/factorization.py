@@ -2,7 +2,7 @@
 by writing the same positions one at a time, summed over the transitions of each step count.
 
 Nats per written token and per sequence, with 95% bootstrap intervals over sequences, and the parts that the error is the sum of
-(src/imdm/factorization/estimate.py). For a model with noise the mean over M
+(src/imdm/factorization.py). For a model with noise the mean over M
 noise draws stands for the model; the estimate falls with M, so several M are shown. --teacher has a single mask; as
 --model too it gives the total correlation of what it writes at once.
 
@@ -31,7 +31,7 @@ def run(job: Job) -> None:
 
     from imdm.data.blocks import Dataset, batch_indices
     from imdm.diffusion.counter import root_seed, row_seeds
-    from imdm.factorization.estimate import check_density, check_teacher, error_records, noisy, path_errors, sequence_frame
+    from imdm.factorization import check_density, check_teacher, error_records, noisy, path_errors, sequence_frame
     from imdm.network.checkpoint import load_network, model_name
     from imdm.stage.artifact import write_json
     from imdm.stage.chunks import in_chunks

@@ -22,7 +22,7 @@ def run(job: Job) -> None:
     from imdm.stage.artifact import write_json
     from imdm.stage.chunks import side_by_side
     from imdm.stage.device import setup
-    from imdm.synthetic.binary import seed_records
+    from imdm.synthetic import seed_records
 
     settings = job.params.synthetic
     setup(job.params.runtime)

@@ -21,9 +21,8 @@ def arguments(parser: StageParser) -> None:
 
 
 def run(job: Job) -> None:
-    from imdm.data.corpus import open_corpus
-    from imdm.data.packing import DROP_EVERY, Packer, pack
-    from imdm.data.splits import SPLITS, Splitter, too_small
+    from imdm.data.corpus import SPLITS, Splitter, open_corpus, too_small
+    from imdm.data.packing import Packer, pack
     from imdm.data.tokenizer import end_and_mask, limit_threads, make_tokenizer
     from imdm.stage.artifact import sha256, write_json
 
@@ -42,8 +41,7 @@ def run(job: Job) -> None:
     tokenizer.save(str(job.dir / "tokenizer.json"))
 
     end_id, mask_id = end_and_mask(tokenizer)
-    drop_every, alone = DROP_EVERY[corpus.packing], corpus.packing == "document"
-    packers = {name: Packer(job.dir / f"{name}.bin", corpus.seq_len, end_id, drop_every, alone) for name in SPLITS}
+    packers = {name: Packer(job.dir / f"{name}.bin", corpus.seq_len, end_id, corpus.packing) for name in SPLITS}
     with job.progress(texts.count, "document") as bar:
         for count in pack(documents(), tokenizer, packers, workers=corpus.workers):
             bar.update(count)
@@ -53,7 +51,6 @@ def run(job: Job) -> None:
             raise too_small(corpus, name, splits[name]["dropped"])
 
     tokens = sum(packer.text_tokens for packer in packers.values())
-    statistics = texts.summary()
     write_json(
         job.dir / "dataset.json",
         {
@@ -68,11 +65,11 @@ def run(job: Job) -> None:
             "tokenizer_source": corpus.tokenizer,
             "tokenizer_sha256": sha256(job.dir / "tokenizer.json"),
             "splits": splits,
-            "statistics": {**statistics, "bytes_per_token": round(statistics["bytes"] / tokens, 4)},
+            "statistics": texts.summary | {"bytes_per_token": round(texts.summary["bytes"] / tokens, 4)},
         },
     )
     blocks = {f"{name}_blocks": split["blocks"] for name, split in splits.items()}
-    job.metrics |= statistics | {"tokens": tokens, "vocab_size": vocab_size} | blocks
+    job.metrics |= texts.summary | {"tokens": tokens, "vocab_size": vocab_size} | blocks
 
 
 if __name__ == "__main__":

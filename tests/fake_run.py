@@ -134,7 +134,7 @@ def synthetic(folder: Path) -> None:
 
 def factorization(folder: Path, model: str, error: float, noise: bool) -> None:
     """factorization.json and per_sequence.parquet; with noise the error is half a nat more at each smaller M."""
-    from imdm.factorization.estimate import error_records, sequence_frame
+    from imdm.factorization import error_records, sequence_frame
     from imdm.params import Factorization
 
     settings, draw, values = Factorization(steps=list(STEPS), sequences=16), np.random.default_rng(7), {}

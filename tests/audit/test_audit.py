@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from imdm.audit.ngrams import hash_ngrams, search, shared
-from imdm.audit.pairs import load_audited, one_step, pair_frame
-from imdm.audit.summary import pair_figures, text_figures
-from imdm.audit.texts import Corpora, nearest_overlap, text_frame
-from imdm.diffusion.counter import row_seeds
+from imdm.audit.pairs import load_audited, one_step, pair_figures, pair_frame
+from imdm.audit.texts import Corpora, hash_ngrams, nearest_overlap, search, shared, text_figures, text_frame
+from imdm.diffusion.counter import root_seed, row_seeds
+from imdm.diffusion.states import mask_where
 from imdm.distill.couplings import CouplingSet, make_couplings, save_couplings
+from imdm.distill.redi import RediTraining
 from imdm.errors import UserError
 from imdm.params import Couplings, Redi
 from networks import small_network
@@ -23,17 +23,17 @@ from networks import small_network
 CPU = torch.device("cpu")
 
 
-def looked_up(rows: np.ndarray, blocks: np.ndarray, n: int, nearest: bool = True):
-    return search(rows, blocks, n, lambda blocks: None, nearest)
+def looked_up(rows: np.ndarray, blocks: np.ndarray, n: int):
+    return search(rows, blocks, n, lambda blocks: None, nearest=True)
 
 
 def test_shares_counted_by_hand():
     corpus = np.array([[1, 2, 3, 4, 5], [6, 7, 8, 1, 2]])
     rows = np.array([[2, 3, 4, 9, 9], [8, 1, 2, 3, 4], [1, 2, 1, 2, 1]])
-    found = looked_up(rows, corpus, 2)
-    assert found.share == pytest.approx([2 / 4, 4 / 4, 2 / 4])  # 23 34; 81 12 23 34; 12 twice, but no 21
-    assert found.nearest == pytest.approx([2 / 4, 3 / 4, 2 / 4])  # the second row is spread over both blocks
-    assert looked_up(rows, corpus, 5).share.tolist() == [0, 0, 0]
+    share, nearest = looked_up(rows, corpus, 2)
+    assert share == pytest.approx([2 / 4, 4 / 4, 2 / 4])  # 23 34; 81 12 23 34; 12 twice, but no 21
+    assert nearest == pytest.approx([2 / 4, 3 / 4, 2 / 4])  # the second row is spread over both blocks
+    assert looked_up(rows, corpus, 5)[0].tolist() == [0, 0, 0]
     assert shared(hash_ngrams(rows, 2)) == pytest.approx([2 / 4, 3 / 4, 2 / 4])  # a row does not count for itself
     assert nearest_overlap(rows, torch.from_numpy(corpus), CPU) == pytest.approx([0, 0, 2 / 5])
 
@@ -49,28 +49,26 @@ def test_search_is_that_of_python_sets(rows, corpus, n):
 
     blocks = [set(grams(block)) for block in corpus]
     every = set().union(*blocks)
-    found = looked_up(rows, corpus.astype(np.uint16), n)
-    assert found.share == pytest.approx([np.mean([gram in every for gram in grams(row)]) for row in rows])
-    assert found.nearest == pytest.approx([max(np.mean([gram in block for gram in grams(row)]) for block in blocks) for row in rows])
+    share, nearest = looked_up(rows, corpus.astype(np.uint16), n)
+    assert share == pytest.approx([np.mean([gram in every for gram in grams(row)]) for row in rows])
+    assert nearest == pytest.approx([max(np.mean([gram in block for gram in grams(row)]) for block in blocks) for row in rows])
     others = [set().union(*(grams(other) for j, other in enumerate(rows) if j != i)) for i in range(len(rows))]
-    assert shared(hash_ngrams(rows, n)) == pytest.approx(
-        [np.mean([gram in others[i] for gram in grams(row)]) for i, row in enumerate(rows)]
-    )
-    assert nearest_overlap(rows, torch.from_numpy(corpus), CPU) == pytest.approx(
-        [max((row == block).mean() for block in corpus) for row in rows]
-    )
+    among = [np.mean([gram in other for gram in grams(row)]) for row, other in zip(rows, others)]
+    assert shared(hash_ngrams(rows, n)) == pytest.approx(among)
+    overlaps = [max((row == block).mean() for block in corpus) for row in rows]
+    assert nearest_overlap(rows, torch.from_numpy(corpus), CPU) == pytest.approx(overlaps)
 
 
 def test_parts_of_a_corpus_change_nothing(monkeypatch):
     draw = np.random.default_rng(0)
     rows, corpus = draw.integers(0, 5, (9, 12)), draw.integers(0, 5, (50, 12)).astype(np.uint16)
     whole, overlap = looked_up(rows, corpus, 4), nearest_overlap(rows, torch.from_numpy(corpus), CPU)
-    monkeypatch.setattr("imdm.audit.ngrams._TOKENS", 84)
-    monkeypatch.setattr("imdm.audit.texts._PAIRS", 63)
+    monkeypatch.setattr("imdm.audit.texts._TOKENS", 84)
+    monkeypatch.setattr("imdm.audit.texts._COUPLINGS", 63)
     blocks = []
     parts = search(rows, corpus, 4, blocks.append, True)
     assert blocks == [7] * 7 + [1]
-    assert np.array_equal(parts.share, whole.share) and np.array_equal(parts.nearest, whole.nearest)
+    assert all(map(np.array_equal, parts, whole))
     assert np.array_equal(nearest_overlap(rows, torch.from_numpy(corpus), CPU), overlap)
 
 
@@ -91,9 +89,8 @@ def copies(texts: np.ndarray, couplings: np.ndarray) -> dict[str, float]:
 def test_a_model_that_returns_its_couplings():
     couplings = np.random.default_rng(0).integers(0, 500, (64, 32))
     found = copies(couplings[::-1].copy(), couplings)
-    assert {
-        found[metric] for metric in ("in_couplings_4_pct", "in_couplings_8_pct", "nearest_coupling_pct", "nearest_coupling_max_pct")
-    } == {100}
+    assert found["in_couplings_4_pct"] == found["in_couplings_8_pct"] == 100
+    assert found["nearest_coupling_pct"] == found["nearest_coupling_max_pct"] == 100
     assert found["in_train_4_pct"] == found["nearest_block_pct"] == found["shared_8_pct"] == 0
     noisy = couplings.copy()
     noisy[:, ::4] = 600
@@ -122,8 +119,6 @@ def test_one_step_is_the_networks_prediction_and_batches_change_nothing():
     nll, equal = one_step(network, made, made["seed"], 5)
     whole = one_step(network, made, made["seed"], 12)
     assert torch.allclose(nll, whole[0], rtol=1e-5) and torch.equal(equal, whole[1])
-    from imdm.diffusion.states import mask_where
-
     for i in range(12):
         row = {name: value[i : i + 1] for name, value in made.items()}
         place = row["masked"][0].nonzero().squeeze(1)
@@ -154,16 +149,12 @@ def test_figures_of_pairs_by_hand():
 
 def test_pairs_learnt_by_heart_show():
     """A network that is trained on 8 pairs knows them with their own noise alone, and no others."""
-    from imdm.distill.redi import RediTraining
-
     torch.manual_seed(0)
     network = small_network(random=False, seq_len=5, noise_dim=64, mask="infinite")
     made = pairs(8)
     made["masked"][:] = True  # nothing but the noise tells the pairs apart
-
-    training = RediTraining(
-        network, Redi(steps=300, batch_size=8, lr=5e-3, warmup=0), 0, CouplingSet(**made | {"t": torch.ones(8).double()}, about={})
-    )
+    couplings = CouplingSet(**made | {"t": torch.ones(8).double()}, about={})
+    training = RediTraining(network, Redi(steps=300, batch_size=8, lr=5e-3, warmup=0), 0, couplings)
     optimizer = torch.optim.Adam(network.parameters(), lr=5e-3)
     for step in range(300):
         optimizer.zero_grad()
@@ -182,14 +173,8 @@ def test_couplings_of_other_settings_or_seeds_are_refused(tmp_path):
     network, settings = small_network(mask="single"), Couplings(pairs=8, steps=4)
     path = tmp_path / "couplings.safetensors"
     save_couplings(path, pairs(8, seed=1), network.config, settings)
-    assert torch.equal(load_audited(path, network.config, settings, 1).seed[:1], row_seeds_of(1))
+    assert torch.equal(load_audited(path, network.config, settings, 1).seed[:1], row_seeds(root_seed(1, "couplings"), 0, 1))
     with pytest.raises(UserError, match="was made with couplings.steps 4, not 5"):
         load_audited(path, network.config, Couplings(pairs=8, steps=5), 1)
     with pytest.raises(UserError, match="not made with seeds.couplings 2"):
         load_audited(path, network.config, settings, 2)
-
-
-def row_seeds_of(seed: int) -> torch.Tensor:
-    from imdm.diffusion.counter import root_seed
-
-    return row_seeds(root_seed(seed, "couplings"), 0, 1)

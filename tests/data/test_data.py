@@ -77,12 +77,15 @@ def test_bad_text_ends_with_one_sentence_and_no_output(tmp_path, name):
     [
         (["corpus.path={}/*.none"], "matches no file; correct the glob"),
         (["corpus.path=null"], "corpus: path must be a glob where corpus.name is files"),
-        (["corpus.vocab_size=100"], "corpus.vocab_size = 100 must hold all bytes"),
-        (["corpus.vocab_size=70000"], "corpus.vocab_size = 70000 must fit in 16 bits"),
+        (["corpus.vocab_size=257"], "corpus.vocab_size = 257 must hold all bytes and two special tokens; choose one from 258 to 65536"),
+        (["corpus.vocab_size=65537"], "corpus.vocab_size = 65537 must fit in 16 bits; choose one from 258 to 65536"),
         (["corpus.seq_len=60000"], "too few for one block of corpus.seq_len = 60000; add text or lower corpus.seq_len"),
         (["corpus.seq_len=3"], "corpus.seq_len"),
         (["corpus.test_fraction=0.0001"], "the test split of corpus files"),
-        (["corpus.judge_fraction=0.95"], "leaves nothing to train on"),
+        (
+            ["corpus.judge_fraction=0.9", "corpus.valid_fraction=0.05", "corpus.test_fraction=0.05"],
+            "corpus.judge_fraction + corpus.valid_fraction + corpus.test_fraction = 1 leaves nothing to train on",
+        ),
         (["corpus.judge_fraction=-1"], "corpus.judge_fraction"),
         (["corpus.sequence_length=8"], "corpus.sequence_length is not a parameter"),
     ],

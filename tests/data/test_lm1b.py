@@ -1,15 +1,16 @@
-"""LM1B: its detokenizer, its tar and its folder, and copies that lack something."""
+"""LM1B: its detokenizer, its tar and its folder, copies that lack something, and the blocks of real sentences."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpora import packed, tar_of
+from corpora import packed, plain_blocks, tar_of
 from fixtures import HELD_OUT, TRAINING, fixture
 from imdm.data import lm1b
 from imdm.data.blocks import Dataset
@@ -119,3 +120,30 @@ def damage_lm1b(shards: Path, what: str) -> Path:
 def test_an_incomplete_lm1b_is_refused(shards, what, message):
     with pytest.raises(UserError, match=message):
         list(lm1b.documents(Corpus(name="lm1b", path=str(damage_lm1b(shards, what)))))
+
+
+@pytest.mark.parametrize("packing", ["carry", "per_batch"])
+def test_real_lm1b_with_bert(tmp_path, packing):
+    """Blocks against those of a plain loop over ids of the Python tokenizer of transformers."""
+    from transformers.models.bert.tokenization_bert_legacy import BertTokenizerLegacy
+
+    vocabulary, shard = fixture("tokenizers/bert_base_uncased"), fixture("lm1b/news.en.heldout-00000-of-00050")
+    lines = shard.read_text(encoding="utf-8").splitlines()[:2300]
+    for name, part in ((f"{TRAINING}00001-of-00002", lines[:2200]), (f"{HELD_OUT}00000-of-00001", lines[2200:])):
+        path = tmp_path / "lm1b" / name
+        path.parent.mkdir(parents=True)
+        path.write_text("\n".join(part) + "\n", encoding="utf-8")
+    out = tmp_path / "out"
+    assert packed(out, name="lm1b", path=tmp_path / "lm1b", tokenizer=vocabulary, packing=packing, seq_len=128).returncode == 0
+    data = Dataset.open(out / "dataset.json")
+    assert (data.vocab_size, data.mask_id, data.bos_id, data.eos_id) == (30_522, 103, 101, 101)
+    assert (data.packing, data.tokenizer_kind, data.tokenizer_source) == (packing, "WordPiece", str(vocabulary))
+
+    oracle = BertTokenizerLegacy(str(vocabulary / "vocab.txt"))
+    ids = [oracle.encode(lm1b.detokenize(line), add_special_tokens=False) + [101] for line in lines]
+    for name, part in (("train", ids[:2200]), ("valid", ids[2200:])):
+        blocks = plain_blocks(part, 128, 101, 1000 if packing == "per_batch" else len(part))
+        assert np.array_equal(data.split(name), blocks)
+        assert data.splits[name]["dropped"] == sum(map(len, part)) - 126 * len(blocks)
+    if packing == "per_batch":
+        assert data.splits["train"]["dropped"] > data.splits["valid"]["dropped"]

@@ -1,4 +1,4 @@
-"""OpenWebText from every form that it comes in, its held-out pages, and memory that does not grow."""
+"""OpenWebText from every form that it comes in, its held-out pages, memory that does not grow, and the blocks of real pages."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from corpora import packed, tar_of
+from corpora import packed, plain_blocks, tar_of
+from fixtures import fixture
 from imdm.data import openwebtext
 from imdm.data.blocks import Dataset
 from imdm.data.corpus import open_corpus
@@ -134,7 +136,7 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path, monkeypatch):
 
     def peak(count: int) -> int:
         monkeypatch.setattr(openwebtext, "open_tar", lambda path: contextlib.nullcontext(io.BufferedReader(Endless(count))))
-        packers = {name: Packer(tmp_path / f"{name}.bin", 64, 0, 1000) for name in ("train", "valid")}
+        packers = {name: Packer(tmp_path / f"{name}.bin", 64, 0, "per_batch") for name in ("train", "valid")}
         source = open_corpus(Corpus(name="openwebtext", path=str(tmp_path / "endless.tar"), valid_documents=20))
         documents = ((text, "valid" if held_out else "train") for text, held_out in source)
         tracemalloc.start()
@@ -147,3 +149,21 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path, monkeypatch):
     (tmp_path / "endless.tar").touch()
     small, large = peak(60), peak(600)
     assert large < 1.2 * small and large < 2e7, (small, large)  # the most that a line may have, 16 MiB, is read at once
+
+
+def test_real_web_text_with_gpt2(tmp_path):
+    from transformers import GPT2Tokenizer
+
+    vocabulary, pages, out = fixture("tokenizers/gpt2"), tmp_path / "pages.jsonl", tmp_path / "out"
+    pages.write_bytes(b"".join(fixture("webtext/webtext.valid.short.jsonl").read_bytes().splitlines(keepends=True)[:1700]))
+    options = {"packing": "per_batch", "seq_len": 256, "valid_documents": 500, "workers": 2}
+    assert packed(out, name="openwebtext", path=pages, tokenizer=vocabulary, **options).returncode == 0
+    data = Dataset.open(out / "dataset.json")
+    assert (data.vocab_size, data.mask_id, data.bos_id, data.eos_id, data.tokenizer_kind) == (50_258, 50_257, 50_256, 50_256, "BPE")
+
+    texts = [json.loads(line)["text"] for line in pages.read_text(encoding="utf-8").splitlines()]
+    ids = [[*found, 50_256] for found in GPT2Tokenizer.from_pretrained(str(vocabulary))(texts, add_special_tokens=False)["input_ids"]]
+    for name, part in (("train", ids[:-500]), ("valid", ids[-500:])):
+        assert np.array_equal(data.split(name), plain_blocks(part, 256, 50_256, 1000))
+    decoded = data.tokenizer().decode(data.split("valid")[:, 1:-1].ravel().tolist(), skip_special_tokens=False)
+    assert "<|endoftext|>".join(texts[-500:]).startswith(decoded)

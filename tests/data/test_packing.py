@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import judges
+from corpora import plain_blocks
 from imdm.data.blocks import Dataset, batch_indices, block_order, unigram_perplexity
+from imdm.data.corpus import SPLITS, Splitter
 from imdm.data.packing import Packer, pack
-from imdm.data.splits import SPLITS, Splitter
-from imdm.data.tokenizer import END, MASK, read_tokenizer, train_bpe
+from imdm.data.tokenizer import END, MASK, train_bpe
 from imdm.errors import UserError
 from imdm.params import Corpus
 from imdm.stage.artifact import sha256
@@ -44,10 +45,11 @@ def read(packer: Packer) -> np.ndarray:
 @given(lengths=st.lists(st.integers(0, 9), min_size=1, max_size=20))
 def test_a_document_is_a_block(tmp_path_factory, lengths):
     """Cut, or filled up with EOS; the text's tokens are counted as they were."""
-    packer = Packer(tmp_path_factory.mktemp("alone") / "x.bin", 7, 0, alone=True)
+    packer = Packer(tmp_path_factory.mktemp("alone") / "x.bin", 7, 0, "document")
     packer.add(np.arange(1, length + 1, dtype="<u2").tobytes() for length in lengths)
     assert read(packer).tolist() == [[0, *[place if place <= length else 0 for place in range(1, 6)], 0] for length in lengths]
     assert packer.text_tokens == sum(lengths) and packer.summary()["dropped"] == sum(max(0, length - 5) for length in lengths)
+    assert packer.summary()["blocks"] == packer.summary()["documents"] == len(lengths)
 
 
 @settings(max_examples=60, deadline=None)
@@ -89,76 +91,16 @@ def test_the_number_of_processes_does_not_matter(tmp_path, tokenizer):
     cuts=st.lists(st.integers(0, 30), max_size=4),
 )
 def test_each_batch_of_documents_is_packed_on_its_own(tmp_path_factory, documents, seq_len, drop_every, cuts):
-    packer = Packer(tmp_path_factory.mktemp("packed") / "train.bin", seq_len, 0, drop_every)
+    packer = Packer(tmp_path_factory.mktemp("packed") / "train.bin", seq_len, 0, "per_batch")
+    packer.drop_every = drop_every
     edges = [0, *sorted(cuts), len(documents)]
     for start, end in zip(edges, edges[1:]):
         packer.add(np.array(ids, np.uint16).tobytes() for ids in documents[start:end])
-    expected, lost = [], 0
-    for start in range(0, len(documents), drop_every):
-        stream = [token for ids in documents[start : start + drop_every] for token in [*ids, 0]]
-        while len(stream) >= seq_len - 2:
-            expected.append([0, *stream[: seq_len - 2], 0])
-            stream = stream[seq_len - 2 :]
-        lost += len(stream)
+    expected = plain_blocks([[*ids, 0] for ids in documents], seq_len, 0, drop_every)
+    tokens = len(expected) * (seq_len - 2)
     assert read(packer).tolist() == expected
-    assert packer.summary() == {
-        "blocks": len(expected),
-        "tokens": len(expected) * (seq_len - 2),
-        "dropped": lost,
-        "documents": len(documents),
-        "sha256": sha256(packer.path),
-    }
-
-
-def test_a_document_alone_is_cut_or_filled_up(tmp_path):
-    packer = Packer(tmp_path / "train.bin", 5, 9, alone=True)
-    documents = [[1], [1, 2, 3], [], [1, 2, 3, 4, 5]]
-    packer.add([np.array(document, np.uint16).tobytes() for document in documents])
-    wanted = [[9, 1, 9, 9, 9], [9, 1, 2, 3, 9], [9] * 5, [9, 1, 2, 3, 9]]
-    assert np.fromfile(packer.path, "<u2").reshape(-1, 5).tolist() == wanted
-    assert packer.summary()["dropped"] == 2 and packer.summary()["blocks"] == packer.summary()["documents"] == 4
-
-
-@settings(max_examples=100, deadline=None)
-@given(text=st.text())
-def test_any_text_survives_the_tokenizer(tokenizer, text):
-    assert tokenizer.decode(tokenizer.encode(text).ids) == text
-
-
-def test_special_tokens_spelt_in_a_document_are_plain_text(tokenizer, tmp_path):
-    tokenizer.save(str(tmp_path / "tokenizer.json"))
-    for each in (tokenizer, read_tokenizer(tmp_path / "tokenizer.json")):
-        ids = each.encode(f"a {MASK} b {END}").ids
-        assert 0 not in ids and max(ids) < each.get_vocab_size() - 1
-        assert each.decode(ids) == f"a {MASK} b {END}"
-
-
-@pytest.mark.parametrize("text, wanted", [(TEXT, 290), (["aa"], 290), ([], 258)])
-def test_end_is_the_first_token_and_mask_the_last(text, wanted):
-    tokenizer = train_bpe(text, wanted)
-    assert tokenizer.token_to_id(END) == 0
-    assert tokenizer.token_to_id(MASK) == tokenizer.get_vocab_size() - 1
-    assert tokenizer.get_vocab_size() == (wanted if text is TEXT else 258 + len(text))  # "aa" gives one merge
-
-
-@pytest.mark.parametrize("size", [257, 65537])
-def test_a_vocabulary_that_cannot_be_is_refused(size):
-    with pytest.raises(UserError, match="corpus.vocab_size.*258 to 65536"):
-        train_bpe(TEXT, size)
-
-
-def test_a_wrong_tokenizer_file_is_refused(tmp_path):
-    file = tmp_path / "tokenizer.json"
-    with pytest.raises(UserError, match="does not exist"):
-        read_tokenizer(file)
-    file.write_text('{"version": "1.0"}')
-    with pytest.raises(UserError, match="is not a tokenizer"):
-        read_tokenizer(file)
-    from tokenizers import Tokenizer, models
-
-    Tokenizer(models.BPE()).save(str(file))
-    with pytest.raises(UserError, match="neither"):
-        read_tokenizer(file)
+    counts = {"blocks": len(expected), "tokens": tokens, "dropped": sum(len(ids) + 1 for ids in documents) - tokens}
+    assert packer.summary() == counts | {"documents": len(documents), "sha256": sha256(packer.path)}
 
 
 def test_splits_have_their_share_and_ignore_order():
@@ -189,11 +131,6 @@ def test_held_out_documents_are_never_trained_on():
     assert Splitter(Corpus(name="openwebtext", judge_fraction=0, test_fraction=0), 0).used == {"train", "valid"}
     with pytest.raises(UserError, match="corpus.test_fraction = 1 leaves nothing to validate on"):
         Splitter(Corpus(name="lm1b", test_fraction=1), 0)
-
-
-def test_fractions_must_leave_something_to_train_on():
-    with pytest.raises(UserError, match="judge_fraction.*leaves nothing to train on"):
-        Splitter(Corpus(judge_fraction=0.9, valid_fraction=0.05, test_fraction=0.05), 0)
 
 
 @settings(max_examples=80, deadline=None)

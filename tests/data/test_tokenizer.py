@@ -1,4 +1,4 @@
-"""BERT's and GPT-2's tokenizers against the Python ones of transformers and a naive BPE, and what is refused."""
+"""BERT's and GPT-2's tokenizers against the Python ones of transformers and a naive BPE, what is refused, and tokens as text."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import json
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer, models
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.processors import BertProcessing
 
 from fixtures import fixture
 from imdm.data.lm1b import detokenize
-from imdm.data.speller import byte_of_character
+from imdm.data.speller import BREAK, Speller, byte_of_character
 from imdm.data.tokenizer import END, MASK, end_and_mask, load_tokenizer, read_tokenizer, train_bpe
 from imdm.errors import UserError
 
@@ -120,8 +124,6 @@ def test_no_document_holds_a_mask_and_none_is_wrapped(bert, gpt2, tmp_path):
 
 
 def test_a_tokenizer_json_is_used_as_it_is_but_for_wrapping_and_length(bert, gpt2, tmp_path):
-    from tokenizers.processors import BertProcessing
-
     for tokenizer in (bert, gpt2):
         published = Tokenizer.from_str(tokenizer.to_str())
         published.post_processor = BertProcessing(("x", 1), ("y", 2))
@@ -129,10 +131,7 @@ def test_a_tokenizer_json_is_used_as_it_is_but_for_wrapping_and_length(bert, gpt
         published.enable_padding(length=8)
         published.save(str(tmp_path / "tokenizer.json"))
         loaded = load_tokenizer(str(tmp_path))
-        assert (
-            loaded.encode("the same text for both, and a longer one").ids
-            == tokenizer.encode("the same text for both, and a longer one").ids
-        )
+        assert len({tuple(each.encode("the same text for both, and a longer one").ids) for each in (loaded, tokenizer)}) == 1
         assert end_and_mask(loaded) == end_and_mask(tokenizer)
 
 
@@ -156,8 +155,6 @@ def test_a_small_word_piece_vocabulary_by_hand(tmp_path):
 
 def unmarked(folder: Path) -> None:
     """A mask that is a word like any other, and so could be read from a document."""
-    from tokenizers import pre_tokenizers
-
     tokenizer = Tokenizer(models.WordLevel({"[CLS]": 0, "[MASK]": 1, "word": 2}, "word"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.save(str(folder / "tokenizer.json"))
@@ -168,6 +165,8 @@ REFUSED = {
     "nothing": (lambda folder: None, "holds no tokenizer.json, no vocab.txt"),
     "one of two": (lambda folder: (folder / "vocab.json").write_text("{}"), "not both vocab.json and merges.txt"),
     "broken": (lambda folder: (folder / "tokenizer.json").write_text("{"), "is not a tokenizer"),
+    "not whole": (lambda folder: (folder / "tokenizer.json").write_text('{"version": "1.0"}'), "is not a tokenizer"),
+    "empty": (lambda folder: Tokenizer(models.BPE()).save(str(folder / "tokenizer.json")), "neither"),
     "broken merges": (
         lambda folder: [(folder / name).write_text(text) for name, text in (("vocab.json", '{"a": 0}'), ("merges.txt", "a b"))],
         "the vocabulary in .* can't be read",
@@ -183,6 +182,8 @@ def test_a_tokenizer_that_does_not_fit_is_refused(tmp_path, name):
     write(tmp_path)
     with pytest.raises(UserError, match=message):
         load_tokenizer(str(tmp_path))
+    with pytest.raises(UserError, match=message if (tmp_path / "tokenizer.json").exists() else "does not exist"):
+        read_tokenizer(tmp_path / "tokenizer.json")
 
 
 @pytest.mark.parametrize("name", ["gpt2", "/no/such/folder", "no/such/tokenizer"])
@@ -201,3 +202,63 @@ def test_gpt2_gets_the_mask_as_its_last_id(tmp_path):
     tokenizer = load_tokenizer(str(tmp_path))
     assert (end_and_mask(tokenizer), tokenizer.get_vocab_size(), tokenizer.token_to_id(MASK)) == ((3, 4), 5, 4)
     assert tokenizer.encode("abba").ids == [2, 1, 0]
+
+
+def test_pieces_hold_whole_characters():
+    tokenizer = train_bpe(["the value of the list"] * 8, 280)
+    text = "a é 日本 \U0001f600 <b>"
+    ids = tokenizer.encode(text).ids
+    pieces = Speller(tokenizer, {0}).pieces([0, *ids, 0], [-1, *range(len(ids)), 3])
+    assert pieces[0] == (BREAK, -1) and pieces[-1] == (BREAK, 3)
+    assert "".join(piece for piece, _ in pieces[1:-1]) == text
+    emoji = tokenizer.encode("\U0001f600").ids
+    assert len(emoji) == 4
+    assert Speller(tokenizer, {0}).pieces(emoji, [1, 7, 0, 2]) == [("\U0001f600", 7)]  # whole when the last of its tokens is there
+    cut = Speller(tokenizer, {0}).pieces([*emoji[:2], 0], [5, 2, 0])
+    assert cut == [("\ufffd", 5), (BREAK, 0)]
+
+
+def test_wordpieces_are_joined_to_words():
+    vocabulary = {"[CLS]": 0, "[UNK]": 1, "un": 2, "##mask": 3, "##ed": 4, "text": 5}
+    pieces = Speller(Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]")), {0}).pieces([0, 2, 3, 4, 5, 0], [-1, 3, 0, 1, 2, 2])
+    assert pieces == [(BREAK, -1), (" un", 3), ("mask", 0), ("ed", 1), (" text", 2), (BREAK, 2)]
+
+
+def test_byte_alphabet_is_that_of_the_tokenizers_library():
+    assert set(byte_of_character()) == set(ByteLevel.alphabet())
+    assert sorted(byte_of_character().values()) == list(range(256))
+    shown = ByteLevel(add_prefix_space=False).pre_tokenize_str("é\n")
+    assert bytes(byte_of_character()[char] for word, _ in shown for char in word) == "é\n".encode()
+
+
+# Trained here
+
+
+TEXT = [f"The {noun} is {adjective}, and so it goes." for noun in ("cat", "dog", "naïve owl") for adjective in ("red", "über", "old")]
+
+
+@pytest.fixture(scope="module")
+def trained():
+    return train_bpe(TEXT * 5, 290)
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=st.text())
+def test_any_text_survives_the_tokenizer(trained, text):
+    assert trained.decode(trained.encode(text).ids) == text
+
+
+def test_special_tokens_spelt_in_a_document_are_plain_text(trained, tmp_path):
+    trained.save(str(tmp_path / "tokenizer.json"))
+    for each in (trained, read_tokenizer(tmp_path / "tokenizer.json")):
+        ids = each.encode(f"a {MASK} b {END}").ids
+        assert 0 not in ids and max(ids) < each.get_vocab_size() - 1
+        assert each.decode(ids) == f"a {MASK} b {END}"
+
+
+@pytest.mark.parametrize("text, wanted", [(TEXT, 290), (["aa"], 290), ([], 258)])
+def test_end_is_the_first_token_and_mask_the_last(text, wanted):
+    tokenizer = train_bpe(text, wanted)
+    assert tokenizer.token_to_id(END) == 0
+    assert tokenizer.token_to_id(MASK) == tokenizer.get_vocab_size() - 1
+    assert tokenizer.get_vocab_size() == (wanted if text is TEXT else 258 + len(text))  # "aa" gives one merge

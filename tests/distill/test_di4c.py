@@ -29,7 +29,7 @@ from imdm.distill.di4c import (
 from imdm.network.checkpoint import load_network, save_network
 from imdm.params import Di4c, load_params
 from imdm.sampling.sampler import sample
-from imdm.synthetic import students
+from imdm.synthetic import train, train_teacher
 from networks import small_network
 from script import MICRO, run
 
@@ -238,11 +238,11 @@ def test_a_latent_must_be_given_where_there_is_one_and_only_there():
 def test_a_student_of_two_outcomes_samples_them_in_one_step():
     """{00, 11}: one step of any MDM errs by KL(data || product) = ln 2 and is valid half of the time."""
     synthetic = load_params(MICRO).synthetic
-    teacher = students.train_teacher(synthetic.model_copy(update={"hidden_size": 32, "blocks": 2, "teacher_steps": 150}), seed=0)
+    teacher = train_teacher(synthetic.model_copy(update={"hidden_size": 32, "blocks": 2, "teacher_steps": 150}), seed=0)
     blocks = (np.arange(64)[:, None] % 2 * np.ones((1, 2))).astype(np.uint16)
     settings = Di4c(steps=200, batch_size=16, latents=8, latent_hidden=32, time_steps=4, small_time=0.3, correlation_weight=10.0)
     student = mixture_student(teacher, settings.latent_hidden, seed=0)
-    students.train(student, 3e-3, settings.steps, training_on(blocks, student, teacher, settings).loss)
+    train(student, 3e-3, settings.steps, training_on(blocks, student, teacher, settings).loss)
 
     draws = (torch.arange(4096) + 0.5) / 4096
     with torch.inference_mode():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -18,52 +17,34 @@ from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.noise import carried_uniform
 from imdm.diffusion.states import is_masked, key_of
 from imdm.errors import UserError
-from imdm.factorization.estimate import check_teacher, log_mean_exp, path_errors
+from imdm.factorization import check_teacher, log_mean_exp, path_errors
 from imdm.network.config import NetworkConfig
 from networks import SMALL
 
 LN2 = math.log(2)
 
 
-@dataclass(frozen=True)
-class Words:
-    """Equally likely words int64 [K, L] of so many letters."""
-
-    table: torch.Tensor
-    letters: int
-
-    def __len__(self) -> int:
-        return len(self.table)
-
-    @property
-    def length(self) -> int:
-        return self.table.shape[1]
-
-    @property
-    def vocab_size(self) -> int:
-        return self.letters + 1
-
-
-def draw_words(count: int, length: int, letters: int, seed: int) -> Words:
+def draw_words(count: int, length: int, letters: int, seed: int) -> torch.Tensor:
+    """Equally likely words int64 [count, length]."""
     codes = np.random.default_rng(seed).permutation(letters**length)[:count]
-    return Words(torch.from_numpy(codes[:, None] // letters ** np.arange(length) % letters), letters)
+    return torch.from_numpy(codes[:, None] // letters ** np.arange(length) % letters)
 
 
-BINARY = Words(torch.tensor([[0, 0], [1, 1]]), 2)
+BINARY = torch.tensor([[0, 0], [1, 1]])
 
 
 class Oracle(nn.Module):
     """The exact conditionals of words: P(letter at a position | the visible letters), as a network; noise is not looked at."""
 
-    def __init__(self, words: Words, mask: str = "single"):
+    def __init__(self, words: torch.Tensor, mask: str = "single"):
         super().__init__()
-        sizes = SMALL | {"vocab_size": words.vocab_size, "mask_id": words.letters, "seq_len": words.length}
-        self.words, self.config = words, NetworkConfig(**sizes, mask=mask)
+        self.words, self.letters = words, int(words.max()) + 1
+        sizes = SMALL | {"vocab_size": self.letters + 1, "mask_id": self.letters, "seq_len": words.shape[1]}
+        self.config = NetworkConfig(**sizes, mask=mask)
 
     def forward(self, z, positions, latent=None):
-        visible = ~is_masked(z, self.words.vocab_size)
-        fits = ((z[:, None] == self.words.table) | ~visible[:, None]).all(-1).double()  # [B, K]
-        letters = nn.functional.one_hot(self.words.table, self.words.vocab_size).double()
+        fits = ((z[:, None] == self.words) | is_masked(z, self.letters + 1)[:, None]).all(-1).double()  # [B, K]
+        letters = nn.functional.one_hot(self.words, self.letters + 1).double()
         weight = torch.einsum("bk,klv->blv", fits, letters) / fits.sum(1).clamp(min=1)[:, None, None]
         return weight.clamp(min=1e-300).log().flatten(0, 1)[positions]
 
@@ -72,7 +53,7 @@ class Smoothed(Oracle):
     """Conditionals mixed with the uniform distribution: marginals that err, positions that noise does not bind."""
 
     def forward(self, z, positions, latent=None):
-        return torch.logaddexp(super().forward(z, positions) + math.log(0.9), torch.tensor(math.log(0.1 / self.words.letters)))
+        return torch.logaddexp(super().forward(z, positions) + math.log(0.9), torch.tensor(math.log(0.1 / self.letters)))
 
 
 class Carried(Oracle):
@@ -103,28 +84,28 @@ def brute_total_correlation(table: np.ndarray, steps: int) -> float:
 
 def test_total_correlation_of_the_papers_task_is_ln_2():
     for steps in (1, 2, 4):  # both positions fall in one of N steps with probability 1/N
-        assert brute_total_correlation(BINARY.table.numpy(), steps) == pytest.approx(LN2 / steps)
+        assert brute_total_correlation(BINARY.numpy(), steps) == pytest.approx(LN2 / steps)
 
 
 @pytest.mark.parametrize("words", [BINARY, draw_words(5, 3, 4, 1), draw_words(12, 4, 3, 2)], ids=["binary", "5x3", "12x4"])
 def test_the_estimate_for_an_exact_model_is_its_total_correlation(words):
     teacher, count = Oracle(words), 6000
-    x = words.table[torch.arange(count) % len(words)]
+    x = words[torch.arange(count) % len(words)]
     for steps in (1, 2, 4):
         errors = path_errors(teacher, teacher, x, row_seeds(5, 0, count), steps, [1, 2])["errors"]
         half = 4 * errors[:, 0].std().item() / math.sqrt(count) + 1e-9
-        assert errors[:, 0].mean().item() == pytest.approx(brute_total_correlation(words.table.numpy(), steps), abs=half)
+        assert errors[:, 0].mean().item() == pytest.approx(brute_total_correlation(words.numpy(), steps), abs=half)
         assert torch.equal(errors[:, 0], errors[:, 1])
 
 
 def test_the_parts_make_the_error():
     words = draw_words(5, 3, 4, 1)
-    teacher, x = Oracle(words), words.table[torch.arange(600) % 5]
+    teacher, x = Oracle(words), words[torch.arange(600) % 5]
     for student in (Smoothed(words), Smoothed(words, "infinite")):
         found = path_errors(teacher, student, x, row_seeds(5, 0, 600), 2, [1, 8])
         assert torch.allclose(found["correlation"] + found["marginals"] - found["dependence"], found["errors"][:, 1])
         assert (found["marginals"].mean() > 0) and (found["dependence"].abs() < 1e-9).all()
-    noise = path_errors(Oracle(BINARY), Carried(BINARY, "infinite"), BINARY.table[:1].repeat(500, 1), row_seeds(5, 0, 500), 1, [64])
+    noise = path_errors(Oracle(BINARY), Carried(BINARY, "infinite"), BINARY[:1].repeat(500, 1), row_seeds(5, 0, 500), 1, [64])
     assert noise["correlation"].mean().item() == pytest.approx(LN2)
     assert noise["dependence"].mean().item() == pytest.approx(LN2, abs=0.05)
     assert noise["marginals"].mean().item() == pytest.approx(0, abs=0.02)
@@ -133,14 +114,14 @@ def test_the_parts_make_the_error():
 def test_the_joint_of_an_exact_teacher_is_the_datas_likelihood():
     words = draw_words(12, 4, 3, 2)
     teacher = Oracle(words)
-    joint = path_errors(teacher, teacher, words.table[:4], row_seeds(0, 0, 4), 1, [1])["joint"]
+    joint = path_errors(teacher, teacher, words[:4], row_seeds(0, 0, 4), 1, [1])["joint"]
     assert joint.tolist() == pytest.approx([-math.log(12)] * 4)  # whatever the order and the word that it draws
 
 
 def test_noise_that_chooses_the_word_removes_the_error_as_m_grows():
     """KL(data || mean over M draws) of Carried, whose draws are right with probability 1/2: by the binomial distribution."""
     teacher, student, count, sizes = Oracle(BINARY), Carried(BINARY, "infinite"), 4000, [1, 16, 64]
-    x = BINARY.table[torch.arange(count) % 2]
+    x = BINARY[torch.arange(count) % 2]
     errors = path_errors(teacher, student, x, row_seeds(2, 0, count), 1, sizes)["errors"]
     assert (errors[:, 0] > 1000).all()  # half of the single draws give the word no probability
     for place, draws in ((1, 16), (2, 64)):
@@ -171,7 +152,7 @@ def test_more_draws_never_raise_the_estimate_of_a_sequence(seed):
 def test_rows_do_not_depend_on_their_batch():
     words = draw_words(5, 3, 4, 1)
     teacher, student = Oracle(words), Oracle(words, "infinite")
-    x, seeds = words.table[torch.arange(7) % 5], row_seeds(1, 0, 7)
+    x, seeds = words[torch.arange(7) % 5], row_seeds(1, 0, 7)
     whole = path_errors(teacher, student, x, seeds, 2, [1, 2])
     parts = [path_errors(teacher, student, x[rows], seeds[rows], 2, [1, 2]) for rows in (slice(0, 3), slice(3, 7))]
     for name, value in whole.items():

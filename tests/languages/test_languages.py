@@ -12,8 +12,7 @@ import torch
 from imdm.diffusion.counter import row_seeds
 from imdm.errors import UserError
 from imdm.languages import open_language
-from imdm.languages.language import Language
-from imdm.languages.statistics import pair_statistics, total_correlation
+from imdm.languages.language import Language, pair_statistics, total_correlation
 from imdm.languages.templates import Slot, Templates
 from imdm.network.oracle import oracle_of
 from imdm.params import LanguageSettings, load_params
@@ -29,17 +28,9 @@ STORIES = LanguageSettings(language="stories")
 def agreeing() -> Templates:
     """Two templates of tied slots that can be listed: {a} x {a.1} {b}, and y {b} {a} {b} z."""
     words = list("xyzabcAB")
-    first = [
-        Slot(np.array([2]), np.array([[0]])),
-        Slot(np.array([1, 3]), np.array([[3, 6], [4, 6], [5, 7]])),
-        Slot(np.array([4]), np.array([[6], [7]])),
-    ]
-    second = [
-        Slot(np.array([1, 5]), np.array([[1, 2]])),
-        Slot(np.array([2, 4]), np.array([[6, 7], [7, 7]])),
-        Slot(np.array([3]), np.array([[3], [4]])),
-    ]
-    return Templates(words, [first, second], 8)
+    first = [([2], [[0]]), ([1, 3], [[3, 6], [4, 6], [5, 7]]), ([4], [[6], [7]])]
+    second = [([1, 5], [[1, 2]]), ([2, 4], [[6, 7], [7, 7]]), ([3], [[3], [4]])]
+    return Templates(words, [[Slot(*map(np.array, slot)) for slot in slots] for slots in (first, second)], 8)
 
 
 LANGUAGES = {"words": open_language(WORDS, 5), "padded": open_language(WORDS, 7), "chain": open_language(CHAIN, 7), "templates": agreeing()}
@@ -157,7 +148,7 @@ def test_a_chain_has_its_entropy_rate():
 def test_stories_agree():
     """Names and pronouns, colours and days of drawn stories; their number; and a text with a broken agreement is none."""
     language = open_language(STORIES, 32)
-    assert isinstance(language, Templates) and len(language) > 1e5
+    assert isinstance(language, Templates) and sum(language.counts) > 1e5
     blocks = language.draw(np.random.default_rng(0), 400)
     counts = (blocks < language.end).sum(1)
     assert counts.min() >= 16 and counts.max() <= 32
@@ -185,9 +176,8 @@ def test_the_oracle_is_exact_where_each_step_writes_one_token(settings, name, ev
     """Its samples of many steps, or of as many even ones as there are tokens, are the language's; those of one step have its marginals."""
     language = LANGUAGES[name]
     oracle = oracle_of(settings, language.seq_len, "").eval()
-    x = sample(
-        oracle, row_seeds(0, 0, 3000), language.seq_len if even else 10_000, unmasking="even" if even else "independent"
-    ).tokens.numpy()
+    steps, unmasking = (language.seq_len, "even") if even else (10_000, "independent")
+    x = sample(oracle, row_seeds(0, 0, 3000), steps, unmasking=unmasking).tokens.numpy()
     kinds, counts = np.unique(x, axis=0, return_counts=True)
     expected = 3000 * np.exp(language.log_probability(kinds))
     assert counts[expected == 0].sum() <= (0 if even else 12)  # of two tokens in one of the 10,000 steps

@@ -1,4 +1,4 @@
-"""The figures of {00, 11} against what is known of them."""
+"""The {00, 11} task: its figures against what is known of them, and which pairs of noise and text its students are rectified on."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from imdm import synthetic
 from imdm.params import load_params
-from imdm.synthetic.binary import factorization_errors, sample_figures, seed_records, text_probabilities
+from imdm.synthetic import factorization_errors, sample_figures, seed_records, text_probabilities
 from script import MICRO
 
 LN2 = math.log(2)
@@ -25,11 +26,8 @@ def test_independent_tokens_err_by_ln_2_in_both_readings():
 def test_validity_and_entropy_of_samples():
     figures = sample_figures(torch.tensor([[0, 0], [1, 1], [0, 1], [1, 1]]))
     value, low, high = figures["validity_pct"]
-    assert (
-        value == 75
-        and low < 75 < high
-        and figures["token_entropy_nats"][0] == pytest.approx(-3 / 8 * math.log(3 / 8) - 5 / 8 * math.log(5 / 8))
-    )
+    assert value == 75 and low < 75 < high
+    assert figures["token_entropy_nats"][0] == pytest.approx(-3 / 8 * math.log(3 / 8) - 5 / 8 * math.log(5 / 8))
 
 
 def test_the_interval_of_the_kl_is_that_of_repetitions():
@@ -50,3 +48,15 @@ def test_noise_in_the_mask_writes_texts_that_one_mask_cannot():
     rows = [row for row in seed_records(task.model_copy(update=sizes), 0) if row["table"] == 1]
     valid = {row["model"]: row["value"] for row in rows if row["metric"] == "validity_pct"}
     assert 40 < valid["mdm"] < 60 and 40 < valid["random"] < 60 and valid["imdm"] > 75 and valid["imdm-driven"] > 75
+
+
+@pytest.mark.parametrize(("name", "balanced", "even"), [("imdm", True, True), ("imdm", False, False), ("imdm-plain", True, False)])
+def test_pairs_are_balanced_or_as_they_are_drawn(monkeypatch, name, balanced, even):
+    task = load_params(MICRO, [f"synthetic.random.balanced={balanced}", "synthetic.random.pairs=30"]).synthetic
+    teacher, made = synthetic.build(task, 0, mask="single").eval(), []  # untrained: every token is as likely
+    choose = synthetic.student_couplings
+    monkeypatch.setattr(synthetic, "student_couplings", lambda *how: made.append(choose(*how)) or made[0])
+    synthetic.train_student(task, name, teacher, seed=0)
+    (z, x), drawn = made[0], choose(teacher, "independent", False, task.random, 0)
+    assert len(z) == 30 and (x[:, 0].bincount(minlength=2).tolist() == [15, 15]) == even
+    assert all(torch.equal(*pair) for pair in zip((z, x), drawn)) == (not even)

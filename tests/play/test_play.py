@@ -17,14 +17,14 @@ from imdm.data.tokenizer import train_bpe
 from imdm.errors import UserError
 from imdm.params import Scoring
 from imdm.play import keep, server
-from imdm.play.place import models_in
 from imdm.play.server import Models
-from imdm.play.writer import Writer
+from imdm.play.writer import Writer, models_in
 from imdm.publish.public import load_public
 from imdm.scoring.judge import load_judge
 from imdm.scoring.metrics import judge_samples
 from script import called
 
+JSON = {"Content-Type": "application/json"}
 Ask = Callable[..., tuple[int, dict[str, Any]]]
 
 
@@ -40,7 +40,7 @@ def asked(port: int, method: str, path: str, body: str = "", **headers: str) -> 
 @pytest.fixture
 def ask(port: int) -> Ask:
     def post(headers: dict[str, str] | None = None, **wanted: Any) -> tuple[int, dict[str, Any]]:
-        status, text, _ = asked(port, "POST", "/write", json.dumps(wanted), **({"Content-Type": "application/json"} | (headers or {})))
+        status, text, _ = asked(port, "POST", "/write", json.dumps(wanted), **JSON | (headers or {}))
         return status, json.loads(text)
 
     return post
@@ -91,14 +91,13 @@ def test_mistakes_are_sentences(ask, wanted, words):
 
 
 def test_only_this_machines_own_page_is_answered(port, ask):
-    assert ask(model="teacher", steps=1)[0] == 200
     status, answer = ask({"Host": "evil.example:80"}, model="teacher", steps=1)
     assert status == 403 and "127.0.0.1" in answer["error"]
     assert ask({"Content-Type": "text/plain"}, model="teacher", steps=1)[0] == 400  # what a form of another site can send
     assert asked(port, "GET", "/", Host="evil.example")[0] == 403
     assert asked(port, "GET", "/../../etc/passwd")[0] == 404
-    assert asked(port, "POST", "/write", "{", **{"Content-Type": "application/json"})[0] == 400
-    assert asked(port, "POST", "/write", **{"Content-Type": "application/json", "Content-Length": "99999999"})[0] == 400
+    assert asked(port, "POST", "/write", "{", **JSON)[0] == 400
+    assert asked(port, "POST", "/write", **JSON, **{"Content-Length": "99999999"})[0] == 400
 
 
 def test_the_page_names_the_models_and_needs_nothing_else(port):
@@ -136,33 +135,20 @@ def test_kept_models_write_alone(run, tmp_path):
     assert models.judges["teacher"].gen_ppl(tokens, data) == pytest.approx(mine.gen_ppl(tokens, data), rel=0.05)  # bfloat16
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["imdm/redi"], "has no model imdm/redi; it has teacher, imdm/sdtt3."),
-        (["teacher", "--most", "0.01"], "MB, more than 0.01; keep fewer models"),
-    ],
-)
-def test_nothing_is_kept_of_a_mistake(run, tmp_path, words, said):
-    done = called(keep.main, [str(run), *words, "--out", str(tmp_path / "out")])
-    assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1
-    assert not list((tmp_path / "out").rglob("*")) if (tmp_path / "out").exists() else True
-
-
-def test_what_is_kept_already_stays(run, tmp_path):
-    (tmp_path / "models").mkdir()
-    done = called(keep.main, [str(run), "teacher", "--out", str(tmp_path)])
-    assert done.returncode == 2 and "exists already" in done.stderr
-
-
-def test_mistakes_of_the_command(run, tmp_path, port):
-    for words, said in (
-        ([str(tmp_path)], "holds no model"),
-        ([str(run), "--port", str(port)], f"port {port} can't be used (Address already in use)"),
-        ([str(run), str(run)], "two of the folders hold a model called mine: "),
+def test_mistakes_of_the_commands_are_sentences_and_nothing_is_kept_of_them(run, tmp_path, port):
+    out, kept = tmp_path / "out", tmp_path / "kept"
+    (kept / "models").mkdir(parents=True)
+    for main, words, said in (
+        (keep.main, [run, "imdm/redi", "--out", out], "has no model imdm/redi; it has teacher, imdm/sdtt3."),
+        (keep.main, [run, "teacher", "--most", "0.01", "--out", out], "MB, more than 0.01; keep fewer models"),
+        (keep.main, [run, "teacher", "--out", kept], "exists already"),
+        (server.main, [tmp_path], "holds no model"),
+        (server.main, [run, "--port", port], f"port {port} can't be used (Address already in use)"),
+        (server.main, [run, run], "two of the folders hold a model called mine: "),
     ):
-        done = called(server.main, words)
+        done = called(main, [*map(str, words)])
         assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1
+    assert not list(out.rglob("*")) and list(kept.rglob("*")) == [kept / "models"]
 
 
 def test_what_is_no_model_names_those_that_are(run):

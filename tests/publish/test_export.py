@@ -69,14 +69,24 @@ def modules(tmp_path_factory, monkeypatch) -> None:
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path_factory.mktemp("modules")))
 
 
-def exported(folder: Path, data: Dataset, kind: str) -> Path:
-    """A random network and what is exported of it."""
-    network = small_network(vocab_size=VOCAB, mask_id=MASK, seq_len=LENGTH, tokenizer_sha256=data.tokenizer_sha256, **KINDS[kind])
+def saved(folder: Path, data: Dataset, **mask: object) -> Path:
+    """A random network's checkpoint."""
+    network = small_network(vocab_size=VOCAB, mask_id=MASK, seq_len=LENGTH, tokenizer_sha256=data.tokenizer_sha256, **mask)
     save_network(folder / "model.safetensors", network)
-    out = folder / "out"
-    out.mkdir()
-    export_model(folder / "model.safetensors", data, out)
-    return out
+    return folder / "model.safetensors"
+
+
+def exported(folder: Path, data: Dataset, kind: str) -> Path:
+    """What is exported of such a network."""
+    (folder / "out").mkdir()
+    export_model(saved(folder, data, **KINDS[kind]), data, folder / "out")
+    return folder / "out"
+
+
+@torch.no_grad()
+def logits_of(model: Path, z: torch.Tensor, latent: torch.Tensor | None = None) -> torch.Tensor:
+    """Of our own network."""
+    return load_network(model).eval()(z, torch.arange(z.numel()), latent).view(*z.shape, VOCAB)
 
 
 def states(rows: int) -> torch.Tensor:
@@ -91,11 +101,10 @@ def test_transformers_gives_our_logits_and_samples(kind, tmp_path, data):
     folder = exported(tmp_path, data, kind)
     theirs, report = AutoModel.from_pretrained(folder, trust_remote_code=True, output_loading_info=True)
     assert not report["missing_keys"] and not report["unexpected_keys"] and not report["mismatched_keys"]
-    ours = load_network(tmp_path / "model.safetensors").eval()
     z, latent = states(5), uniform(row_seeds(4, 0, 5)) if kind == "di4c" else None
-    expected = ours(z, torch.arange(z.numel()), latent).view(5, LENGTH, VOCAB)
-    torch.testing.assert_close(theirs(z, latent).logits, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(theirs(z, latent).logits, logits_of(tmp_path / "model.safetensors", z, latent), atol=1e-5, rtol=1e-5)
 
+    ours = load_network(tmp_path / "model.safetensors").eval()
     seeds = row_seeds(7, 0, 40)
     given = torch.tensor([3, 4, MASK, 6] + [MASK] * (LENGTH - 4))
     visible = (given != MASK).expand(40, -1), given.expand(40, -1)
@@ -133,10 +142,7 @@ def test_a_stranger_without_this_project(tmp_path, data):
     assert said["of"].startswith("transformers_modules.") and said["prompt"] == [3, 4, MASK, MASK, 6]
     assert all(row[:2] == [3, 4] and row[4] == 6 and MASK not in row for row in said["rows"])
     assert all(text.startswith("w2 w3 ") and "mask" not in text for text in said["text"])
-    ours = load_network(tmp_path / "model.safetensors").eval()
-    z = states(5)
-    with torch.no_grad():
-        expected = ours(z, torch.arange(z.numel())).view(5, LENGTH, VOCAB)
+    expected = logits_of(tmp_path / "model.safetensors", states(5))
     torch.testing.assert_close(torch.load(tmp_path / "logits.pt"), expected, atol=1e-5, rtol=1e-5)
 
 
@@ -184,20 +190,18 @@ def test_a_folders_code_never_runs_unless_asked_for(tmp_path, data, monkeypatch)
 
 
 def test_the_stage_and_its_card(tmp_path, data):
-    network = small_network(vocab_size=VOCAB, mask_id=MASK, seq_len=LENGTH, tokenizer_sha256=data.tokenizer_sha256)
-    save_network(tmp_path / "model.safetensors", network)
+    model = saved(tmp_path, data)
     metrics = {"gen_ppl": {"1": 1607.22, "16": 308.4, "4": 434.1}, "entropy": {"1": 3.198, "16": 3.24, "4": 3.2}, "calls": {}}
     judge = {"name": "trained judge", "precision": "float32", "held_out_perplexity": 20.957}
     about = {"task": "unconditional", "model": "imdm/redi", "precision": "float32", "temperature": {}, "conditional": None}
     scores = tmp_path / "scores.json"
     scores.write_text(json.dumps(about | {"judge": judge, "metrics": metrics, "rows": []}))
-    common = ["export", tmp_path / "out", "--data", data.path, "--model", tmp_path / "model.safetensors"]
+    common = ["export", tmp_path / "out", "--data", data.path, "--model", model]
     card = (made(*common, "--scores", scores, "--license", "cc-by-4.0") / "README.md").read_text()
     head = yaml.safe_load(card.split("---")[1])
     assert (head["license"], head["library_name"]) == ("cc-by-4.0", "transformers")
-    values = {
-        (result.metric_type, result.metric_name): result.metric_value for result in ModelCardData(**head).eval_results
-    }  # as the hub does
+    results = ModelCardData(**head).eval_results  # as the hub reads them
+    values = {(result.metric_type, result.metric_name): result.metric_value for result in results}
     assert values["gen_ppl", "Gen-PPL, 1 step"] == 1607 and values["entropy", "Entropy (nats), 16 steps"] == 3.24 and len(values) == 6
     assert "| steps | 1 | 4 | 16 |" in card and "| gen_ppl | 1607 | 434.1 | 308.4 |" in card
     code = card.split("```python\n")[1].split("```")[0].replace("FOLDER or ORG/NAME", str(tmp_path / "out"))
@@ -217,22 +221,13 @@ def test_the_card_names_what_the_hub_has_and_nothing_of_the_machine(tmp_path, da
     """Corpus and base model by their ids; of paths the last part, and no speed."""
     folder = tmp_path / "home/someone/teacher"
     folder.mkdir(parents=True)
-    network = small_network(vocab_size=VOCAB, mask_id=MASK, seq_len=LENGTH, tokenizer_sha256=data.tokenizer_sha256)
-    save_network(folder / "model.safetensors", network)
+    model = saved(folder, data)
     trained = {"loss": 5.5, "tokens_per_second": 91234, "train_seconds": 4321.5, "gflops_per_second": 77.25, "mfu": 0.375, "devices": 1}
-    meta = {
-        "stage": "load_mdlm",
-        "inputs": {},
-        "outputs": {},
-        "seconds": 1.0,
-        "resumed": False,
-        "peak_memory_mib": {"host": 1.0},
-        "git": "a" * 40,
-    }
+    meta = {"stage": "load_mdlm", "inputs": {}, "outputs": {}, "seconds": 1.0, "resumed": False, "peak_memory_mib": {}, "git": "a" * 40}
     about = {"teacher": {"checkpoint": "kuleshov-group/mdlm-owt@abc"}, "corpus": {"path": f"{folder}/text.txt"}, "seeds.train": 7}
     write_json(folder / "meta.json", meta | {"parameters": about, "metrics": trained | {"checkpoint": "kuleshov-group/mdlm-owt@abc"}})
     owt = data.model_copy(update={"corpus": "openwebtext", "statistics": {"source": str(folder)}, "tokenizer_source": str(folder)})
-    export_model(folder / "model.safetensors", owt, tmp_path)
+    export_model(model, owt, tmp_path)
     text = (tmp_path / "README.md").read_text()
     head = yaml.safe_load(text.split("---")[1])
     assert head["base_model"] == "kuleshov-group/mdlm-owt" and head["datasets"] == ["Skylion007/openwebtext"] and head["license"] is None
@@ -240,7 +235,7 @@ def test_the_card_names_what_the_hub_has_and_nothing_of_the_machine(tmp_path, da
     assert "someone" not in everything and not [value for value in ("91234", "4321.5", "77.25", "0.375") if value in everything]
     assert "text.txt" in text and "loss: 5.5" in text and "train 7" in text
     stories = owt.model_copy(update={"corpus": "hub", "statistics": {"source": f"roneneldan/TinyStories@{'a' * 40}"}})
-    export_model(folder / "model.safetensors", stories, tmp_path, base="me/my-teacher")
+    export_model(model, stories, tmp_path, base="me/my-teacher")
     head = yaml.safe_load((tmp_path / "README.md").read_text().split("---")[1])
     assert head["base_model"] == "me/my-teacher" and head["datasets"] == ["roneneldan/TinyStories"]
 

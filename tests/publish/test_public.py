@@ -125,13 +125,10 @@ def test_every_layout_gives_the_public_outputs(kind, layout, tmp_path, data):
     agrees(public.network(), kind)
     assert public.kind.lower() == kind
     assert public.used == ("ema" if layout is lightning else "the only ones")
-    config = public.config
-    assert (config.hidden_size, config.blocks, config.heads, config.cond_dim) == (48, 2, 3, 16)
-    assert (config.vocab_size, config.mask_id, config.seq_len, config.softcap) == (67, MASK, LENGTH, None)
-    assert (config.noise_dist, config.noise_scale) == ("uniform", 1.0)
-    assert config.noise_dim == 24 or kind != "imdm"
-    assert config.latent_hidden == (512 if kind == "di4c" else None)
-    assert config.tokenizer_sha256 == data.tokenizer_sha256
+    wanted = {"hidden_size": 48, "blocks": 2, "heads": 3, "cond_dim": 16, "vocab_size": 67, "mask_id": MASK, "seq_len": LENGTH}
+    wanted |= {"softcap": None, "noise_dist": "uniform", "noise_scale": 1.0, "latent_hidden": 512 if kind == "di4c" else None}
+    wanted |= {"tokenizer_sha256": data.tokenizer_sha256} | ({"noise_dim": 24} if kind == "imdm" else {})
+    assert wanted.items() <= public.config.model_dump().items()
 
 
 @pytest.mark.parametrize("kind", ["mdlm", "imdm"])
@@ -213,8 +210,8 @@ def test_code_in_a_checkpoint_does_not_run(attack, tmp_path, data):
     assert made.exists() or not kept.exists()
 
 
-def without(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    return {key: tensor for key, tensor in tensors.items() if key != name}
+def without(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(prefix)}
 
 
 def test_bad_files_are_refused_with_a_sentence(tmp_path, data):
@@ -243,7 +240,7 @@ def test_bad_files_are_refused_with_a_sentence(tmp_path, data):
     gpt2 = {"wte.weight": torch.zeros(7, 4), "wpe.weight": torch.zeros(5, 4), "h.0.ln_1.weight": torch.zeros(4)}
     refused("first tensor: h.0.ln_1.weight|first tensor: wte.weight", file(gpt2))
     refused("lacks blocks.1.attn_out.weight", file(without(good, "blocks.1.attn_out.weight")))
-    refused("lacks blocks.0", file({name: t for name, t in good.items() if not name.startswith("blocks")}))
+    refused("lacks blocks.0", file(without(good, "blocks")))
     refused("lacks sigma_map.mlp.2.weight", file(without(good, "sigma_map.mlp.2.weight")))
     refused(r"blocks.0.norm1.weight of shape \(7,\), not \(48,\)", file(good | {"blocks.0.norm1.weight": torch.zeros(7)}))
     refused("blocks.0.attn_q_norm.weight, for which", file(good | {"blocks.0.attn_q_norm.weight": torch.zeros(7)}))
@@ -280,9 +277,9 @@ def test_a_checkpoint_of_the_hub(tmp_path, data, monkeypatch):
     """From the hub client's own cache, as on a node without a network."""
     commit = "0123456789abcdef0123456789abcdef01234567"
     cached = tmp_path / "models--org--name"
-    for name, text in (("refs/main", commit), ("refs/step_7", commit)):
-        (cached / name).parent.mkdir(parents=True, exist_ok=True)
-        (cached / name).write_text(text)
+    (cached / "refs").mkdir(parents=True)
+    for name in ("main", "step_7"):
+        (cached / "refs" / name).write_text(commit)
     snapshot = cached / "snapshots" / commit
     snapshot.mkdir(parents=True)
     hub_folder(snapshot, weights_of("mdlm"))
@@ -317,18 +314,16 @@ def test_export_and_load_is_the_identity(tmp_path_factory, mask, latent, positio
     ema = Ema(network, 0.9)
     ema.shadow = [tensor + 1 for tensor in ema.shadow]
     save_network(folder / "model.safetensors", network, ema)
-    out = folder / "out"
-    out.mkdir()
-    export_model(folder / "model.safetensors", data, out, weights)
+    out, again = folder / "out", folder / "again"
+    for each in (out, again):
+        each.mkdir()
+        export_model(folder / "model.safetensors", data, each, weights)
     names = load_file(out / "model.safetensors").keys()
     assert all(name.startswith("backbone.") for name in names)
     back, expected = load_public(str(out), data=data), load_network(folder / "model.safetensors", weights).state_dict()
     assert back.config == network.config
     assert back.online.keys() == expected.keys() and all(torch.equal(back.online[name], expected[name]) for name in expected)
     assert sha256(out / "tokenizer.json") == data.tokenizer_sha256
-    again = folder / "again"
-    again.mkdir()
-    export_model(folder / "model.safetensors", data, again, weights)
     assert all((again / path.name).read_bytes() == path.read_bytes() for path in out.iterdir())
 
 
@@ -336,8 +331,7 @@ def test_an_exported_mdlm_has_the_public_names(tmp_path, data):
     """The same file as the public one, and the fields of its config."""
     public = load_public(str(bare_file(tmp_path, weights_of("mdlm"))), data=data)
     save_network(tmp_path / "model.safetensors", public.network())
-    out = tmp_path / "out"
-    out.mkdir()
+    (out := tmp_path / "out").mkdir()
     export_model(tmp_path / "model.safetensors", data, out)
     theirs, ours = weights_of("mdlm"), load_file(out / "model.safetensors")
     assert ours.keys() == {f"backbone.{name}" for name in theirs}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -16,6 +18,7 @@ from imdm.errors import UserError
 from imdm.network.config import NetworkConfig
 from imdm.network.network import Network
 from imdm.params import Couplings
+from imdm.scoring.bootstrap import interval, ratio_interval, ratio_resamples
 
 Pairs = dict[str, Tensor]  # x, masked, seed as those of a CouplingSet
 
@@ -66,6 +69,34 @@ def pair_frame(network: Network, model: str, sets: dict[str, Pairs], seed: int, 
             columns[f"nll_{noise}"], columns[f"equal_{noise}"] = one_step(network, pairs, seeds, batch_size)
         frames.append(pd.DataFrame({"model": model, "pairs": name} | {key: value.numpy() for key, value in columns.items()}))
     return pd.concat(frames, ignore_index=True)
+
+
+def pair_figures(frame: pd.DataFrame, resamples: int, seed: int) -> list[dict[str, Any]]:
+    """What `pair_frame` says of each model and kind of pairs, in nats and percent of masked tokens.
+
+    nll_KIND_NOISE, equal_KIND_NOISE_pct: with the pairs' own noise and with fresh noise. noise_gap_KIND: nats that fresh
+    noise costs. pair_gap: nats that a pair costs more where it was not trained on, each with its own noise.
+    """
+    records = []
+    for model, part in frame.groupby("model", sort=False):
+        for metric, value, low, high in _of_model(part, resamples, seed):
+            records.append({"model": model, "steps": None, "metric": metric, "value": float(value), "low": low, "high": high})
+    return records
+
+
+def _of_model(frame: pd.DataFrame, resamples: int, seed: int) -> Iterator[tuple[str, float, float, float]]:
+    kinds = {kind: part.drop(columns=["model", "pairs"]).astype(float) for kind, part in frame.groupby("pairs", sort=False)}
+    for kind, pairs in kinds.items():
+        tokens = pairs["tokens"]
+        figures = {f"nll_{kind}_{noise}": pairs[f"nll_{noise}"] for noise in ("own", "fresh")}
+        figures |= {f"equal_{kind}_{noise}_pct": 100 * pairs[f"equal_{noise}"] for noise in ("own", "fresh")}
+        figures[f"noise_gap_{kind}"] = pairs["nll_fresh"] - pairs["nll_own"]
+        for metric, values in figures.items():
+            yield metric, values.sum() / tokens.sum(), *ratio_interval(values.to_numpy(), tokens.to_numpy(), resamples, seed)
+    if len(kinds) == 2:
+        unseen, seen = ((kinds[kind]["nll_own"].to_numpy(), kinds[kind]["tokens"].to_numpy()) for kind in ("unseen", "seen"))
+        gap = unseen[0].sum() / unseen[1].sum() - seen[0].sum() / seen[1].sum()
+        yield "pair_gap", gap, *interval(ratio_resamples(*unseen, resamples, seed) - ratio_resamples(*seen, resamples, seed + 1))
 
 
 def load_audited(path: str | Path, config: NetworkConfig, settings: Couplings, seed: int) -> CouplingSet:

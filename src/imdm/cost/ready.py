@@ -20,7 +20,7 @@ from imdm.cost.stages import Reads, trainings
 from imdm.data import openwebtext, text_files
 from imdm.errors import UserError
 from imdm.params import PUBLIC, Params
-from imdm.publish.hub import locate
+from imdm.publish.foreign import locate
 from imdm.stage.gpus import Gpu
 
 _HUB = ("huggingface.co", 443)

@@ -114,7 +114,7 @@ class Dataset(BaseModel):
         """Refuse a network that was made for another vocabulary or length.
 
         Args:
-            config: a models.config.NetworkConfig.
+            config: a NetworkConfig.
             origin: file of the network, for the message.
 
         Raises:

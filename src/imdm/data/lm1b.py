@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from imdm.data.published import HubCorpus, open_tar, tar_members
-from imdm.data.text_files import decoded_lines
+from imdm.data.hub import HubCorpus
+from imdm.data.text_files import decoded_lines, open_tar, tar_members
 from imdm.errors import UserError
 from imdm.files import require_regular
 from imdm.params import Corpus

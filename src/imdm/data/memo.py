@@ -14,14 +14,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from imdm.data.tokenizer import end_and_mask
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
 # A bracket expression for each: Unicode's White_Space (Python's \s has U+001C to U+001F besides), and what neither
 # kind of tokenizer joins to a letter before it. BERT's normalizer deletes other ASCII control characters.
@@ -46,8 +43,6 @@ class Memo:
     """
 
     def __init__(self, tokenizer: Tokenizer, most: int = _CHARACTERS):
-        from tokenizers import Tokenizer
-
         self._tokenizer, self._most = tokenizer, most
         pattern = _pattern(tokenizer)
         self._cut = pattern.findall if pattern else None
@@ -94,8 +89,6 @@ class Memo:
 
 def _pattern(tokenizer: Tokenizer) -> re.Pattern[str] | None:
     """What cuts a text into pieces that may be encoded alone; None where that isn't known to be exact."""
-    from tokenizers import models, normalizers, pre_tokenizers
-
     model, before, normalizer = tokenizer.model, tokenizer.pre_tokenizer, tokenizer.normalizer
     as_usual = tokenizer.encode_special_tokens and all(token.special for token in tokenizer.get_added_tokens_decoder().values())
     if not as_usual or tokenizer.truncation or tokenizer.padding:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
 
 from imdm.data import text_files
-from imdm.data.published import TAR_SUFFIXES, HubCorpus, open_tar, tar_members
+from imdm.data.hub import HubCorpus
+from imdm.data.text_files import TAR_SUFFIXES, open_tar, tar_members
 from imdm.errors import UserError
 from imdm.files import said
 from imdm.params import Corpus
@@ -20,24 +21,18 @@ _BLANK_LINES = re.compile("\n\n\n+")
 
 
 def documents(corpus: Corpus) -> Iterator[tuple[str, bool]]:
-    """(page, whether it is held out): from the hub, or files of a glob (tar, .parquet, .jsonl) by name.
+    """(page, whether it is held out): from the hub, or files of a glob (tar, .parquet, .jsonl) by name; the last ones are held out.
+
+    The pages that may still turn out to be the last wait in a queue: 100,000 pages of 5,000 characters are 0.5 to 1 GB,
+    whatever the size of the corpus. Counting first would read 40 GB twice, which for the tar means to unpack it twice.
 
     Raises:
         UserError: the corpus can't be had, or a file isn't what it should be.
     """
-    return hold_out_last(HUB.texts("train") if corpus.path is None else _local(corpus.path, corpus.text_field), corpus.valid_documents)
-
-
-def hold_out_last(texts: Iterable[str], count: int) -> Iterator[tuple[str, bool]]:
-    """Texts in their order, the last `count` marked as held out.
-
-    The texts that may still turn out to be the last wait in a queue: 100,000 pages of 5,000 characters are 0.5 to 1 GB,
-    whatever the size of the corpus. Counting first would read 40 GB twice, which for the tar means to unpack it twice.
-    """
     waiting: deque[str] = deque()
-    for text in texts:
-        waiting.append(text)
-        if len(waiting) > count:
+    for page in HUB.texts("train") if corpus.path is None else _local(corpus.path, corpus.text_field):
+        waiting.append(page)
+        if len(waiting) > corpus.valid_documents:
             yield waiting.popleft(), False
     while waiting:
         yield waiting.popleft(), True

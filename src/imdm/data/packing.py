@@ -2,8 +2,8 @@
 
 A split's stream is the tokens of its documents, each followed by EOS. A block is [BOS], the next L-2 tokens
 of the stream, [EOS], as in the packed corpora of MDLM. Either what doesn't fill a block is carried on, so that
-no token is lost but at the end, or it is dropped after every 1,000 documents of the split, as MDLM, Duo, ReDi and
-IMDM do by packing each batch of `datasets.map` on its own. Or a block is a document, cut or filled up with EOS.
+no token is lost but at the end (carry), or it is dropped after every 1,000 documents of the split, as MDLM, Duo, ReDi and
+IMDM do by packing each batch of `datasets.map` on its own (per_batch). Or a block is a document, cut or filled up with EOS (document).
 The result depends on the order of the documents alone.
 """
 
@@ -14,18 +14,16 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from imdm.data.memo import Memo
 from imdm.data.tokenizer import as_text, limit_threads
 from imdm.stage.processes import worker_processes
 
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
-
-DROP_EVERY: dict[str, int | None] = {"carry": None, "per_batch": 1000, "document": None}  # documents, by corpus.packing
+_DROP_EVERY = 1000  # documents, where each batch of them is packed on its own
 _BATCH_DOCUMENTS = 2048
 _BATCH_CHARACTERS = 1_000_000
 Group = list[tuple[str, str]]  # documents as (text, split)
@@ -38,16 +36,15 @@ class Packer:
         path: file to write, empty until the first block is full.
         seq_len: L, BOS and EOS included.
         end_id: id of BOS and EOS.
-        drop_every: after so many documents, what fills no block is dropped; None: never.
-        alone: each document is a block of its own.
+        packing: `corpus.packing`: carry, per_batch or document, as above.
 
     Attributes:
         text_tokens: of all documents so far, without BOS, EOS and filling.
     """
 
-    def __init__(self, path: Path, seq_len: int, end_id: int, drop_every: int | None = None, alone: bool = False):
-        self.path, self.seq_len, self.end_id, self.drop_every = path, seq_len, end_id, drop_every
-        self.alone = alone
+    def __init__(self, path: Path, seq_len: int, end_id: int, packing: str = "carry"):
+        self.path, self.seq_len, self.end_id = path, seq_len, end_id
+        self.alone, self.drop_every = packing == "document", _DROP_EVERY if packing == "per_batch" else None
         self._end, self._rest = np.uint16(end_id).tobytes(), b""
         self._digest = hashlib.sha256()
         self._blocks = self._documents = self._dropped = self.text_tokens = 0
@@ -142,8 +139,6 @@ _memo: Memo  # of a worker process
 
 
 def _remember(tokenizer: str) -> None:
-    from tokenizers import Tokenizer
-
     global _memo
     limit_threads(1)
     _memo = Memo(as_text(Tokenizer.from_str(tokenizer)))

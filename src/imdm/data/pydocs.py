@@ -8,7 +8,6 @@ comments of two lines or more in its sources. The text is a function of the inte
 from __future__ import annotations
 
 import ast
-import hashlib
 import importlib
 import inspect
 import os
@@ -37,13 +36,12 @@ def documents() -> Iterator[str]:
     Raises:
         UserError: this interpreter came without its documentation or sources.
     """
-    seen: set[bytes] = set()
+    seen: set[str] = set()
     count = 0
     for text in _raw_texts():
         fresh = []
         for paragraph in prose(text):
-            key = hashlib.blake2b(paragraph.lower().encode(), digest_size=16).digest()
-            if key not in seen:
+            if (key := paragraph.lower()) not in seen:
                 seen.add(key)
                 fresh.append(paragraph)
         document = "\n\n".join(fresh)

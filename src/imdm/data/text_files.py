@@ -1,14 +1,22 @@
-"""The corpus `files`: the user's own text, streamed document by document; and reading of lines and records."""
+"""Text out of files, streamed: the corpus `files`, the user's own; and lines, records and tars, which other corpora read too.
+
+A tar is read as a stream: nothing is extracted, and memory does not grow with it.
+"""
 
 from __future__ import annotations
 
+import bz2
+import contextlib
 import glob
 import gzip
 import json
+import lzma
+import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Self
 
 from imdm.errors import UserError
 from imdm.files import parse_json, require_regular, said
@@ -16,6 +24,9 @@ from imdm.params import Corpus
 
 LONGEST = 1 << 24  # bytes of a line or page
 SUFFIXES = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz")
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".xz")  # .xz: the tars inside the one of OpenWebText are named so
+# By a file's first bytes.
+_PACKED: dict[bytes, Callable[[BufferedReader], Any]] = {b"\x1f\x8b": gzip.open, b"\xfd7zXZ": lzma.open, b"BZh": bz2.open}
 
 
 def documents(corpus: Corpus) -> Iterator[str]:
@@ -116,3 +127,45 @@ def records(path: Path, field: str) -> Iterator[str]:
         if not isinstance(record[field], str):
             raise UserError(f"{path}, line {number}: field {field!r} is not text; set corpus.text_field to one that is.")
         yield record[field]
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose header is whole; tarfile takes a damaged or missing one for the end of the archive."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(tarfile_)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # zeros, which are the end
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(str(error)) from None
+
+
+def tar_members(file: BufferedReader) -> Iterator[tuple[str, BufferedReader]]:
+    """Name and content of the regular files of a tar, plain or packed, in its order; read one before asking for the next.
+
+    The archive is read to its end, so that whatever checks it has (headers, the mark of the end, gzip's and xz's sums) are made.
+    """
+    first = file.peek(8)
+    unpack = next((unpack for magic, unpack in _PACKED.items() if first.startswith(magic)), None)
+    with unpack(file) if unpack else contextlib.nullcontext(file) as plain, tarfile.open(fileobj=plain, mode="r|", tarinfo=_Member) as tar:
+        while (member := tar.next()) is not None:
+            tar.members.clear()  # type: ignore[attr-defined]  # tarfile would remember every member, which for eight million pages is gigabytes
+            content = tar.extractfile(member) if member.isfile() else None
+            if isinstance(content, BufferedReader):
+                yield member.name, content
+        while rest := tar.fileobj.read(1 << 20):
+            if rest.count(0) < len(rest):
+                raise tarfile.ReadError("there is something behind its end")
+
+
+@contextlib.contextmanager
+def open_tar(path: Path) -> Iterator[BufferedReader]:
+    """An archive to read. Raises UserError: it is missing, unreadable, cut off, damaged or no tar."""
+    require_regular(path, f"correct it (corpus.path is relative to {Path.cwd()})")
+    try:
+        with path.open("rb") as file:
+            yield file
+    except (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error, ValueError, OverflowError) as error:
+        raise UserError(f"{path} is no tar archive, or a broken one ({said(error)}); fetch it again or correct corpus.path.") from None

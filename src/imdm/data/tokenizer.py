@@ -13,15 +13,13 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from imdm.errors import UserError
 from imdm.files import require_regular, said
 from imdm.languages import open_language
 from imdm.params import Corpus
-
-if TYPE_CHECKING:
-    from tokenizers import Tokenizer
 
 END, MASK = "<|endoftext|>", "<|mask|>"
 MIN_VOCABULARY = 1 + 256 + 1  # END, the bytes, MASK
@@ -63,8 +61,6 @@ def train_bpe(documents: Iterable[str], vocab_size: int) -> Tokenizer:
     Raises:
         UserError: vocab_size is out of range.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
     if not MIN_VOCABULARY <= vocab_size <= MAX_VOCABULARY:
         reason = "hold all bytes and two special tokens" if vocab_size < MIN_VOCABULARY else "fit in 16 bits"
         raise UserError(f"corpus.vocab_size = {vocab_size} must {reason}; choose one from {MIN_VOCABULARY} to {MAX_VOCABULARY}.")
@@ -93,8 +89,6 @@ def bounded(document: str) -> list[str]:
 
 def word_level(words: list[str]) -> Tokenizer:
     """A token a word, between blanks, in this order, then END and MASK; an unknown word is read as the first."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
     tokenizer = Tokenizer(models.WordLevel({word: index for index, word in enumerate(words)}, unk_token=words[0]))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     add_special(tokenizer, END, MASK)
@@ -103,8 +97,6 @@ def word_level(words: list[str]) -> Tokenizer:
 
 def add_special(tokenizer: Tokenizer, *tokens: str) -> None:
     """Make tokens special; those that the vocabulary lacks get the next ids."""
-    from tokenizers import AddedToken
-
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in tokens])
 
 
@@ -150,8 +142,6 @@ def end_and_mask(tokenizer: Tokenizer) -> tuple[int, int]:
 
 
 def _from_file(path: Path) -> Tokenizer:
-    from tokenizers import Tokenizer
-
     try:
         return Tokenizer.from_file(str(path))
     except Exception as error:  # the Rust library raises bare Exception for whatever it can't parse
@@ -159,8 +149,6 @@ def _from_file(path: Path) -> Tokenizer:
 
 
 def _from_folder(folder: Path) -> Tokenizer:
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
-
     if (folder / "tokenizer.json").is_file():
         return _from_file(folder / "tokenizer.json")
     wordpiece, vocabulary, merges = folder / "vocab.txt", folder / "vocab.json", folder / "merges.txt"
@@ -185,8 +173,6 @@ def _from_folder(folder: Path) -> Tokenizer:
 
 
 def _from_hub(name: str) -> Tokenizer:
-    from tokenizers import Tokenizer
-
     try:
         return Tokenizer.from_pretrained(name)
     except (OSError, ValueError) as error:  # not there, no connection, or no valid id

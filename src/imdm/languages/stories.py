@@ -11,30 +11,26 @@ from imdm.languages.language import places
 from imdm.languages.templates import Slot, Templates
 
 
-def _words(text: str) -> list[str]:
-    return text.split()
-
-
 def _rows(text: str) -> list[tuple[str, ...]]:
-    return [tuple(_words(row)) for row in text.split(",")]
+    return [tuple(row.split()) for row in text.split(",")]
 
 
-def _people(names: list[str], pronouns: tuple[str, ...]) -> list[tuple[str, ...]]:
-    return [(name, *pronouns) for name in names]
+def _girls(names: str) -> list[tuple[str, ...]]:
+    return [(name, "She", "she", "her", "her") for name in names.split()]
 
 
-_HE, _SHE = ("He", "he", "him", "his"), ("She", "she", "her", "her")
-_GIRLS = _words("Anna Bella Clara Dora Emma Fiona Greta Hanna Ida Julia Kira Laura Maria Nora Olga Paula")
-_BOYS = _words("Adam Boris Carl David Emil Felix Georg Hugo Igor Jonas Karl Leo Max Noah Otto Paul")
-_OTHER_GIRLS = _words("Rosa Sara Tina Ulla Vera Wilma Zoe Alma Berta Cora Dina Elsa")
-_OTHER_BOYS = _words("Ralf Sam Tom Udo Viktor Willi Xaver Anton Bruno Ciro Dirk Ernst")
-_DAYS = _words("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
+def _boys(names: str) -> list[tuple[str, ...]]:
+    return [(name, "He", "he", "him", "his") for name in names.split()]
 
+
+_DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
 # The values of each kind of slot: what they show by the number of the form.
 _KINDS: dict[str, list[tuple[str, ...]]] = {
-    "hero": _people(_GIRLS, _SHE) + _people(_BOYS, _HE),
-    "friend": _people(_OTHER_GIRLS, _SHE) + _people(_OTHER_BOYS, _HE),
+    "hero": _girls("Anna Bella Clara Dora Emma Fiona Greta Hanna Ida Julia Kira Laura Maria Nora Olga Paula")
+    + _boys("Adam Boris Carl David Emil Felix Georg Hugo Igor Jonas Karl Leo Max Noah Otto Paul"),
+    "friend": _girls("Rosa Sara Tina Ulla Vera Wilma Zoe Alma Berta Cora Dina Elsa")
+    + _boys("Ralf Sam Tom Udo Viktor Willi Xaver Anton Bruno Ciro Dirk Ernst"),
     "day": [(day, _DAYS[(number + 1) % 7]) for number, day in enumerate(_DAYS)],
     "colour": _rows("red, blue, green, yellow, black, white, brown, grey, pink, purple, silver, golden"),
     "thing": _rows(
@@ -85,13 +81,13 @@ def stories(seq_len: int) -> Templates:
 def _slots(text: list[str], number: dict[str, int]) -> list[Slot]:
     """The slots of a template; the words that are always there are one with a single value."""
     tied: dict[str, list[tuple[int, int]]] = defaultdict(list)  # by kind, position and form
-    fixed = []
+    fixed = {}
     for position, word in enumerate(text, 1):
         if match := _PLACE.fullmatch(word):
             tied[match[1]].append((position, int(match[2] or 0)))
         else:
-            fixed.append((position, number[word]))
-    slots = [Slot(*(np.array(column) for column in ([at for at, _ in fixed], [[token for _, token in fixed]])))]
+            fixed[position] = number[word]
+    slots = [Slot(np.array([*fixed]), np.array([[*fixed.values()]]))]
     for kind, shown in tied.items():
         tokens = [[number[row[form]] for _, form in shown] for row in _KINDS[kind]]
         slots.append(Slot(np.array([at for at, _ in shown]), np.array(tokens)))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from imdm.languages.language import Language, likelihood, log_sum
+from imdm.languages.language import Language, likelihood, log_sum, places
 
 _NEGLIGIBLE = 40.0  # nats: a template less likely than e^-40 of all is left out of marginals
 
@@ -49,10 +49,6 @@ class Templates(Language):
         identity = np.eye(self.vocab_size)
         self._shown = [[identity[slot.tokens].reshape(len(slot.tokens), -1) for slot in slots] for slots in self.templates]
 
-    def __len__(self) -> int:
-        """Number of texts."""
-        return sum(self.counts)
-
     def draw(self, draws: np.random.Generator, count: int) -> np.ndarray:
         chosen, blocks = draws.integers(len(self.templates), size=count), np.empty((count, self.seq_len), np.int64)
         for number, slots in enumerate(self.templates):
@@ -82,3 +78,14 @@ class Templates(Language):
         """ln of P(value) P(seen | value), [n, m]."""
         seen = likelihood(z[:, None, slot.positions], slot.tokens, self.vocab_size, hit, miss)
         return seen.sum(-1) - math.log(len(slot.tokens))
+
+
+def draw_words(count: int, length: int, letters: int, seq_len: int, seed: int) -> Templates:
+    """Different words, uniform over all such sets. Raises ValueError: L is too short for one."""
+    draws = np.random.default_rng([seed, count, length, letters])
+    codes: list[int] = []
+    while len(codes) < count:  # rejection of words that are there already
+        codes = list(dict.fromkeys([*codes, *draws.integers(letters**length, size=count).tolist()]))
+    alphabet = [chr(ord("a") + letter) for letter in range(letters)]
+    texts = np.array(codes[:count])[:, None] // letters ** np.arange(length) % letters
+    return Templates(alphabet, [[Slot(places(length, seq_len), texts)]], seq_len)

@@ -17,8 +17,7 @@ import torch
 
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError, exit_code
-from imdm.play.place import WEIGHTS, models_in
-from imdm.play.writer import data_of
+from imdm.play.writer import WEIGHTS, data_of, models_in
 from imdm.publish.export import export_model
 from imdm.scoring.judge import Judge, load_judge
 from imdm.stage.artifact import verify, write_json

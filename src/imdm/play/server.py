@@ -8,23 +8,32 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import json
 import threading
 import time
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
+import torch
 from pydantic import BaseModel, Field, ValidationError
 
+from imdm.data.blocks import Dataset
 from imdm.data.speller import BREAK
 from imdm.errors import UserError, exit_code
 from imdm.files import STRICT, fault, parse_json
-from imdm.play.place import PlaceJudge, models_in
-from imdm.play.writer import Writer
+from imdm.params import Scoring, load_params
+from imdm.play.writer import Writer, models_in
 from imdm.results.html import fill
 from imdm.results.names import name_of
+from imdm.scoring.exact import ExactJudge
+from imdm.scoring.gen_ppl import gen_ppl
+from imdm.scoring.judge import Judge, load_judge
+from imdm.scoring.metrics import judge_samples
 
 HOST, PORT = "127.0.0.1", 8321
 _LONGEST = 1 << 17  # bytes of a request
@@ -44,6 +53,35 @@ class Request(BaseModel):
     temperature: float = 1.0
 
 
+@dataclass(frozen=True)
+class PlaceJudge:
+    """The judge of a run, and how it reads a text there."""
+
+    judge: Judge | ExactJudge
+    settings: Scoring
+
+    @classmethod
+    def of(cls, place: Path) -> PlaceJudge | None:
+        """That of PLACE/judge/judge.json; None where there is none. Raises UserError: as `load_judge`."""
+        file, params = place / "judge/judge.json", place / "params.yaml"
+        if not file.is_file():
+            return None
+        judge = load_judge(file)
+        own = isinstance(judge, ExactJudge) or judge.trained  # reads the samples' ids
+        return cls(judge, load_params(params).scoring if params.is_file() else Scoring(retokenize=not own))
+
+    def gen_ppl(self, tokens: np.ndarray, data: Dataset) -> float | None:
+        """Perplexity of a text, its block's first token in front, int64 [n]; None where the judge counts no token of it.
+
+        Raises:
+            UserError: the judge is of another vocabulary.
+        """
+        self.judge.check_vocabulary(data, self.settings.retokenize)
+        with torch.inference_mode():
+            judged = judge_samples(self.judge, tokens[None], data.tokenizer(), self.settings)
+        return gen_ppl(judged.nll, judged.tokens) if judged.tokens[0] else None
+
+
 class Models:
     """Models by name, each loaded when it is first asked for. One writes at a time."""
 
@@ -51,7 +89,7 @@ class Models:
         """Find models and judges. Raises UserError: a place holds none, two models have one name, or a judge is damaged."""
         self.folders: dict[str, Path] = {}
         self.judges: dict[str, PlaceJudge | None] = {}
-        self.writers: dict[str, Writer] = {}
+        self.writer = functools.cache(Writer.open)
         self.lock = threading.Lock()
         for place in places:
             judge, prefix = PlaceJudge.of(place), f"{place.resolve().name}: " if len(places) > 1 else ""
@@ -75,9 +113,8 @@ class Models:
         if request.model not in self.folders:
             raise UserError(f"there is no model {request.model!r}; reload the page.")
         with self.lock:
-            if request.model not in self.writers:
-                self.writers[request.model] = Writer.open(str(self.folders[request.model]))
-            writer, judge, start = self.writers[request.model], self.judges[request.model], time.perf_counter()
+            writer, judge = self.writer(str(self.folders[request.model])), self.judges[request.model]
+            start = time.perf_counter()
             written = writer.write(request.text, request.steps, request.seed, request.temperature)[0]
             seconds = time.perf_counter() - start
             value = judge and judge.gen_ppl(written.tokens, writer.data)

@@ -22,8 +22,7 @@ from imdm.network.block import Rotary
 from imdm.network.checkpoint import check_weights, is_checkpoint, network_of, read_checkpoint, read_tensors, require_floats
 from imdm.network.config import NetworkConfig
 from imdm.network.network import Network
-from imdm.publish.foreign import ForeignSettings, plain, read_foreign, read_ours, read_torch_file
-from imdm.publish.hub import CheckpointFile, locate
+from imdm.publish.foreign import CheckpointFile, ForeignSettings, locate, plain, read_settings, read_torch_file
 
 TABLE, FINITE = "vocab_embed.mask_table", "vocab_embed.imdm_mlp.weight"  # of finite masks: our name, and the IMDM authors'
 _BUFFER = "rotary_emb.inv_freq"  # in a state dict, but no parameter
@@ -67,7 +66,7 @@ def load_public(where: str, weights: str = "ema", data: Dataset | None = None) -
     """Load a public checkpoint, one of ours, or what `export` wrote.
 
     Args:
-        where: as in `hub.locate`.
+        where: as in `locate`.
         weights: "ema" or "online", of a file that holds both.
         data: the corpus that it is to be used with, which says what the file leaves out (the mask's id, the length,
             the vocabulary's digest) and must agree with what it states.
@@ -102,7 +101,8 @@ def _foreign(file: CheckpointFile, weights: str, data: Dataset | None) -> Public
     used = weights if shadow else "the only ones"
     ema = _by_order(shadow, online, file.where) if used == "ema" else {}
     online, ema = (_adapt(tensors, file.where) for tensors in (online, ema))
-    config = read_ours(settings, file.where) or _config(online, read_foreign(settings, file.where), file.where, data)
+    found = read_settings(settings, file.where)
+    config = found if isinstance(found, NetworkConfig) else _config(online, found, file.where, data)
     online.setdefault(_BUFFER, Rotary(config.hidden_size // config.heads).inv_freq)
     layout = f"{container}, {f'prefix {prefix}' if prefix else 'no prefix'}"
     return PublicModel(config, online, ema, used, layout, file)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from imdm.data.blocks import Dataset
-from imdm.data.packing import DROP_EVERY, Packer, pack
+from imdm.data.packing import Packer, pack
 from imdm.data.text_files import documents
 from imdm.data.tokenizer import as_text
 from imdm.errors import UserError
@@ -80,8 +80,7 @@ def _packed(path: Path, data: Dataset) -> np.ndarray:
     """The blocks of a text file's documents, as the corpus's own are packed, [n, L]."""
     texts = documents(Corpus(name="files", path=glob.escape(str(path)), documents="line"))
     with tempfile.TemporaryDirectory() as folder:
-        alone = data.packing == "document"
-        packer = Packer(Path(folder) / "blocks.bin", data.seq_len, data.eos_id, DROP_EVERY[data.packing], alone)
+        packer = Packer(Path(folder) / "blocks.bin", data.seq_len, data.eos_id, data.packing)
         for _ in pack(((text, "all") for text in texts), as_text(data.tokenizer()), {"all": packer}):
             pass
         return np.fromfile(packer.path, "<u2").reshape(-1, data.seq_len)

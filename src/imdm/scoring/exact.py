@@ -18,8 +18,7 @@ from imdm.data.speller import BREAK
 from imdm.data.tokenizer import word_level
 from imdm.errors import UserError
 from imdm.languages import open_language
-from imdm.languages.language import Language
-from imdm.languages.statistics import pair_statistics
+from imdm.languages.language import Language, pair_statistics
 from imdm.params import LanguageSettings, Scoring
 from imdm.scoring.bootstrap import mean_interval, ratio_interval
 

@@ -1,4 +1,4 @@
-"""An estimate of the factorization error on sequences that are too many to list.
+"""The factorization error of the paper's Eq. 6 on text, estimated with a teacher, since sequences are too many to list.
 
 A transition from t to s writes the positions S in one step. Its true joint, which Eq. 6 compares with, is taken from a
 teacher by the chain rule: it writes the same positions one at a time, in random order, each with all before it in place.
