@@ -20,7 +20,8 @@ from checkout import ROOT
 from corpora import few_words
 from imdm.errors import UserError
 from imdm.network.checkpoint import read_checkpoint
-from imdm.network.sizes import Sizes, next_token_step, training_step
+from imdm.network.sizes import Sizes, step_flops
+from imdm.params import Pretrain
 from imdm.stage.device import bfloat16_peak
 from imdm.training.loggers import open_loggers
 from script import command, made, run
@@ -257,7 +258,8 @@ def test_what_a_training_writes(undisturbed):
     assert int(rows[-1]["step"]) == 60 and float(rows[-1]["loss"]) < float(rows[0]["loss"])
     # Operations and tokens are counted over the same time: 10 of 60 steps have logits at all positions, 50 at half of them.
     shape = Sizes(read_checkpoint(undisturbed / "model.safetensors")[0])
-    a_row = (10 * next_token_step(shape, 8) + 50 * training_step(shape, 8)) / (60 * 8)
+    settings = Pretrain(steps=60, batch_size=8, warm_start=10)
+    a_row = (10 * step_flops(shape, settings, 9, 8) + 50 * step_flops(shape, settings, 10, 8)) / (60 * 8)
     measured = meta["metrics"]["gflops_per_second"] * 1e9 / meta["metrics"]["tokens_per_second"] * shape.config.seq_len
     assert measured == pytest.approx(a_row, rel=0.01) and "mfu" not in meta["metrics"]
 

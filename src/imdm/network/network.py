@@ -20,9 +20,8 @@ from torch.nn import functional as F
 
 from imdm.diffusion.noise import coordinates
 from imdm.network.block import HERE, Block, LayerNorm, Rotary, at_least_float32, modulation
-from imdm.network.candidates import Candidates
 from imdm.network.config import NetworkConfig
-from imdm.network.mask_embedding import StateEmbedding
+from imdm.network.mask_embedding import Candidates, StateEmbedding
 
 _FREQUENCIES = 256  # of the time embedding
 _LATENT_FREQUENCIES = 64
