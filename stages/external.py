@@ -27,8 +27,7 @@ def run(job: Job) -> None:
     from imdm.data.blocks import Dataset
     from imdm.errors import UserError
     from imdm.params.names import EXTERNAL
-    from imdm.sampling.external import read_external, sample_file
-    from imdm.sampling.files import save_samples
+    from imdm.sampling.files import read_external, sample_file, save_samples
 
     if job.args.steps < 1:
         raise UserError(f"--steps {job.args.steps} must be 1 or more.")

@@ -19,7 +19,7 @@ from imdm.network.config import NetworkConfig
 from imdm.network.network import Network
 from imdm.params import Keyed
 from imdm.sampling.categorical import draw_by_key
-from imdm.sampling.order import dilated_order
+from imdm.sampling.plan import dilated_order
 from imdm.sampling.sampler import sample
 
 V, L, MASK = 7, 6, 6

@@ -35,7 +35,7 @@ from imdm.network.head_loss import head_loss
 from imdm.network.network import Network
 from imdm.params import Keyed
 from imdm.sampling.categorical import draw_by_key
-from imdm.sampling.order import dilated_order, even_steps
+from imdm.sampling.plan import dilated_order, even_steps
 from imdm.stage.device import send
 
 
