@@ -13,9 +13,9 @@ from scipy import stats
 from imdm.errors import UserError
 from imdm.params import Scoring
 from imdm.scoring.bootstrap import mean_interval, ratio_interval
+from imdm.scoring.distances import mauve
 from imdm.scoring.diversity import distinct, entropy, repetition
 from imdm.scoring.gen_ppl import Judged
-from imdm.scoring.mauve import mauve
 from imdm.scoring.metrics import sample_figures, text_figures
 from imdm.scoring.reference_file import Real
 

@@ -11,12 +11,11 @@ from tokenizers import Tokenizer
 
 from imdm.params import Scoring
 from imdm.scoring.bootstrap import mean_interval, ratio_interval
-from imdm.scoring.distances import energy, frechet, jensen_shannon, standardized
+from imdm.scoring.distances import energy, frechet, jensen_shannon, mauve, standardized
 from imdm.scoring.diversity import distinct, entropy, repetition
 from imdm.scoring.exact import ExactJudge, Figures
 from imdm.scoring.gen_ppl import Judged, gen_ppl, gen_ppl_mean, judge_ids, judge_texts
 from imdm.scoring.judge import AnyJudge
-from imdm.scoring.mauve import mauve
 from imdm.scoring.reference_file import Real
 from imdm.stage.chunks import Progress, in_chunks, no_progress
 
