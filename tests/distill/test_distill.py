@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from imdm.diffusion.counter import Stream, bits, row_seeds, uniform
 from imdm.diffusion.nelbo import forward_process
 from imdm.diffusion.states import is_masked, key_of
-from imdm.distill import keyed, sdtt
+from imdm.distill import distillation, keyed, sdtt
 from imdm.distill.couplings import load_couplings, make_couplings, save_couplings
 from imdm.distill.keyed import keyed_loss
 from imdm.distill.sdtt import sdtt_loss, sdtt_rows, teacher_step, unmask_first
@@ -136,7 +136,8 @@ def test_the_host_waits_for_nothing_once_the_batch_is_sent(module, monkeypatch):
         sent.append(tensor)
         return tensor
 
-    monkeypatch.setattr(module, "send", send)
+    for each in (module, distillation):
+        monkeypatch.setattr(each, "send", send)
     try:
         if module is sdtt:
             sdtt_loss(student, teacher, batch, row_seeds(9, 0, 6), 0.3, "corrected", "reverse_kl").backward()

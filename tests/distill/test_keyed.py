@@ -13,8 +13,8 @@ from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.nelbo import Noised
 from imdm.diffusion.noise import carried_uniform, noise
 from imdm.diffusion.states import initial_masks, key_of, mask_where
+from imdm.distill.distillation import forward_kl
 from imdm.distill.keyed import KeyedTraining, keyed_batch, keyed_loss, keyed_rows, keyed_student
-from imdm.distill.sdtt import forward_kl
 from imdm.network.config import NetworkConfig
 from imdm.network.network import Network
 from imdm.params import Keyed
