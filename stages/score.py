@@ -29,7 +29,8 @@ def run(job: Job) -> None:
     import pandas as pd
 
     from imdm.data.blocks import Dataset
-    from imdm.sampling.files import EXTERNAL, load_samples
+    from imdm.params import EXTERNAL
+    from imdm.sampling.files import load_samples
     from imdm.scoring.bootstrap import mean_interval
     from imdm.scoring.exact import ExactJudge, exact_figures
     from imdm.scoring.gen_ppl import scored

@@ -43,8 +43,7 @@ def test_calls_are_the_events_of_each_row(rows, length, steps):
     at = some_steps(rows, length, steps)
     plan = make_plan(at, steps)
     events = [sorted(set(row) - {-1}) for row in at.tolist()]
-    assert plan.needed.tolist() == [len(row) for row in events]
-    assert len(plan.calls) == max(len(row) for row in events)
+    assert plan.needed.tolist() == [len(row) for row in events] and len(plan.calls) == max(map(len, events))
     assert sorted(plan.rows.tolist()) == list(range(rows))
     flat, places = at[plan.rows].flatten(), [events[row] for row in plan.rows.tolist()]
     for k, call in enumerate(plan.calls):
@@ -55,9 +54,7 @@ def test_calls_are_the_events_of_each_row(rows, length, steps):
         masked = {p * length + i for p in active for i in range(length) if flat[p * length + i] >= places[p][k]}
         assert set(plan.order[call.first : call.last].tolist()) == chosen and call.last - call.first == len(chosen)
         assert set(plan.order[call.first :].tolist()) == masked and len(plan.order) - call.first == len(masked)
-    first = {
-        position for row, steps_of in zip(at.tolist(), events) for position in range(length) if steps_of and row[position] == steps_of[0]
-    }
+    first = {position for row, own in zip(at.tolist(), events) for position in range(length) if own and row[position] == own[0]}
     assert set(plan.opened.tolist()) == first and len(plan.opened) == len(first)
 
 

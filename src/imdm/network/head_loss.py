@@ -111,13 +111,7 @@ def _softmax(logits: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def cross_entropy(network: Network, targets: Tensor, weights: Tensor) -> Term:
-    """Sum over positions of weight times -log p(target).
-
-    Args:
-        network: whose logits they are.
-        targets: int64 [n].
-        weights: [n].
-    """
+    """Sum over positions of weight [n] times -log p(target) of targets int64 [n], for the logits of `network`."""
     softmax = network.fused(_softmax)
 
     def term(logits: Tensor, part: slice) -> tuple[Tensor, Tensor]:

@@ -24,19 +24,12 @@ _ACTIVATION = 40  # bytes a token and unit of width that a forward pass holds at
 
 @dataclass(frozen=True)
 class Pass:
-    """What goes through a network: rows through the body, single positions through head and mask embedding.
+    """What goes through a network: rows through the body, single positions through head and mask embedding."""
 
-    Attributes:
-        rows: sequences of L tokens through the body.
-        heads: positions whose logits are computed.
-        masked: masked positions that are embedded.
-        calls: network calls, each of which evaluates the constant conditioning once.
-    """
-
-    rows: float
-    heads: float
-    masked: float
-    calls: float
+    rows: float  # sequences of L tokens
+    heads: float  # positions whose logits are computed
+    masked: float  # masked positions that are embedded
+    calls: float  # each of which evaluates the constant conditioning once
 
 
 class Sizes:

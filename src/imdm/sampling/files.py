@@ -20,13 +20,12 @@ from imdm.data.text_files import documents
 from imdm.data.tokenizer import as_text
 from imdm.errors import UserError
 from imdm.files import read_tensors, require_array, require_regular, said
-from imdm.params import Corpus
+from imdm.params import EXTERNAL, Corpus
 from imdm.stage.shapes import Positive, Prompts
 from imdm.stage.shards import About, load_rows, save_rows
 
 _NAMES = ("tokens", "unmasked_at", "calls")
-EXTERNAL = "external"  # the task of another system's samples
-IDS, TEXTS = (".npy", ".npz", ".safetensors"), (".txt", ".jsonl")  # its files
+IDS, TEXTS = (".npy", ".npz", ".safetensors"), (".txt", ".jsonl")  # of another system
 
 
 @dataclass
@@ -154,6 +153,6 @@ def _packed(path: Path, data: Dataset) -> np.ndarray:
 
 def sample_file(tokens: np.ndarray, name: str, steps: int, data: Dataset, source: str) -> SampleFile:
     """Samples [n, L] as those of a model; in which step a token came, and how often a network was called, is not known."""
-    about = {"task": EXTERNAL, "model": name, "steps": [steps], "temperature": {}, "precision": "", "conditional": None, "matching": None}
-    about |= {"tokenizer_sha256": data.tokenizer_sha256, "source": source}
+    about = {"task": EXTERNAL, "model": f"{EXTERNAL}/{name}", "steps": [steps], "temperature": {}, "precision": ""}
+    about |= {"conditional": None, "matching": None, "tokenizer_sha256": data.tokenizer_sha256, "source": source}
     return SampleFile({steps: tokens}, {steps: np.full_like(tokens, -1)}, {steps: np.zeros(len(tokens), np.int32)}, about)

@@ -30,13 +30,10 @@ def standardized(samples: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray
 
 
 def energy(samples: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'| (Székely and Rizzo 2013), float64 [n].
+    """Energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'| (Székely and Rizzo 2013) of features [n, d] and [m, d], float64 [n].
 
     Without the pairs of a sample with itself, so that its expectation is 0 where both are of one distribution, at any count; it may
-    then come out below 0.
-
-    Args:
-        samples, reference: features [n, d] and [m, d], n and m at least 2.
+    then come out below 0. n and m are at least 2.
     """
     x, y = torch.from_numpy(samples), torch.from_numpy(reference)
     across, within = torch.cdist(x, y).mean(1).numpy(), torch.cdist(x, x).sum(1).numpy() / (len(x) - 1)
@@ -45,12 +42,10 @@ def energy(samples: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
 
 def frechet(samples: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Fréchet distance |m - m'|^2 + tr(S + S' - 2 (S S')^(1/2)) of two Gaussians with the features' moments, float64 [n].
+    """Fréchet distance |m - m'|^2 + tr(S + S' - 2 (S S')^(1/2)) of Gaussians with the moments of features [n, d] and [m, d]: float64 [n].
 
-    As the FID of images (Heusel et al. 2017). Its expectation is above 0, by about d / n: compare it at equal counts.
-
-    Args:
-        samples, reference: features [n, d] and [m, d], n and m at least 2.
+    As the FID of images (Heusel et al. 2017). Its expectation is above 0, by about d / n: compare it at equal counts. n and m are at
+    least 2.
     """
     x, difference = samples - samples.mean(0), samples.mean(0) - reference.mean(0)
     covariance, real = (np.atleast_2d(np.cov(features, rowvar=False)) for features in (samples, reference))
@@ -84,18 +79,10 @@ def jensen_shannon(samples: np.ndarray, reference: np.ndarray, n: int) -> np.nda
 
 
 def mauve(reference: np.ndarray, samples: np.ndarray, seeds: int, scale: float) -> tuple[float, float]:
-    """MAUVE of samples against reference text, averaged over k-means seeds.
+    """MAUVE of samples' features [m, d] against those of reference text [n, d]: mean and standard deviation over k-means seeds 1 .. seeds.
 
-    The clustering's seed alone moves it by 0.005 to 0.01, so one value says little. Buckets, PCA and
-    restarts are mauve-text's defaults.
-
-    Args:
-        reference, samples: features [n, d] and [m, d].
-        seeds: number of k-means seeds, 1 .. seeds.
-        scale: MAUVE's c.
-
-    Returns:
-        (mean, standard deviation) over the seeds.
+    The clustering's seed alone moves it by 0.005 to 0.01, so one value says little. `scale` is MAUVE's c; buckets, PCA and restarts are
+    mauve-text's defaults.
 
     Raises:
         UserError: mauve-text is not installed.

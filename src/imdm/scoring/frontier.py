@@ -56,13 +56,10 @@ def pooled(entropy: np.ndarray, *values: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def at_entropy(frontier: Frontier, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """log Gen-PPL and log temperature at an entropy.
+    """log Gen-PPL and log temperature at an entropy, [1 + R] each: -inf below every entropy that was reached, inf above.
 
     Args:
         targets: entropy in nats for the samples as they are and for each resample, [1 + R].
-
-    Returns:
-        [1 + R] each; -inf where the target lies below every entropy that was reached, inf where it lies above.
     """
     log_temperatures = np.log(frontier.temperatures)
     curves_at = np.empty((2, len(targets)))

@@ -73,18 +73,13 @@ def text_figures(tokens: np.ndarray, judged: Judged, resamples: int, seed: int, 
     corpus = ratio_interval(judged.nll, judged.tokens, resamples, seed, group)
     average = ratio_interval(means, kept, resamples, seed, group)
     figures: Figures = {
-        "gen_ppl": (gen_ppl(judged.nll, judged.tokens), *_exp(corpus)),
-        "gen_ppl_mean": (gen_ppl_mean(judged.nll, judged.tokens), *_exp(average)),
+        "gen_ppl": (gen_ppl(judged.nll, judged.tokens), *np.exp(corpus).tolist()),
+        "gen_ppl_mean": (gen_ppl_mean(judged.nll, judged.tokens), *np.exp(average).tolist()),
         "distinct_4": (distinct(tokens, 4),) * 3,
     }
     for name, values in (("entropy", entropy(tokens)), ("repetition_4", repetition(tokens, 4))):
         figures[name] = (float(values.mean()), *mean_interval(values, resamples, seed, group))
     return figures
-
-
-def _exp(ends: tuple[float, float]) -> tuple[float, float]:
-    low, high = np.exp(ends)
-    return float(low), float(high)
 
 
 def sample_figures(tokens: np.ndarray, judged: Judged, real: Real, settings: Scoring, seed: int, group: int = 1) -> Figures:
