@@ -153,6 +153,6 @@ def _packed(path: Path, data: Dataset) -> np.ndarray:
 
 def sample_file(tokens: np.ndarray, name: str, steps: int, data: Dataset, source: str) -> SampleFile:
     """Samples [n, L] as those of a model; in which step a token came, and how often a network was called, is not known."""
-    about = {"task": EXTERNAL, "model": f"{EXTERNAL}/{name}", "steps": [steps], "temperature": {}, "precision": ""}
+    about: dict[str, Any] = {"task": EXTERNAL, "model": f"{EXTERNAL}/{name}", "steps": [steps], "temperature": {}, "precision": ""}
     about |= {"conditional": None, "matching": None, "tokenizer_sha256": data.tokenizer_sha256, "source": source}
     return SampleFile({steps: tokens}, {steps: np.full_like(tokens, -1)}, {steps: np.zeros(len(tokens), np.int32)}, about)
