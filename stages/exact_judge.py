@@ -28,7 +28,7 @@ def run(job: Job) -> None:
     from imdm.languages.language import total_correlation
     from imdm.scoring.exact import ExactJudge
     from imdm.stage.artifact import write_json
-    from imdm.training.loop import LOG_COLUMNS
+    from imdm.training.checkpoints import LOG_COLUMNS
 
     params = job.params
     if params.corpus.name != "language":

@@ -26,15 +26,13 @@ def arguments(parser: StageParser) -> None:
 def run(job: Job) -> None:
     from imdm.data.blocks import Dataset
     from imdm.errors import UserError
-    from imdm.params.names import EXTERNAL
-    from imdm.sampling.external import read_external, sample_file
-    from imdm.sampling.files import save_samples
+    from imdm.sampling.files import read_external, sample_file, save_samples
 
     if job.args.steps < 1:
         raise UserError(f"--steps {job.args.steps} must be 1 or more.")
     data, path = Dataset.open(job.args.data), job.args.samples
     tokens = read_external(path, data, job.params.sampling.count)
-    save_samples(job.dir / "samples.safetensors", sample_file(tokens, f"{EXTERNAL}/{job.args.name}", job.args.steps, data, Path(path).name))
+    save_samples(job.dir / "samples.safetensors", sample_file(tokens, job.args.name, job.args.steps, data, Path(path).name))
     job.metrics["samples"] = len(tokens)
 
 

@@ -25,7 +25,7 @@ def run(job: Job) -> None:
     from imdm.scoring.reference import held_out_perplexity
     from imdm.stage.artifact import write_json
     from imdm.stage.device import setup
-    from imdm.training.loop import LOG_COLUMNS
+    from imdm.training.checkpoints import LOG_COLUMNS
 
     params = job.params
     if params.judge.model is None:

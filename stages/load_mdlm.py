@@ -31,7 +31,7 @@ def run(job: Job) -> None:
     from imdm.publish.public import load_public
     from imdm.stage.artifact import sha256, write_json
     from imdm.stage.device import prepare_frozen
-    from imdm.training.loop import LOG_COLUMNS
+    from imdm.training.checkpoints import LOG_COLUMNS
     from imdm.training.pretrain import validate
 
     params, name = job.params, job.args.public

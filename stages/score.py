@@ -29,7 +29,7 @@ def run(job: Job) -> None:
     import pandas as pd
 
     from imdm.data.blocks import Dataset
-    from imdm.sampling.external import TASK
+    from imdm.params import EXTERNAL
     from imdm.sampling.files import load_samples
     from imdm.scoring.bootstrap import mean_interval
     from imdm.scoring.exact import ExactJudge, exact_figures
@@ -59,7 +59,7 @@ def run(job: Job) -> None:
             calls = samples.calls[steps]
             figures = sample_figures(tokens[steps], judged, real, settings, seed, group)
             figures |= exact_figures(judge, tokens[steps], settings.bootstrap, seed, group)
-            if about["task"] != TASK:  # of another system they are not known
+            if about["task"] != EXTERNAL:  # of another system they are not known
                 figures["calls"] = (float(calls.mean()), *mean_interval(calls.astype(float), settings.bootstrap, seed, group))
             for metric, (value, low, high) in figures.items():
                 rows.append({"steps": steps, "metric": metric, "value": value, "low": low, "high": high})

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -38,6 +40,8 @@ from networks import small_network
 
 BLOCKS = np.random.default_rng(0).integers(0, 3, (30, 5)).astype(np.uint16)
 STEPS = {"steps": 4, "batch_size": 16, "warmup": 0}
+# Of the stage pretrain with the micro parameters, which then has a checkpoint soon.
+SETS = ["pretrain.steps=60", "pretrain.warm_start=10", "runtime.checkpoint_seconds=0.001", "network.dropout=0.1"]
 
 
 def couplings() -> CouplingSet:
@@ -52,10 +56,6 @@ def _network(seed: int = 0) -> Network:
 
 def _sdtt(divergence: str) -> Training:
     return SdttTraining(_network(), _network(1), Sdtt(**STEPS, base_steps=8, rounds=1, divergence=divergence), 1, 0, BLOCKS)
-
-
-def _keyed() -> Training:
-    return KeyedTraining(keyed_student(_network()), _network(1), Keyed(**STEPS, teacher_steps=4), 0, BLOCKS)
 
 
 def _di4c(small_time: float) -> Training:
@@ -73,7 +73,7 @@ TRAININGS: dict[str, Callable[[], Training]] = {
     "finetune": lambda: Pretraining(_network(), Finetune(**STEPS), 0, BLOCKS),
     "sdtt": partial(_sdtt, "reverse_kl"),
     "sdtt-forward": partial(_sdtt, "forward_kl"),
-    "keyed": _keyed,
+    "keyed": lambda: KeyedTraining(keyed_student(_network()), _network(1), Keyed(**STEPS, teacher_steps=4), 0, BLOCKS),
     "di4c-consistency": partial(_di4c, 0.13),
     "di4c-distillation": partial(_di4c, 1.0),
     "redi": lambda: RediTraining(_network(), Redi(**STEPS), 0, couplings()),
@@ -92,6 +92,17 @@ def gradients(name: str, runtime: Runtime, devices: OneDevice, double: bool = Tr
     loss = devices.mean(accumulate(training, devices, 0, runtime.micro_batch))
     grads = {name: parameter.grad for name, parameter in training.network.named_parameters() if parameter.grad is not None}
     return grads | {"loss": loss}
+
+
+def killed(words: list[str], partial: Path) -> Path:
+    """Start a training and kill it once there is a checkpoint in its unfinished folder; the checkpoint."""
+    process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+    checkpoint = partial / ".resume/last.ckpt"
+    while not checkpoint.exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    return checkpoint
 
 
 def main() -> None:

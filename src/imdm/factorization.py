@@ -42,7 +42,7 @@ from imdm.network.config import NetworkConfig
 from imdm.network.network import Network
 from imdm.params import Factorization
 from imdm.sampling.categorical import draw
-from imdm.sampling.order import unmasking_steps
+from imdm.sampling.plan import unmasking_steps
 from imdm.scoring.bootstrap import mean_interval
 
 PARTS = ("correlation", "marginals", "dependence")

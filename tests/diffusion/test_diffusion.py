@@ -39,12 +39,15 @@ def test_uniform_is_uniform_and_open():
     assert uniform(torch.tensor([0, -1])).tolist() == [2.0**-53, 1 - 2.0**-53]
 
 
-@pytest.mark.parametrize(("dist", "reference"), [("uniform", stats.uniform(-1, 2)), ("gaussian", stats.norm())])
+@pytest.mark.parametrize(("dist", "reference"), [("uniform", stats.uniform(-1, 2)), ("gaussian", stats.norm()), ("rademacher", None)])
 def test_noise_has_its_distribution(dist, reference):
-    eps = noise(bits(torch.tensor(1), Stream.KEY, torch.arange(2000)), 37, dist)
+    eps = noise(bits(torch.tensor(1), Stream.KEY, torch.arange(2000)), 70, dist)
     assert eps.dtype == torch.float32
-    assert stats.kstest(eps.double().flatten().numpy(), reference.cdf).pvalue > 1e-3
-    across = np.corrcoef(eps.numpy(), rowvar=False) - np.eye(37)
+    if reference:
+        assert stats.kstest(eps.double().flatten().numpy(), reference.cdf).pvalue > 1e-3
+    else:
+        assert set(eps.unique().tolist()) == {-1.0, 1.0} and eps.mean(0).abs().max() < 5 / 2000**0.5
+    across = np.corrcoef(eps.numpy(), rowvar=False) - np.eye(70)
     assert np.abs(across).max() < 5 / np.sqrt(2000)
     assert torch.equal(noise(torch.arange(3), 8, dist, 2.0), 2 * noise(torch.arange(3), 8, dist))
 
@@ -62,6 +65,19 @@ def test_a_key_carries_its_uniform_in_the_second_noise_coordinate():
     keys = initial_masks(row_seeds(5, 0, 50), 7, 0)
     shown = (noise(keys, 9)[..., 1].double() + 1) / 2  # the middle of the 2^-16 in which u lies
     assert ((carried_uniform(keys) - shown).abs() <= 2.0**-17).all()
+
+
+def test_signs_show_the_bits_of_what_a_key_carries():
+    keys = key_of(initial_masks(row_seeds(5, 0, 500), 6, 0), 0).flatten()
+    shown = (noise(keys, 32, "rademacher") > 0).double()
+    rest = carried_uniform(keys) - shown[:, 16:] @ 2.0 ** -torch.arange(1, 17, dtype=torch.float64)
+    assert (rest > 0).all() and (rest < 2.0**-16).all()
+
+
+def test_what_a_key_carries_is_uniform_below_its_sixteen_bits_too():
+    value = carried_uniform(key_of(initial_masks(row_seeds(7, 0, 5000), 4, 0), 0).flatten())
+    assert stats.kstest(value.numpy(), "uniform").pvalue > 1e-4
+    assert stats.kstest((value * 2**16 % 1).numpy(), "uniform").pvalue > 1e-4
 
 
 def test_states_are_disjoint_from_tokens():

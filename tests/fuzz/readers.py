@@ -37,8 +37,7 @@ from imdm.results.draw_training import read_log
 from imdm.results.frame import frame_of, read_frame, write_frame
 from imdm.results.read import read_parquet, read_result
 from imdm.results.view import Cell, View, read_view, write_view
-from imdm.sampling.external import read_external
-from imdm.sampling.files import SampleFile, load_samples, save_samples
+from imdm.sampling.files import SampleFile, load_samples, read_external, save_samples
 from imdm.sampling.matching import read_target
 from imdm.scoring.judge import load_judge
 from imdm.scoring.reference import load_real, save_reference

@@ -69,12 +69,6 @@ def test_tokens_grow_with_u():
     assert (draw(3 * torch.randn(1, 300), u[None]).diff() >= 0).all()
 
 
-def test_temperature_sharpens():
-    logits, u = torch.tensor([[0.0, 1.0]]).expand(10_000, 2), torch.linspace(1e-4, 1 - 1e-4, 10_000).double()
-    expected = torch.softmax(torch.tensor([0.0, 2.0]), 0)[1].item()
-    assert draw(logits, u, 0.5).double().mean().item() == pytest.approx(expected, abs=1e-3)
-
-
 @torch.no_grad()
 def test_chunks_change_nothing_and_bound_the_logits(monkeypatch):
     network, rows, most = small_network(vocab_size=40), torch.randn(100, 16), []

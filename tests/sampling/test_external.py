@@ -13,7 +13,7 @@ import judges
 from corpora import plain_blocks, write_dataset
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
-from imdm.sampling.external import read_external
+from imdm.sampling.files import read_external
 from script import made, run
 
 COUNT = 32  # of the micro parameters

@@ -43,12 +43,13 @@ def test_completions_keep_their_prompts_and_see_nothing_else_of_their_blocks(mas
     assert torch.equal(Sampler("teacher", network, 64, 5, other).draw(2, 5.0, 0, 12)["tokens"], found["tokens"])
 
 
-@pytest.mark.parametrize("conditional", [True, False])
-def test_rows_do_not_depend_on_their_batch(conditional):
-    sampler = Sampler("teacher", small_network(), 64, 5, some_prompts() if conditional else None)
-    whole = sampler.draw(3, 1.0, 0, 12)
-    for size in (4, 5):
-        parts = [sampler.draw(3, 1.0, first, min(size, 12 - first)) for first in range(0, 12, size)]
+@pytest.mark.parametrize("changes", [{}, {"mask": "single"}, {"mask": "single", "latent_hidden": 8}])
+@pytest.mark.parametrize(("prompts", "rows"), [(some_prompts(), 12), (None, 48)])
+def test_rows_do_not_depend_on_their_batch(changes, prompts, rows):
+    sampler = Sampler("teacher", small_network(**changes), 64, 5, prompts)
+    whole = sampler.draw(4, 1.0, 0, rows)
+    for size in (1, 4, 7):
+        parts = [sampler.draw(4, 1.0, first, min(size, rows - first)) for first in range(0, rows, size)]
         for name, tensor in whole.items():
             assert torch.equal(torch.cat([part[name] for part in parts]), tensor)
 

@@ -64,9 +64,8 @@ def test_even_steps_have_equal_numbers(steps, prefix):
     """To one, of what is masked; and each position is in each step as often as in any other."""
     visible = torch.arange(5).expand(3000, 5) < prefix
     network, left = small_network(mask="single"), 5 - prefix
-    at = sample(
-        network, row_seeds(3, 0, 3000), steps, visible=(visible, torch.zeros(3000, 5, dtype=torch.int64)), unmasking="even"
-    ).unmasked_at
+    given = visible, torch.zeros(3000, 5, dtype=torch.int64)
+    at = sample(network, row_seeds(3, 0, 3000), steps, visible=given, unmasking="even").unmasked_at
     assert (at[:, :prefix] == -1).all() and at.max() < steps
     for row in at[:50, prefix:]:
         counts = row.bincount(minlength=steps)
@@ -74,17 +73,6 @@ def test_even_steps_have_equal_numbers(steps, prefix):
     if left > 1 and steps > 1:
         table = torch.stack([column.bincount(minlength=steps) for column in at[:, prefix:].T])
         assert stats.chi2_contingency(table[:, table.sum(0) > 0]).pvalue > 1e-3
-
-
-@pytest.mark.parametrize("changes", [{}, {"mask": "single"}, {"mask": "single", "latent_hidden": 8}])
-def test_tokens_do_not_depend_on_the_batch(changes):
-    network = small_network(**changes)
-    seeds = row_seeds(4, 0, 48)
-    whole = sample(network, seeds, 4)
-    for size in (1, 4, 7, 16):
-        parts = [sample(network, part, 4) for part in seeds.split(size)]
-        assert torch.equal(whole.tokens, torch.cat([part.tokens for part in parts]))
-        assert torch.equal(whole.calls, torch.cat([part.calls for part in parts]))
 
 
 def test_every_call_of_a_row_has_a_latent_of_its_own():

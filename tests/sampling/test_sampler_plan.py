@@ -1,14 +1,32 @@
-"""The plan of a trajectory: its slices against the states themselves, few shapes, one transfer to the host."""
+"""The plan of a trajectory: orders of unmasking, slices against the states themselves, few shapes, one transfer to the host."""
 
 import pytest
 import torch
 
 from imdm.diffusion.counter import row_seeds
 from imdm.diffusion.states import is_masked
-from imdm.sampling.plan import make_plan
+from imdm.sampling.plan import dilated_order, even_steps, make_plan
 from imdm.sampling.sampler import sample
 from networks import small_network
 from waits import Waits
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 8, 24, 32, 33, 100])
+def test_dilated_positions_of_a_step_lie_far_apart(length):
+    """A permutation; what is unmasked first of a power of two are its multiples, and every other step has no neighbours either."""
+    order, masked = dilated_order(length), torch.ones(1, length, dtype=torch.bool)
+    assert torch.equal(order.sort().values, torch.arange(length))
+    for distance in (1, 2, 4, 8):
+        first = (order < -(-length // distance)).nonzero().squeeze(1)
+        assert torch.equal(first, torch.arange(0, length, distance))
+        at = even_steps(order, masked, 2 * distance)[0]
+        assert all((at == step).nonzero().squeeze(1).diff().ge(2).all() for step in range(2 * distance))
+
+
+def test_even_steps_sort_masked_positions_alone():
+    masked = torch.tensor([[True, False, True, True], [False, False, False, True]])
+    assert torch.equal(even_steps(torch.tensor([3, 0, 2, 1]), masked, 3)[masked], torch.tensor([2, 1, 0, 0]))
+    assert torch.equal(even_steps(torch.tensor([0.9, 0.1, 0.3, 0.2]), masked, 2)[masked], torch.tensor([1, 0, 0, 0]))
 
 
 def some_steps(rows: int, length: int, steps: int, seed: int = 0) -> torch.Tensor:
@@ -25,8 +43,7 @@ def test_calls_are_the_events_of_each_row(rows, length, steps):
     at = some_steps(rows, length, steps)
     plan = make_plan(at, steps)
     events = [sorted(set(row) - {-1}) for row in at.tolist()]
-    assert plan.needed.tolist() == [len(row) for row in events]
-    assert len(plan.calls) == max(len(row) for row in events)
+    assert plan.needed.tolist() == [len(row) for row in events] and len(plan.calls) == max(map(len, events))
     assert sorted(plan.rows.tolist()) == list(range(rows))
     flat, places = at[plan.rows].flatten(), [events[row] for row in plan.rows.tolist()]
     for k, call in enumerate(plan.calls):
@@ -37,9 +54,7 @@ def test_calls_are_the_events_of_each_row(rows, length, steps):
         masked = {p * length + i for p in active for i in range(length) if flat[p * length + i] >= places[p][k]}
         assert set(plan.order[call.first : call.last].tolist()) == chosen and call.last - call.first == len(chosen)
         assert set(plan.order[call.first :].tolist()) == masked and len(plan.order) - call.first == len(masked)
-    first = {
-        position for row, steps_of in zip(at.tolist(), events) for position in range(length) if steps_of and row[position] == steps_of[0]
-    }
+    first = {position for row, own in zip(at.tolist(), events) for position in range(length) if own and row[position] == own[0]}
     assert set(plan.opened.tolist()) == first and len(plan.opened) == len(first)
 
 

@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from imdm.errors import UserError
+from imdm.network.network import Network
 from imdm.params import load_params
 from imdm.results.equal_entropy import frontier
 from imdm.results.frame import RATIO, Number, decided, frame_of, one, select
@@ -33,31 +35,25 @@ def read(frontier: Frontier, target: float) -> float:
     return at_entropy(frontier, np.array([target]))[0][0]
 
 
-def test_a_log_linear_curve_is_met_exactly():
-    entropies = [2.0, 2.3, 2.9, 3.4]
-    curve = by_hand(entropies, [1.0 + 4 * value for value in entropies])
-    for target in (2.0, 2.1, 2.3, 2.75, 3.4):
-        assert read(curve, target) == pytest.approx(1 + 4 * target)
+@pytest.mark.parametrize(
+    ("entropies", "log_ppl", "found"),
+    [
+        ([2.0, 2.3, 2.9, 3.4], [9.0, 10.2, 12.6, 14.6], {value: 1 + 4 * value for value in (2.0, 2.1, 2.3, 2.75, 3.4)}),  # log-linear
+        ([2.0, 2.5, 3.0], [1.0, 2.0, 4.0], {1.999: -math.inf, 3.001: math.inf}),  # nothing is extrapolated
+        ([2.0, 2.6, 2.4, 3.0], [1.0, 2.0, 4.0, 5.0], {2.5: 3.0, 2.25: 2.0, 2.75: 4.0}),  # the two in the middle count as one at (2.5, 3)
+        ([2.5, 2.4, 2.3], [1.0, 2.0, 3.0], {2.39: -math.inf, 2.4: 2.0, 2.41: math.inf}),  # no order at all: one point
+    ],
+)
+def test_curves_by_hand(entropies, log_ppl, found):
+    curve = by_hand(entropies, log_ppl)
+    assert [read(curve, target) for target in found] == pytest.approx(list(found.values()))
 
 
 def test_between_two_temperatures_the_logarithms_are_interpolated():
     curve = by_hand([3.0, 3.2], [math.log(100), math.log(400)], [0.5, 2.0])
     log_ppl, log_temperature = at_entropy(curve, np.array([3.1]))
     assert math.exp(log_ppl[0]) == pytest.approx(200) and math.exp(log_temperature[0]) == pytest.approx(1.0)
-
-
-def test_nothing_is_extrapolated():
-    curve = by_hand([2.0, 2.5, 3.0], [1.0, 2.0, 4.0])
-    assert (read(curve, 1.999), read(curve, 3.001)) == (-math.inf, math.inf)
-    assert (end_of(curve, above=False), end_of(curve, above=True)) == (1.0, 4.0)
-
-
-def test_entropies_out_of_order_are_pooled():
-    curve = by_hand([2.0, 2.6, 2.4, 3.0], [1.0, 2.0, 4.0, 5.0])  # the two in the middle count as one at (2.5, 3)
-    assert read(curve, 2.5) == pytest.approx(3.0)
-    assert read(curve, 2.25) == pytest.approx(2.0) and read(curve, 2.75) == pytest.approx(4.0)
-    flat = by_hand([2.5, 2.4, 2.3], [1.0, 2.0, 3.0])  # no order at all: one point
-    assert (read(flat, 2.39), read(flat, 2.41)) == (-math.inf, math.inf) and read(flat, 2.4) == pytest.approx(2.0)
+    assert (end_of(curve, above=False), end_of(curve, above=True)) == pytest.approx((math.log(100), math.log(400)))
 
 
 @given(values=st.lists(st.floats(0, 4), min_size=2, max_size=8), data=st.data())
@@ -168,8 +164,6 @@ def test_an_entropy_out_of_reach_has_no_value_and_tells_its_side():
 
 
 def test_models_of_other_samples_are_refused():
-    from imdm.errors import UserError
-
     found, samples, real = run_of(**{"teacher": 0.0, "mdlm/redi": 0.2})
     samples["mdlm/redi"] = samples["mdlm/redi"].query("sample < 30")
     with pytest.raises(UserError, match="mdlm/redi has other steps, temperatures or samples"):
@@ -179,12 +173,18 @@ def test_models_of_other_samples_are_refused():
 # Temperature
 
 
-def test_a_uniform_models_entropy_is_that_of_balls_in_bins():
-    """Without weights all tokens but the mask are equally likely at any temperature: ln L - E[k ln k] L' / L over counts k."""
-    network = small_network(random=False, mask="single", seq_len=12)
+def biased(seq_len: int, bias: torch.Tensor) -> Network:
+    """A network whose logits are one bias: in one step tokens are independent draws of a known categorical distribution."""
+    network = small_network(random=False, mask="single", seq_len=seq_len)
     for parameter in network.parameters():
         parameter.data.zero_()
-    sampler = Sampler("model", network, batch_size=4000, seed=5)
+    network.output_layer.linear.bias.data.copy_(bias)
+    return network
+
+
+def test_a_uniform_models_entropy_is_that_of_balls_in_bins():
+    """All tokens but the mask are equally likely at any temperature: ln L - E[k ln k] L' / L over counts k."""
+    sampler = Sampler("model", biased(12, torch.zeros(7)), batch_size=4000, seed=5)
     counts = stats.binom(12, 1 / 6)  # 6 tokens
     expected = sum(6 * counts.pmf(k) * -(k / 12) * math.log(k / 12) for k in range(1, 13))
     found = [float(entropy(sampler.draw(1, temperature, 0, 4000)["tokens"].numpy()).mean()) for temperature in (0.5, 1.0, 2.0)]
@@ -192,12 +192,8 @@ def test_a_uniform_models_entropy_is_that_of_balls_in_bins():
 
 
 def test_entropy_and_surprise_grow_with_temperature():
-    """A network whose logits are one bias: in one step tokens are independent draws of a known categorical distribution."""
-    network = small_network(random=False, mask="single", seq_len=16)
-    for parameter in network.parameters():
-        parameter.data.zero_()
     bias = torch.tensor([3.0, 2.0, 1.5, 0.0, 1.0, 0.5, 0.0])
-    network.output_layer.linear.bias.data.copy_(bias)
+    network = biased(16, bias)
     logits = np.delete(bias.numpy(), network.config.mask_id).astype(float)  # no sample holds a mask
     sampler, temperatures = Sampler("model", network, batch_size=2000, seed=5), np.array([0.5, 1.0, 2.0])
     p = np.exp(logits) / np.exp(logits).sum()

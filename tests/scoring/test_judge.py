@@ -1,11 +1,13 @@
-"""One judge.json stands for a judge: trained here, or any causal LM of transformers."""
+"""One judge.json stands for a judge: trained here, or any causal LM of transformers, also of a GGUF file."""
 
 from __future__ import annotations
 
 import csv
+import importlib.util
 import json
 import math
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +19,16 @@ import judges
 from imdm.data.blocks import Dataset
 from imdm.data.tokenizer import train_bpe
 from imdm.errors import UserError
+from imdm.scoring import judge as module
 from imdm.scoring.judge import load_judge, open_judge
 from imdm.stage.artifact import sha256, write_json
 from script import made, run
+
+Tensors = dict[str, np.ndarray]
+INSTALLED = all(importlib.util.find_spec(name) for name in ("gguf", "accelerate"))
+needs_gguf = pytest.mark.skipif(not INSTALLED, reason="gguf and accelerate are not installed (the extra gguf)")
+WIDTH, HEADS, LONGEST = 32, 4, 64
+WEIGHTS, PART = "model.safetensors", "transformer.h.1.mlp.c_fc.weight"
 
 
 @pytest.fixture(scope="module")
@@ -48,57 +57,49 @@ def test_weights_and_activations_have_the_precision_asked_for(judge_json):
     assert judge.describe()["precision"] == "bfloat16"
 
 
-def break_it(folder: Path, how: str) -> None:
-    weights = folder / "model.safetensors"
-    if how == "truncated":
-        weights.write_bytes(weights.read_bytes()[:-100])
-    elif how == "foreign":
-        save_file({"online.embedding": np.zeros((4, 4), np.float32)}, weights, metadata={"format": "pt"})
-    elif how == "partial":
-        tensors = load_file(weights)
-        tensors.pop("transformer.h.1.mlp.c_fc.weight")
-        save_file(tensors, weights, metadata={"format": "pt"})
-    elif how == "nan":
-        save_file({name: value * np.nan for name, value in load_file(weights).items()}, weights, metadata={"format": "pt"})
-    elif how in ("layers", "no layers"):
-        config = json.loads((folder / "config.json").read_text())
-        write_json(folder / "config.json", config | {"n_layer": 1_000_000 if how == "layers" else -1})
-    elif how == "tokenizer":
-        train_bpe(judges.TEXT * 4, 320).save(str(folder / "tokenizer.json"))
-    elif how == "endless":
-        config = json.loads((folder / "config.json").read_text())
-        write_json(folder / "config.json", config | {"eos_token_id": None})
-    elif how == "edited":
-        about = {"stage": "train_judge", "outputs": {"config.json": "0" * 64}, "git": None, "seconds": 1.0, "resumed": False}
-        write_json(folder / "meta.json", about | {key: {} for key in ("inputs", "parameters", "metrics", "peak_memory_mib")})
-    elif how == "other":
-        (folder / "judge.json").write_text("{}")
-    else:
-        (folder / how).unlink()
+def without(name: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).unlink()
+
+
+def weights(change: Callable[[Tensors], Tensors]) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        save_file(change(load_file(folder / WEIGHTS)), folder / WEIGHTS, metadata={"format": "pt"})
+
+    return write
+
+
+def config(**changes: object) -> Callable[[Path], None]:
+    return lambda folder: write_json(folder / "config.json", json.loads((folder / "config.json").read_text()) | changes)
+
+
+def truncated(folder: Path) -> None:
+    (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[:-100])
+
+
+def edited(folder: Path) -> None:
+    about = {"stage": "train_judge", "outputs": {"config.json": "0" * 64}, "git": None, "seconds": 1.0, "resumed": False}
+    write_json(folder / "meta.json", about | {key: {} for key in ("inputs", "parameters", "metrics", "peak_memory_mib")})
 
 
 @pytest.mark.parametrize(
-    ("how", "message"),
+    ("break_it", "message"),
     [
-        ("truncated", "can't be loaded"),
-        ("foreign", "lack "),
-        ("partial", "lack transformer.h.1.mlp.c_fc.weight"),
-        ("nan", "no finite numbers"),
-        ("layers", "1000000 layers"),
-        ("no layers", "-1 layers"),
-        ("tokenizer", "no tokenizer or another model's"),
-        ("endless", "no end-of-text token"),
-        ("edited", r"config.json is damaged .* run stage train_judge again"),
-        ("other", "is not a judge.json"),
-        ("judge.json", "judge.json does not exist"),
-        ("config.json", "config.json does not exist"),
-        ("tokenizer.json", "tokenizer.json does not exist"),
-        ("model.safetensors", "model.safetensors does not exist"),
+        (truncated, "can't be loaded"),
+        (weights(lambda _: {"online.embedding": np.zeros((4, 4), np.float32)}), "lack "),
+        (weights(lambda tensors: {name: value for name, value in tensors.items() if name != PART}), f"lack {PART}"),
+        (weights(lambda tensors: {name: value * np.nan for name, value in tensors.items()}), "no finite numbers"),
+        (config(n_layer=1_000_000), "1000000 layers"),
+        (config(n_layer=-1), "-1 layers"),
+        (config(eos_token_id=None), "no end-of-text token"),
+        (lambda folder: train_bpe(judges.TEXT * 4, 320).save(str(folder / "tokenizer.json")), "no tokenizer or another model's"),
+        (edited, r"config.json is damaged .* run stage train_judge again"),
+        (lambda folder: (folder / "judge.json").write_text("{}"), "is not a judge.json"),
+        *((without(name), f"{name} does not exist") for name in ("judge.json", "config.json", "tokenizer.json", WEIGHTS)),
     ],
 )
-def test_a_broken_judge_is_refused(judge_json, tmp_path, how, message):
+def test_a_broken_judge_is_refused(judge_json, tmp_path, break_it, message):
     shutil.copytree(judge_json.parent, tmp_path / "judge")
-    break_it(tmp_path / "judge", how)
+    break_it(tmp_path / "judge")
     with pytest.raises(UserError, match=message):
         load_judge(tmp_path / "judge" / "judge.json")
 
@@ -107,9 +108,7 @@ def test_a_broken_judge_is_refused(judge_json, tmp_path, how, message):
 @pytest.mark.parametrize("key", ["_attn_implementation", "attn_implementation", "_experts_implementation", "experts_implementation"])
 def test_no_kernel_is_fetched_that_a_config_names(judge_json, tmp_path, key, kernel):
     shutil.copytree(judge_json.parent, tmp_path / "judge")
-    (tmp_path / "judge/meta.json").unlink(missing_ok=True)
-    config = json.loads((tmp_path / "judge/config.json").read_text())
-    write_json(tmp_path / "judge/config.json", config | {key: kernel})
+    config(**{key: kernel})(tmp_path / "judge")
     assert load_judge(tmp_path / "judge/judge.json").model.config._attn_implementation == "sdpa"
 
 
@@ -170,3 +169,82 @@ def test_load_judge_makes_a_folder_of_transformers_a_judge(judge_json, tmp_path)
         loss = judge.model(valid, labels=valid.masked_fill(valid == 0, -100)).loss.item()
     assert math.log(about["held_out_perplexity"]) == pytest.approx(loss, rel=1e-4)
     assert sha256(tmp_path / "out" / "judge.json") == json.loads((tmp_path / "out" / "meta.json").read_text())["outputs"]["judge.json"]
+
+
+# GGUF
+
+
+def write_gguf(path: Path, architecture: str = "llama") -> Path:
+    """A Llama of one block with random weights and the tokenizer of judges.py."""
+    from gguf import GGUFWriter, TokenType
+
+    tree = json.loads(judges.tokenizer().to_str())["model"]
+    tokens = sorted(tree["vocab"], key=tree["vocab"].get)
+    writer = GGUFWriter(path, architecture)
+    writer.add_context_length(LONGEST)
+    writer.add_embedding_length(WIDTH)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(2 * WIDTH)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(HEADS)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_dimension_count(WIDTH // HEADS)
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([TokenType.CONTROL if token.startswith("<|") else TokenType.NORMAL for token in tokens])
+    writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in tree["merges"]])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(0)
+    draw = np.random.default_rng(0)
+    shapes = {"token_embd": (len(tokens), WIDTH), "blk.0.ffn_down": (WIDTH, 2 * WIDTH), "output_norm": (WIDTH,)}
+    shapes |= {f"blk.0.attn_{name}": (WIDTH, WIDTH) for name in ("q", "k", "v", "output")}
+    shapes |= {f"blk.0.ffn_{name}": (2 * WIDTH, WIDTH) for name in ("gate", "up")}
+    shapes |= {f"blk.0.{name}_norm": (WIDTH,) for name in ("attn", "ffn")}
+    for name, shape in shapes.items():
+        values = np.ones(shape) if name.endswith("norm") else draw.normal(0, 0.2, shape)
+        writer.add_tensor(f"{name}.weight", values.astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+@needs_gguf
+def test_a_file_and_its_folder_are_one_judge(tmp_path):
+    file = write_gguf(tmp_path / "small.gguf")
+    by_file, by_folder = open_judge(str(file), "cpu"), open_judge(str(tmp_path), "cpu")
+    assert (by_file.max_length, by_file.end_id, by_file.revision, by_file.name) == (LONGEST, 0, None, str(file))
+    assert by_file.tokenizer.get_vocab().items() < judges.tokenizer().get_vocab().items()  # all but the mask
+    text = " ".join(judges.TEXT)
+    assert by_file.tokenizer.encode(text).ids == judges.tokenizer().encode(text).ids
+    assert all(torch.equal(a, b) for a, b in zip(by_file.model.parameters(), by_folder.model.parameters(), strict=True))
+    write_gguf(tmp_path / "other.gguf")
+    with pytest.raises(UserError, match="holds 2 GGUF files; name one"):
+        open_judge(str(tmp_path), "cpu")
+
+
+@needs_gguf
+def test_it_judges_held_out_text(tmp_path):
+    file, data = write_gguf(tmp_path / "small.gguf"), judges.make_dataset(tmp_path / "data")
+    out = made("load_judge", tmp_path / "out", "--data", data, sets=["judge.stage=load_judge", f"judge.model={file}"])
+    judge = load_judge(out / "judge.json")
+    assert judge.held_out_perplexity > 1 and judge.name == f"{tmp_path.name}/small.gguf"
+    judge.check_vocabulary(Dataset.open(data), True)
+
+
+@needs_gguf
+def test_an_unknown_architecture_is_refused(tmp_path):
+    with pytest.raises(UserError, match="can't be loaded .*not supported.*; set judge.model"):
+        open_judge(str(write_gguf(tmp_path / "a.gguf", "no-such-model")), "cpu")
+
+
+@pytest.mark.parametrize(
+    ("installed", "part", "words"), [(None, "a.gguf", "a GGUF file needs gguf and accelerate; install them"), (True, "", "can't be loaded")]
+)
+def test_missing_packages_and_what_is_no_gguf_file_are_named(installed, part, words, tmp_path, monkeypatch):
+    (tmp_path / "a.gguf").write_bytes(b"GGUF, but nothing of the kind")
+    monkeypatch.setattr(module, "find_spec", lambda name: installed)
+    with pytest.raises(UserError, match=words):
+        open_judge(str(tmp_path / part), "cpu")

@@ -1,7 +1,6 @@
 """Trainings: parts of a batch, threads, and what a training writes; test_interruption.py stops them."""
 
 import csv
-import importlib.util
 import json
 import os
 import signal
@@ -18,14 +17,13 @@ from safetensors.torch import load_file
 
 from checkout import ROOT
 from corpora import few_words
-from imdm.errors import UserError
 from imdm.network.checkpoint import read_checkpoint
-from imdm.network.sizes import Sizes, next_token_step, training_step
+from imdm.network.sizes import Sizes, step_flops
+from imdm.params import Pretrain
 from imdm.stage.device import bfloat16_peak
-from imdm.training.loggers import open_loggers
 from script import command, made, run
+from trainings import SETS, killed
 
-SETS = ["pretrain.steps=60", "pretrain.warm_start=10", "runtime.checkpoint_seconds=0.001", "network.dropout=0.1"]
 WHOLE = ["pretrain.steps=12", "pretrain.warm_start=4", "pretrain.batch_size=8"]
 
 
@@ -59,17 +57,6 @@ def same(folder: Path, other: Path) -> None:
         torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=1e-5)
     losses = [[float(row["loss"]) for row in csv.DictReader((place / "train_log.csv").open())] for place in (folder, other)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-3)
-
-
-def killed(words: list[str], partial: Path) -> Path:
-    """Start a training and kill it once there is a checkpoint in its unfinished folder; the checkpoint."""
-    process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
-    checkpoint = partial / ".resume/last.ckpt"
-    while not checkpoint.exists() and process.poll() is None:
-        time.sleep(0.02)
-    process.kill()
-    process.wait()
-    return checkpoint
 
 
 def test_passes_over_parts_of_a_batch_train_the_same(data, whole_batch, tmp_path):
@@ -145,14 +132,16 @@ def test_a_stop_of_two_devices_waits_for_a_slow_save(number, everyone, data, on_
     assert (tmp_path / "teacher/model.safetensors").read_bytes() == (on_two_devices / "model.safetensors").read_bytes()
 
 
-def test_a_batch_that_devices_cannot_share(data, tmp_path):
-    done = run("pretrain", "--data", data, "--out", tmp_path / "teacher", sets=["pretrain.batch_size=3", "runtime.gpus=2"])
-    assert done.returncode == 2 and "batch_size = 3 can't be divided by 2 devices" in done.stderr
-
-
-def test_several_nodes_without_what_starts_them(data, tmp_path):
-    done = run("pretrain", "--data", data, "--out", tmp_path / "teacher", sets=[*SETS, "runtime.nodes=2"])
-    assert done.returncode == 2 and "runtime.nodes = 2 wants a process on each node" in done.stderr
+@pytest.mark.parametrize(
+    ("sets", "words"),
+    [
+        (["pretrain.batch_size=3", "runtime.gpus=2"], "batch_size = 3 can't be divided by 2 devices"),
+        ([*SETS, "runtime.nodes=2"], "runtime.nodes = 2 wants a process on each node"),
+    ],
+)
+def test_a_batch_that_devices_cannot_share_and_nodes_without_what_starts_them(sets, words, data, tmp_path):
+    done = run("pretrain", "--data", data, "--out", tmp_path / "teacher", sets=sets)
+    assert done.returncode == 2 and words in done.stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -175,69 +164,6 @@ def test_a_checkpoint_of_an_older_layout_is_put_aside(data, undisturbed, tmp_pat
     assert (tmp_path / "teacher/model.safetensors").read_bytes() == (undisturbed / "model.safetensors").read_bytes()
 
 
-def logged(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """(step, value) of each value that TensorBoard and DVCLive hold, by logger and name."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    (events,), (live,) = ((folder / "logs" / name).iterdir() for name in ("tensorboard", "dvclive"))
-    board, found = EventAccumulator(str(events)).Reload(), {}
-    for name in ("loss", "lr"):
-        found[f"tensorboard {name}"] = [(event.step, event.value) for event in board.Scalars(name)]
-        rows = csv.DictReader((live / "plots" / "metrics" / f"{name}.tsv").open(), delimiter="\t")
-        found[f"dvclive {name}"] = [(int(row["step"]), float(row[name])) for row in rows]
-    return found
-
-
-@pytest.mark.slow
-def test_loggers_show_the_rows_of_the_log_after_a_kill_too(data, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    words = command("pretrain", "--data", data, "--out", "teacher", sets=[*SETS, "runtime.loggers=[tensorboard,dvclive]"])
-    killed(words, tmp_path / "teacher.partial")
-    subprocess.run(words, check=True)
-    assert not (tmp_path / "dvc.yaml").exists()
-    rows = list(csv.DictReader((tmp_path / "teacher/train_log.csv").open()))
-    for name, values in logged(tmp_path).items():
-        assert [step for step, _ in values] == [int(row["step"]) for row in rows], name
-        assert [value for _, value in values] == pytest.approx([float(row[name.split()[1]]) for row in rows], rel=1e-3)
-
-
-@pytest.mark.parametrize("name", ["wandb", "trackio"])
-def test_a_logger_that_is_not_installed_is_named_before_the_first_step(name, tmp_path, monkeypatch):
-    found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda wanted: None if wanted == name else found(wanted))
-    with pytest.raises(UserError, match=f"names {name}, which is not installed; run `pip install {name}`"):
-        open_loggers(["tensorboard", name], "teacher", tmp_path, [])
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_resumed_training_goes_on_in_the_run_of_trackio(tmp_path, monkeypatch):
-    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
-    pytest.importorskip("trackio", reason="trackio is an option")
-    from trackio.sqlite_storage import SQLiteStorage
-
-    monkeypatch.chdir(tmp_path)
-    rows = [(1, {"loss": 2.0}), (2, {"loss": 1.0}), (3, {"loss": 0.5})]
-    for done, more in (([], rows[:2]), (rows[:2], rows[2:])):
-        (logger,) = open_loggers(["trackio"], "teacher", tmp_path, done)
-        for step, values in more:
-            logger.log_metrics(values, step)
-        logger.finalize("success")
-    (run,) = SQLiteStorage.get_runs("imdm")
-    assert [(point["step"], point["loss"]) for point in SQLiteStorage.get_logs("imdm", run)] == [(1, 2.0), (2, 1.0), (3, 0.5)]
-
-
-def test_a_resumed_training_goes_on_in_the_run_of_wandb(tmp_path, monkeypatch):
-    pytest.importorskip("wandb", reason="wandb is an option")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    for done in ([], [(1, {"loss": 2.0})]):
-        (logger,) = open_loggers(["wandb"], "teacher", tmp_path, done)
-        logger.log_metrics({"loss": 1.0}, 2)
-        logger.experiment.finish()
-    first, second = sorted(path.name for path in (tmp_path / "logs/wandb/wandb").glob("offline-run-*"))
-    assert first.rpartition("-")[2] == second.rpartition("-")[2]  # the run's id
-
-
 def test_one_device_needs_neither_lightning_nor_transformers():
     """Their imports take longer than the rest of a training's start."""
     code = "import sys, imdm.training.pretrain, imdm.distill.sdtt, imdm.distill.redi, imdm.distill.di4c; "
@@ -257,7 +183,8 @@ def test_what_a_training_writes(undisturbed):
     assert int(rows[-1]["step"]) == 60 and float(rows[-1]["loss"]) < float(rows[0]["loss"])
     # Operations and tokens are counted over the same time: 10 of 60 steps have logits at all positions, 50 at half of them.
     shape = Sizes(read_checkpoint(undisturbed / "model.safetensors")[0])
-    a_row = (10 * next_token_step(shape, 8) + 50 * training_step(shape, 8)) / (60 * 8)
+    settings = Pretrain(steps=60, batch_size=8, warm_start=10)
+    a_row = (10 * step_flops(shape, settings, 9, 8) + 50 * step_flops(shape, settings, 10, 8)) / (60 * 8)
     measured = meta["metrics"]["gflops_per_second"] * 1e9 / meta["metrics"]["tokens_per_second"] * shape.config.seq_len
     assert measured == pytest.approx(a_row, rel=0.01) and "mfu" not in meta["metrics"]
 
@@ -281,11 +208,3 @@ def test_a_changed_input_is_noticed(data, undisturbed, tmp_path):
         model.write_bytes(whole)
     assert done.returncode == 2 and "model.safetensors is damaged" in done.stderr
     assert not list(tmp_path.iterdir())
-
-
-def test_a_foreign_vocabulary_is_refused(data, undisturbed, tmp_path):
-    other = tmp_path / "dataset.json"
-    other.write_text(json.dumps(json.loads(data.read_text()) | {"vocab_size": 300}))
-    done = run("couple", "--data", other, "--teacher", undisturbed / "model.safetensors", "--out", tmp_path / "couplings")
-    assert done.returncode == 2 and "vocab_size" in done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["dataset.json"]

@@ -28,14 +28,12 @@ from imdm.diffusion.counter import Stream, bits, row_seeds, uniform
 from imdm.diffusion.nelbo import Noised
 from imdm.diffusion.schedule import stratified_times
 from imdm.diffusion.states import is_masked, key_of, mask_where
-from imdm.distill.distillation import DistillTraining
-from imdm.distill.sdtt import towards
+from imdm.distill.distillation import DistillTraining, distillation_loss
 from imdm.network.config import NetworkConfig
-from imdm.network.head_loss import head_loss
 from imdm.network.network import Network
 from imdm.params import Keyed
 from imdm.sampling.categorical import draw_by_key
-from imdm.sampling.order import dilated_order, even_steps
+from imdm.sampling.plan import dilated_order, even_steps
 from imdm.stage.device import send
 
 
@@ -94,16 +92,8 @@ def keyed_rows(teacher: Network, batch: Noised, steps: int) -> Tensor:
 
 
 def keyed_loss(student: Network, teacher: Network, batch: Noised, steps: int, kind: str) -> Tensor:
-    """Mean over masked positions of the divergence between the student's one step and the teacher's N, in nats.
-
-    Args:
-        batch, steps: as in `keyed_rows`.
-        kind: reverse_kl or forward_kl.
-    """
-    of_teacher = keyed_rows(teacher, batch, steps)
-    batch = batch.map(partial(send, device=of_teacher.device))
-    rows = student.rows(batch.z, batch.masked, masked=batch.masked)
-    return head_loss(student, rows, towards(student, teacher, of_teacher, kind, len(batch.masked)))
+    """`distillation_loss` from the teacher's N steps, as `keyed_rows` has them."""
+    return distillation_loss(student, teacher, keyed_rows(teacher, batch, steps), batch, kind)
 
 
 class KeyedTraining(DistillTraining):

@@ -11,11 +11,9 @@ from torch import Tensor
 
 from imdm.diffusion.counter import Stream, bits, uniform
 from imdm.diffusion.nelbo import Noised
-from imdm.distill.distillation import DistillTraining
+from imdm.distill.distillation import DistillTraining, distillation_loss
 from imdm.errors import UserError
-from imdm.network.block import at_least_float32
 from imdm.network.checkpoint import read_checkpoint, read_tensors
-from imdm.network.head_loss import Term, head_loss, head_of
 from imdm.network.network import Network
 from imdm.params import Sdtt
 from imdm.sampling.categorical import draw_tokens
@@ -69,61 +67,9 @@ def sdtt_rows(teacher: Network, batch: Noised, seeds: Tensor, dt: float, time_gr
     return torch.where(first[:, None], rows, teacher.rows(z, masked, masked=left))
 
 
-def reverse_kl(student: Tensor, target: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """KL(student || target) in nats, summed over positions and times `scale`.
-
-    Written with the gap between the logits, not between log-probabilities, so that a compiler needs one softmax, two sums and one
-    more pass. Its gradient is p (gap - E_p[gap]).
-
-    Args:
-        student, target: logits [n, V]; computed with in float32 at least.
-        scale: float64 [].
-
-    Returns:
-        the divergence, and its gradient with respect to the student's logits, in their dtype.
-    """
-    wide, goal = at_least_float32(student), at_least_float32(target)
-    log_norm, gap = wide.logsumexp(-1, keepdim=True), wide - goal
-    p, scale = (wide - log_norm).exp_(), scale.to(wide.dtype)
-    mean = (p * gap).sum(-1, keepdim=True)
-    kl = mean - log_norm + goal.logsumexp(-1, keepdim=True)
-    return kl.sum() * scale, p.mul_(gap.sub_(mean)).mul_(scale).to(student.dtype)
-
-
-def forward_kl(student: Tensor, target: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """KL(target || student), as `reverse_kl`."""
-    log_p, log_q = (torch.log_softmax(at_least_float32(logits), dim=-1) for logits in (student, target))
-    q, scale = log_q.exp(), scale.to(log_p.dtype)
-    loss = (q * log_q.sub_(log_p)).sum() * scale
-    return loss, log_p.exp_().sub_(q).mul_(scale).to(student.dtype)
-
-
-DIVERGENCES = {"reverse_kl": reverse_kl, "forward_kl": forward_kl}
-
-
-def towards(student: Network, network: Network, rows: Tensor, kind: str, count: int) -> Term:
-    """The divergence from another network's distributions at the same positions, as a share of the mean over `count` of them.
-
-    Args:
-        rows: that network's body output [n, d].
-        kind: reverse_kl or forward_kl.
-    """
-    divergence, x, head = student.fused(DIVERGENCES[kind]), network.before_head(rows).detach(), head_of(network)
-    scale = torch.full((), 1 / max(1, count), dtype=torch.float64, device=rows.device)
-    return lambda logits, part: divergence(logits, head.subs(x[part]), scale)
-
-
 def sdtt_loss(student: Network, teacher: Network, batch: Noised, seeds: Tensor, dt: float, time_grid: str, kind: str) -> Tensor:
-    """Mean over masked positions of the divergence between the student's one step and the teacher's two, in nats.
-
-    Args:
-        batch, seeds, dt, time_grid: as in `sdtt_rows`.
-        kind: reverse_kl or forward_kl.
-    """
-    of_teacher = sdtt_rows(teacher, batch, seeds, dt, time_grid)
-    batch = batch.map(partial(send, device=of_teacher.device))
-    rows = student.rows(batch.z, batch.masked, masked=batch.masked)
-    return head_loss(student, rows, towards(student, teacher, of_teacher, kind, len(batch.masked)))
+    """`distillation_loss` from the teacher's two steps, as `sdtt_rows` has them."""
+    return distillation_loss(student, teacher, sdtt_rows(teacher, batch, seeds, dt, time_grid), batch, kind)
 
 
 class SdttTraining(DistillTraining):

@@ -63,7 +63,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
     """Attention of [B, heads, L, head_dim]; on a CPU in float32, since the backward pass in bfloat16 takes twenty times as long there."""
     if q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
-    q, k, v = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (q, k, v))
+    q, k, v = (at_least_float32(x) for x in (q, k, v))
     with torch.autocast("cpu", enabled=False):
         return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
 

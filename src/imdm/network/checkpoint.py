@@ -121,14 +121,7 @@ def network_of(config: NetworkConfig, body_dtype: torch.dtype | None = None) -> 
 
 
 def load_network(path: str | Path, weights: str = "ema", body_dtype: torch.dtype | None = None) -> Network:
-    """Build the network of a checkpoint, or the oracle.
-
-    Args:
-        weights: "ema" or "online".
-
-    Raises:
-        UserError: as `read_checkpoint`.
-    """
+    """The network of a checkpoint, or the oracle, with its "ema" or its "online" weights; raises as `read_checkpoint`."""
     config, online, ema = read_checkpoint(path)
     network = network_of(config, body_dtype)
     network.load_state_dict(online | (ema if weights == "ema" else {}))

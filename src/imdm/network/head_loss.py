@@ -59,12 +59,6 @@ def head_of(network: Network) -> Projection:
     return Projection.of(head.weight, head.bias, network.config.mask_id, network.body_dtype or head.weight.dtype)
 
 
-def chunks(count: int, vocab_size: int, device: torch.device) -> list[slice]:
-    """Positions 0 .. count-1 in chunks whose logits are few."""
-    size = max(1, CHUNK[device.type] // vocab_size)
-    return [slice(first, min(first + size, count)) for first in range(0, count, size)]
-
-
 class _HeadLoss(torch.autograd.Function):
     """The vocabulary's projection and a loss; the gradients are made in the forward pass, one chunk after the other."""
 
@@ -75,7 +69,8 @@ class _HeadLoss(torch.autograd.Function):
         total = torch.zeros((), dtype=torch.float64 if dtype == torch.float64 else torch.float32, device=x.device)
         if training:
             grads = torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(bias)
-        for part in chunks(len(x), len(head.weight), x.device):
+        size = max(1, CHUNK[x.device.type] // len(head.weight))
+        for part in (slice(first, first + size) for first in range(0, len(x), size)):
             loss, grad = term(head.subs(low_x[part]), part)
             total += loss
             if training:
@@ -116,13 +111,7 @@ def _softmax(logits: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def cross_entropy(network: Network, targets: Tensor, weights: Tensor) -> Term:
-    """Sum over positions of weight times -log p(target).
-
-    Args:
-        network: whose logits they are.
-        targets: int64 [n].
-        weights: [n].
-    """
+    """Sum over positions of weight [n] times -log p(target) of targets int64 [n], for the logits of `network`."""
     softmax = network.fused(_softmax)
 
     def term(logits: Tensor, part: slice) -> tuple[Tensor, Tensor]:

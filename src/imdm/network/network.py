@@ -20,9 +20,8 @@ from torch.nn import functional as F
 
 from imdm.diffusion.noise import coordinates
 from imdm.network.block import HERE, Block, LayerNorm, Rotary, at_least_float32, modulation
-from imdm.network.candidates import Candidates
 from imdm.network.config import NetworkConfig
-from imdm.network.mask_embedding import StateEmbedding
+from imdm.network.mask_embedding import Candidates, StateEmbedding
 
 _FREQUENCIES = 256  # of the time embedding
 _LATENT_FREQUENCIES = 64
@@ -179,11 +178,9 @@ class Network(nn.Module):
         return x if latent is None else x[:, :-1]
 
     def logits(self, h: Tensor, sigma: Tensor | None = None) -> Tensor:
-        """The head without SUBS: [B, L, d] to [B, L, V], or rows [n, d] to [n, V] where sigma is None."""
-        by_row = h.dim() == 2
+        """The head without SUBS: [B, L, d] to [B, L, V], at least float32."""
         with self._autocast():
-            out = self.output_layer(h[None] if by_row else h, self.condition(sigma))
-        return at_least_float32(out[0] if by_row else out)
+            return at_least_float32(self.output_layer(h, self.condition(sigma)))
 
     def rows(self, z: Tensor, positions: Tensor, latent: Tensor | None = None, masked: Tensor | None = None) -> Tensor:
         """The body's output at flat indices `positions` [n] into B*L: [n, d]. `masked` as in `hidden`."""
@@ -196,21 +193,10 @@ class Network(nn.Module):
 
     def subs(self, rows: Tensor) -> Tensor:
         """Logits under SUBS of rows [n, d]: the mask token never gets probability. [n, V], at least float32."""
-        logits = self.logits(rows)
+        logits = self.logits(rows[None])[0]
         logits[:, self.config.mask_id] = NEVER
         return logits
 
     def forward(self, z: Tensor, positions: Tensor, latent: Tensor | None = None) -> Tensor:
-        """Logits of chosen positions under SUBS.
-
-        Visible positions need no logits: SUBS copies them.
-
-        Args:
-            z: states int64 [B, L].
-            positions: flat indices into B*L, int64 [n].
-            latent: in (0, 1), one a sequence [B]; None for a network without a latent.
-
-        Returns:
-            [n, V] in float32 (float64 for a float64 network).
-        """
+        """`subs` of the `rows` of states [B, L] at chosen positions; visible ones need no logits, since SUBS copies them."""
         return self.subs(self.rows(z, positions, latent))

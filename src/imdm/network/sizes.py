@@ -24,19 +24,12 @@ _ACTIVATION = 40  # bytes a token and unit of width that a forward pass holds at
 
 @dataclass(frozen=True)
 class Pass:
-    """What goes through a network: rows through the body, single positions through head and mask embedding.
+    """What goes through a network: rows through the body, single positions through head and mask embedding."""
 
-    Attributes:
-        rows: sequences of L tokens through the body.
-        heads: positions whose logits are computed.
-        masked: masked positions that are embedded.
-        calls: network calls, each of which evaluates the constant conditioning once.
-    """
-
-    rows: float
-    heads: float
-    masked: float
-    calls: float
+    rows: float  # sequences of L tokens
+    heads: float  # positions whose logits are computed
+    masked: float  # masked positions that are embedded
+    calls: float  # each of which evaluates the constant conditioning once
 
 
 class Sizes:
@@ -167,42 +160,28 @@ def judge_step(judge: JudgeSizes, rows: float, length: int) -> float:
 
 
 def step_flops(sizes: Sizes, settings: Optimizer, step: int, rows: float, passes: float = 1, round_number: int = 1) -> float:
-    """Operations of one step of a training, forward and backward: the count behind both the MFU and the cost estimate.
+    """Operations of one step of a training: the count behind both the MFU and the cost estimate.
+
+    Forward and backward take 3 forward passes. How often a teacher is read, and what is masked, are the settings' to say.
 
     Args:
-        settings: of the training; how often its teacher is read and what is masked are theirs to say.
         step: from 0; the first ones may be next-token prediction.
         rows: sequences of the batch.
         passes: parts in which they go through the network.
         round_number: of a training that has rounds, from 1.
     """
-    if step < settings.next_token_steps:
-        return next_token_step(sizes, rows, passes)
-    rows = rows * settings.rows_per_sequence
-    return training_step(sizes, rows, passes, settings.teacher_passes(round_number), settings.masked_share)
-
-
-def training_step(sizes: Sizes, rows: float, passes: float = 1, teacher_passes: float = 0, masked: float = 0.5) -> float:
-    """Operations of a step on `rows` sequences: forward and backward take 3 forward passes.
-
-    Args:
-        passes: parts in which the rows go through the network.
-        teacher_passes: forward passes of a frozen teacher a row; together they compute each masked position's logits once.
-        masked: share of the positions that are masked; a half where noise levels are uniform.
-    """
+    if step < settings.next_token_steps:  # logits at all positions, and no masks
+        return 3 * sizes.forward(Pass(rows, rows * sizes.config.seq_len, 0, passes))
+    rows, masked = rows * settings.rows_per_sequence, settings.masked_share
     flops = 3 * noised(sizes, rows, passes, masked)
-    if teacher_passes:
+    by_teacher = settings.teacher_passes(round_number)
+    if by_teacher:  # which together compute each masked position's logits once
         heads = rows * sizes.config.seq_len * masked
-        flops += sizes.forward(Pass(teacher_passes * rows, heads, teacher_passes * heads, teacher_passes * passes))
+        flops += sizes.forward(Pass(by_teacher * rows, heads, by_teacher * heads, by_teacher * passes))
     return flops
 
 
 def noised(sizes: Sizes, rows: float, calls: float, masked: float = 0.5) -> float:
-    """Forward operations of `rows` sequences of whose positions a share is masked."""
+    """Forward operations of `rows` sequences of whose positions a share is masked, a half where noise levels are uniform."""
     heads = rows * sizes.config.seq_len * masked
     return sizes.forward(Pass(rows, heads, heads, calls))
-
-
-def next_token_step(sizes: Sizes, rows: float, passes: float = 1) -> float:
-    """Operations of a step of the warm start, which has logits at all positions and no masks."""
-    return 3 * sizes.forward(Pass(rows, rows * sizes.config.seq_len, 0, passes))

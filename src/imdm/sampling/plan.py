@@ -1,7 +1,7 @@
-"""The plan of a trajectory: what every network call takes, known before the first one.
+"""The plan of a trajectory: in which step each position is unmasked, and so what every network call takes.
 
-In which step a position is unmasked does not depend on the network. So the calls of a batch are laid out first, with one
-transfer to the host, and the sampler's loop then works on slices: none of its calls waits for the device.
+Neither depends on the network. So the calls of a batch are laid out before the first one, with one transfer to the host, and the
+sampler's loop then works on slices: none of its calls waits for the device.
 """
 
 from __future__ import annotations
@@ -13,6 +13,41 @@ import torch
 from torch import Tensor
 
 _SHAPES = 16  # most row counts that the network meets in a batch
+
+
+def unmasking_steps(u: Tensor, steps: int) -> Tensor:
+    """The step in which each position is unmasked, from uniforms (...): int64, on 0..N-1, of equal probability.
+
+    With equal steps that is the sampler's law, since P(unmask in a step | masked) = 1 - s/t.
+    """
+    return (u * steps).long().clamp(0, steps - 1)
+
+
+def even_steps(order: Tensor, masked: Tensor, steps: int) -> Tensor:
+    """As many positions in each step, to one: a row's masked positions in their order, cut into N parts, int64 [B, L].
+
+    Where N is the number of masked positions or more, each is written by itself, and nothing is left of the factorization error:
+    in random order the samples are those of infinitely many independent steps (the first-hitting sampler of Zheng et al.,
+    arXiv 2409.02908).
+
+    Args:
+        order: what positions are sorted by, [B, L] or [L], below its length or 1.
+        masked: bool [B, L]; what the others get means nothing.
+    """
+    place = torch.where(masked, order, order.shape[-1]).argsort(1).argsort(1)
+    return place * steps // masked.sum(1, keepdim=True).clamp(min=1)
+
+
+def dilated_order(length: int, device: torch.device | str = "cpu") -> Tensor:
+    """The place of each position in an order in which positions that come together lie far apart, int64 [L].
+
+    Positions are sorted by their bits from the lowest to the highest: first the multiples of the largest power of two, then
+    the middles of the gaps that are left, last all odd positions. It is the order of the dilated unmasking scheduler (Luxembourg
+    et al., arXiv 2506.19037) for one block, in groups of any size.
+    """
+    position, bits = torch.arange(length, device=device), max(1, (length - 1).bit_length())
+    reversed_bits = sum(((position >> bit & 1) << (bits - 1 - bit) for bit in range(bits)), torch.zeros_like(position))
+    return reversed_bits.argsort().argsort()
 
 
 class Call(NamedTuple):

@@ -28,8 +28,7 @@ from imdm.diffusion.schedule import time_grid
 from imdm.diffusion.states import initial_masks, is_masked, key_of, mask_where, to_state
 from imdm.network.network import Network
 from imdm.sampling.categorical import draw_by_key, draw_tokens
-from imdm.sampling.order import dilated_order, even_steps, unmasking_steps
-from imdm.sampling.plan import make_plan
+from imdm.sampling.plan import dilated_order, even_steps, make_plan, unmasking_steps
 
 
 @dataclass

@@ -51,12 +51,9 @@ def make_controls(data: Dataset, split: str, count: int, seed: int) -> Texts:
 
 
 def periodic_text(counts: np.ndarray, period: int, block: np.ndarray) -> np.ndarray:
-    """The most frequent tokens in the order of their frequency, again and again [L] (Franca and Tong, arXiv 2606.08417).
+    """The `period` most frequent tokens by counts [V], in their order again and again (Franca and Tong, arXiv 2606.08417).
 
-    Args:
-        counts: of each token, [V].
-        period: how many of them.
-        block: whose first and last token are kept, [L].
+    All of a block [L] but its first and last token, which are kept.
     """
     text = np.array(block)
     text[1:-1] = np.argsort(-counts, kind="stable")[np.arange(len(text) - 2) % period]

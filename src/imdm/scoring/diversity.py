@@ -15,18 +15,18 @@ def entropy(samples: np.ndarray) -> np.ndarray:
     return np.bincount(np.nonzero(starts)[0], weights=-p * np.log(p), minlength=n)
 
 
-def _ngrams(samples: np.ndarray, n: int) -> np.ndarray:
+def ngrams(samples: np.ndarray, n: int) -> np.ndarray:
     """All n-grams [rows, L - n + 1, n]."""
     return np.lib.stride_tricks.sliding_window_view(samples, n, axis=1)
 
 
 def distinct(samples: np.ndarray, n: int) -> float:
     """Share of distinct n-grams among all n-grams of all samples."""
-    grams = _ngrams(samples, n).reshape(-1, n)
+    grams = ngrams(samples, n).reshape(-1, n)
     return len(np.unique(grams, axis=0)) / len(grams)
 
 
 def repetition(samples: np.ndarray, n: int) -> np.ndarray:
     """Share of each sample's n-grams that occurred in it before, float64 [rows]."""
-    grams = _ngrams(samples, n)
+    grams = ngrams(samples, n)
     return np.array([1 - len(np.unique(row, axis=0)) / len(row) for row in grams])

@@ -36,18 +36,13 @@ class Frontier:
             nll, tokens, entropy: of each sample, [K, n].
             picks: of `with_resamples`; all temperatures, and all models that are to be paired, get the same.
         """
-        sums = [sum_picked(values, picks) for values in (nll, tokens, entropy)]
+        sums = [np.stack([row[picks].sum(1) for row in values], axis=1) for values in (nll, tokens, entropy)]
         return cls(temperatures, sums[2] / picks.shape[1], sums[0] / sums[1])
 
 
 def with_resamples(n: int, picks: np.ndarray) -> np.ndarray:
     """Indices of all n samples, then those of resamples [R, n]: int64 [1 + R, n]."""
     return np.concatenate([np.arange(n)[None], picks])
-
-
-def sum_picked(values: np.ndarray, picks: np.ndarray) -> np.ndarray:
-    """Sums over the picked samples [R, n] of values [K, n]: [R, K]."""
-    return np.stack([row[picks].sum(1) for row in values], axis=1)
 
 
 def pooled(entropy: np.ndarray, *values: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -61,13 +56,10 @@ def pooled(entropy: np.ndarray, *values: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def at_entropy(frontier: Frontier, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """log Gen-PPL and log temperature at an entropy.
+    """log Gen-PPL and log temperature at an entropy, [1 + R] each: -inf below every entropy that was reached, inf above.
 
     Args:
         targets: entropy in nats for the samples as they are and for each resample, [1 + R].
-
-    Returns:
-        [1 + R] each; -inf where the target lies below every entropy that was reached, inf where it lies above.
     """
     log_temperatures = np.log(frontier.temperatures)
     curves_at = np.empty((2, len(targets)))

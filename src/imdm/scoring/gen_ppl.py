@@ -10,6 +10,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 from imdm.data.tokenizer import END
 from imdm.errors import UserError
@@ -120,29 +121,23 @@ def judge_texts(judge: Judge, texts: list[list[int]], batch_size: int, mauve_tok
         raise UserError(f"sample {int(lengths.argmin())} is empty after decoding; score it with scoring.retokenize: false.")
     order = np.argsort(-lengths, kind="stable")  # what needs most memory comes first
     nll, tokens = np.zeros(len(texts)), np.zeros(len(texts), dtype=np.int64)
-    features: dict[int, np.ndarray] = {}
-    start = 0
+    features, start = [], 0
     while start < len(texts):
         size = max(1, min(batch_size, _LOGITS // (int(lengths[order[start]]) * judge.model.config.vocab_size)))
         chosen = order[start : start + size]
         start += size
         sizes = torch.from_numpy(lengths[chosen]).to(device)
-        padded = np.full((len(chosen), lengths[chosen[0]]), judge.end_id)
-        for i, number in enumerate(chosen):
-            padded[i, : lengths[number]] = texts[number]
-        ids = torch.from_numpy(padded).to(device)
+        padded = pad_sequence([torch.tensor(texts[number]) for number in chosen], batch_first=True, padding_value=judge.end_id)
+        ids = padded.to(device)
         counts = counted(ids, sizes, judge.end_id)
         loss, last = _forward(judge, ids, counts, sizes.clamp(max=mauve_tokens or ids.shape[1]))
-        nll[chosen] = (
-            torch.zeros(counts.shape, dtype=torch.float64, device=device).masked_scatter(counts, loss.double()).sum(1).cpu().numpy()
-        )
-        tokens[chosen] = counts.sum(1).cpu().numpy()
-        for number, feature in zip(chosen, last.float().cpu().numpy(), strict=True):
-            features[number] = feature
+        by_target = torch.zeros(counts.shape, dtype=torch.float64, device=device).masked_scatter(counts, loss.double())
+        nll[chosen], tokens[chosen] = by_target.sum(1).cpu().numpy(), counts.sum(1).cpu().numpy()
+        features.append(last.float().cpu().numpy())
     if not np.isfinite(nll).all():
         first = int(np.argmin(np.isfinite(nll)))
         raise UserError(f"judge {judge.name} gives text {first} no finite likelihood; use another, or scoring.precision: float32.")
-    return Judged(nll, tokens, np.stack([features[number] for number in range(len(texts))]))
+    return Judged(nll, tokens, np.concatenate(features)[order.argsort()])
 
 
 def _forward(judge: Judge, ids: Tensor, counts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

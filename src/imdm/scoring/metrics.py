@@ -11,12 +11,11 @@ from tokenizers import Tokenizer
 
 from imdm.params import Scoring
 from imdm.scoring.bootstrap import mean_interval, ratio_interval
-from imdm.scoring.distances import energy, frechet, jensen_shannon, standardized
+from imdm.scoring.distances import energy, frechet, jensen_shannon, mauve, standardized
 from imdm.scoring.diversity import distinct, entropy, repetition
 from imdm.scoring.exact import ExactJudge, Figures
 from imdm.scoring.gen_ppl import Judged, gen_ppl, gen_ppl_mean, judge_ids, judge_texts
 from imdm.scoring.judge import AnyJudge
-from imdm.scoring.mauve import mauve
 from imdm.scoring.reference_file import Real
 from imdm.stage.chunks import Progress, in_chunks, no_progress
 
@@ -74,18 +73,13 @@ def text_figures(tokens: np.ndarray, judged: Judged, resamples: int, seed: int, 
     corpus = ratio_interval(judged.nll, judged.tokens, resamples, seed, group)
     average = ratio_interval(means, kept, resamples, seed, group)
     figures: Figures = {
-        "gen_ppl": (gen_ppl(judged.nll, judged.tokens), *_exp(corpus)),
-        "gen_ppl_mean": (gen_ppl_mean(judged.nll, judged.tokens), *_exp(average)),
+        "gen_ppl": (gen_ppl(judged.nll, judged.tokens), *np.exp(corpus).tolist()),
+        "gen_ppl_mean": (gen_ppl_mean(judged.nll, judged.tokens), *np.exp(average).tolist()),
         "distinct_4": (distinct(tokens, 4),) * 3,
     }
     for name, values in (("entropy", entropy(tokens)), ("repetition_4", repetition(tokens, 4))):
         figures[name] = (float(values.mean()), *mean_interval(values, resamples, seed, group))
     return figures
-
-
-def _exp(ends: tuple[float, float]) -> tuple[float, float]:
-    low, high = np.exp(ends)
-    return float(low), float(high)
 
 
 def sample_figures(tokens: np.ndarray, judged: Judged, real: Real, settings: Scoring, seed: int, group: int = 1) -> Figures:

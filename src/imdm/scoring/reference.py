@@ -81,12 +81,10 @@ def common_settings(judge_json: str | Path, judge: AnyJudge, data: Dataset, scor
 def save_reference(
     folder: Path, judge: AnyJudge, common: dict[str, Settings], texts: dict[str, RealText | None], resamples: int, seed: int
 ) -> None:
-    """Write reference.json and reference.safetensors.
+    """Write reference.json, with the `common_settings`, and reference.safetensors.
 
     Args:
-        judge: that judged them.
-        common: of `common_settings`.
-        texts: `unconditional` and `conditional`; None where there is no such text.
+        texts: `unconditional` and `conditional`, that `judge` has judged; None where there is no such text.
     """
     tree: dict[str, Any] = dict(common)
     tensors: dict[str, np.ndarray] = {}

@@ -31,11 +31,8 @@ _SHAPES = {"features": ("float32", (None, None)), "ids": ("int32", (None, None))
 def read_tensor(reference: Path, name: str) -> np.ndarray:
     """Of each text: unconditional.entropy [n] in nats, conditional.features [n, d], conditional.ids [n, L], and so on.
 
-    Args:
-        reference: the reference.json.
-
     Raises:
-        UserError: the file beside it is missing, truncated, edited or foreign.
+        UserError: the file beside the reference.json is missing, truncated, edited or foreign.
     """
     path, again = reference.with_name(TENSORS), "run stage reference again"
     verify(path)

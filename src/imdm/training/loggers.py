@@ -16,7 +16,7 @@ from imdm.errors import UserError
 from imdm.files import said
 
 Row = tuple[int, dict[str, float]]  # of train_log.csv: a step and its values
-Logger = Any  # lightning.fabric.loggers.Logger, whose import takes a second
+Logger = Any  # log_metrics and finalize of lightning.fabric.loggers.Logger, whose import takes a second
 
 PROJECT = "imdm"  # of trackio and W&B
 
@@ -48,20 +48,26 @@ def _wandb(training: str, run: str, rows: list[Row]) -> Logger:
     return logger
 
 
-def _trackio(training: str, run: str, rows: list[Row]) -> Logger:
-    """Lightning has none for trackio, whose run is called as W&B's is."""
-    os.environ.setdefault("TRACKIO_DIR", "logs/trackio")
-    import trackio
+class _Trackio:
+    """What a training asks of a logger, by a run of trackio, for which Lightning has none."""
 
-    from imdm.training.trackio_logger import TrackioLogger
+    def __init__(self, training: str, run: str, rows: list[Row]):
+        os.environ.setdefault("TRACKIO_DIR", "logs/trackio")
+        import trackio
 
-    return TrackioLogger(trackio.init(PROJECT, name=f"{training}-{run}", resume="allow", embed=False))
+        self.run = trackio.init(PROJECT, name=f"{training}-{run}", resume="allow", embed=False)
+
+    def log_metrics(self, metrics: dict[str, float], step: int) -> None:
+        self.run.log(metrics, step=step)
+
+    def finalize(self, status: str) -> None:
+        self.run.finish()
 
 
 LOGGERS: dict[str, Callable[[str, str, list[Row]], Logger]] = {
     "tensorboard": _tensorboard,
     "dvclive": _dvclive,
-    "trackio": _trackio,
+    "trackio": _Trackio,
     "wandb": _wandb,
 }
 

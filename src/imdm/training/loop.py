@@ -19,11 +19,9 @@ from imdm.diffusion.counter import root_seed
 from imdm.params import Runtime
 from imdm.stage.chunks import Progress, no_progress
 from imdm.stage.device import precision_name, setup
-from imdm.training.checkpoints import LOG_COLUMNS, Checkpoints
+from imdm.training.checkpoints import Checkpoints
 from imdm.training.devices import OneDevice, open_devices
 from imdm.training.training import Training
-
-__all__ = ["LOG_COLUMNS", "Training", "fit"]
 
 
 def learning_rate(training: Training[Any], step: int) -> float:

@@ -82,42 +82,31 @@ class Pretraining(NoisedTraining):
         return head_loss(self.network, hidden.flatten(0, 1), cross_entropy(self.network, targets, weights))
 
 
+@torch.inference_mode()
 def validate(network: Network, data: Dataset, settings: Pretrain, seed: int) -> dict[str, float]:
     """What validation.json holds: exp of the validation NELBO with its 95% interval, the unigram's perplexity, parameters.
+
+    A batch's times are stratified; blocks come again, with fresh masks, where there are too few. Of a mixture (Di4C) it is the bound
+    with one latent a sequence.
 
     Args:
         network: on its device, in eval mode.
         settings: number and size of the batches.
     """
-    blocks = data.split("valid")
-    nelbo = validation_nelbo(network, blocks, settings.eval_batches, settings.eval_batch_size, seed)
-    half = 1.96 * nelbo.std() / len(nelbo) ** 0.5
+    blocks, size, device = data.split("valid"), settings.eval_batch_size, network.vocab_embed.embedding.device
+    draws, values = root_seed(seed, "validation"), []
+    for step in range(settings.eval_batches):
+        x = torch.from_numpy(blocks[batch_indices(len(blocks), step, size, seed)].astype(np.int64)).to(device)
+        batch = forward_process(x, draws, step, 0, size, network.config.vocab_size)
+        seeds = row_seeds(draws, step * size, size, device)
+        latent = uniform(bits(seeds, Stream.LATENT)) if network.config.latent_hidden else None
+        values.append(nelbo(network, batch, latent).double())
+    nats = torch.stack(values)
+    half = 1.96 * nats.std() / len(nats) ** 0.5
     return {
-        "valid_perplexity": nelbo.mean().exp().item(),
-        "low": (nelbo.mean() - half).exp().item(),
-        "high": (nelbo.mean() + half).exp().item(),
+        "valid_perplexity": nats.mean().exp().item(),
+        "low": (nats.mean() - half).exp().item(),
+        "high": (nats.mean() + half).exp().item(),
         "unigram_perplexity": unigram_perplexity(data.split("train"), blocks, data.vocab_size),
         "parameters": sum(p.numel() for p in network.parameters()),
     }
-
-
-@torch.inference_mode()
-def validation_nelbo(network: Network, blocks: np.ndarray, batches: int, batch_size: int, seed: int) -> Tensor:
-    """NELBO of held-out blocks, nats a token, one value a batch.
-
-    Args:
-        blocks: uint16 [n, L]; reused with fresh masks where `batches * batch_size` exceeds n.
-
-    Returns:
-        float64 [batches], each over times stratified within the batch. Of a mixture (Di4C), the bound with one latent a sequence.
-    """
-    device = network.vocab_embed.embedding.device
-    draws, values = root_seed(seed, "validation"), []
-    for step in range(batches):
-        index = batch_indices(len(blocks), step, batch_size, seed)
-        x = torch.from_numpy(blocks[index].astype(np.int64)).to(device)
-        batch = forward_process(x, draws, step, 0, batch_size, network.config.vocab_size)
-        seeds = row_seeds(draws, step * batch_size, batch_size, device)
-        latent = uniform(bits(seeds, Stream.LATENT)) if network.config.latent_hidden else None
-        values.append(nelbo(network, batch, latent).double())
-    return torch.stack(values)

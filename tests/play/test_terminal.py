@@ -19,10 +19,10 @@ from imdm.data.speller import Speller
 from imdm.data.tokenizer import train_bpe
 from imdm.errors import UserError
 from imdm.network.checkpoint import save_network
-from imdm.play.terminal import Settings, converse
+from imdm.play import terminal
+from imdm.play.terminal import Settings, converse, frames, printable, show
 from imdm.play.writer import Writer
 from imdm.publish.export import export_model
-from imdm.sampling import live
 from imdm.sampling.prompts import text_block
 from networks import small_network
 from script import called, module
@@ -89,15 +89,15 @@ def test_the_terminal_stays_open_and_answers_every_line(model, data, monkeypatch
     asked: list[str] = []
     monkeypatch.setattr("builtins.input", line)
     out = io.StringIO()
-    terminal = Console(file=out, force_terminal=True, width=200)
+    console = Console(file=out, force_terminal=True, width=200)
     writer, settings = Writer.open(str(model), str(data.path)), Settings(4, 7, 1.0, 1, live=False)
     with contextlib.redirect_stdout(out):
-        converse(writer, terminal, settings)
+        converse(writer, console, settings)
     said = out.getvalue()
     assert asked == [f"{steps} steps> " for steps in (4, 4, 2, 2, 2, 0, 0, 3, 3)]
     for text, steps, seed in (("the list of", 4, 7), ("the ___ of", 2, 8), ("", 3, 11)):
         alone = generate(model, data, "--prompt", text, "--steps", str(steps), "--seed", str(seed)).stdout
-        assert live.printable(alone) in said
+        assert printable(alone) in said
     assert "room for 10; shorten it." in said and "steps and count must be from 1" in said
 
 
@@ -139,7 +139,7 @@ PIECES = [("the", -1), (" list", 3), ("\n", 0), (" is", 0), (" empty", 3)]
 
 
 def test_frames_in_the_order_of_the_steps():
-    found = live.frames(PIECES)
+    found = frames(PIECES)
     assert [frame.plain for frame in found] == ["the ░░░░\n ░░ ░░░░░", "the ░░░░\n is ░░░░░", "the list\n is empty"]
     styles = [{str(span.style) for span in frame.spans} for frame in found]
     assert styles == [{"bold", "dim"}, {"bold", "dim", "green"}, {"bold", "green"}]
@@ -147,15 +147,13 @@ def test_frames_in_the_order_of_the_steps():
 
 def test_a_terminal_gets_the_replay_and_then_the_text(monkeypatch):
     waited = []
-    monkeypatch.setattr(live.time, "sleep", waited.append)
-    terminal = Console(file=io.StringIO(), force_terminal=True, width=40, height=20, color_system="standard", legacy_windows=False)
-    live.show(terminal, [*PIECES, ("\x1b[2J[red]", 4)], live=True)
-    shown = terminal.file.getvalue()
+    monkeypatch.setattr(terminal.time, "sleep", waited.append)
+    replay = Console(file=io.StringIO(), force_terminal=True, width=40, height=20, color_system="standard", legacy_windows=False)
+    show(replay, [*PIECES, ("\x1b[2J[red]", 4)], live=True)
+    shown = replay.file.getvalue()
     assert len(waited) == 4 and "░" in shown and "\x1b[1A" in shown and "\x1b[2J" not in shown
     assert shown.endswith(" is empty\ufffd[2J[red]\n")
-    still = Console(file=io.StringIO(), force_terminal=True, width=40)
-    live.show(still, PIECES, live=False)
-    assert still.file.getvalue() == "the list\n is empty\n" and len(waited) == 4
-    pipe = Console(file=io.StringIO(), width=5)
-    live.show(pipe, PIECES, live=True)
-    assert pipe.file.getvalue() == "the list\n is empty\n" and len(waited) == 4
+    still, pipe = Console(file=io.StringIO(), force_terminal=True, width=40), Console(file=io.StringIO(), width=5)
+    for console, live in ((still, False), (pipe, True)):
+        show(console, PIECES, live)
+        assert console.file.getvalue() == "the list\n is empty\n" and len(waited) == 4
