@@ -17,10 +17,9 @@ import torch
 from safetensors.torch import save_file
 
 from imdm.errors import UserError
-from imdm.stage import chunks, follower
+from imdm.stage import chunks
 from imdm.stage.artifact import verify, write_json
 from imdm.stage.chunks import in_chunks
-from imdm.stage.follower import Follower
 from imdm.stage.output import AlreadyMade, Output, launch
 from imdm.stage.shards import save_rows
 from imdm.writing import whole
@@ -142,8 +141,8 @@ def test_a_second_writer_waits_for_the_first(tmp_path, name, ends):
 def follow(out, launch, begins):
     os.environ["IMDM_LAUNCH"] = launch
     try:
-        with Follower(out, "sample", "f"):
-            begins.put("begun")
+        Output(out, "sample", "f").follow()
+        begins.put("begun")
     except (AlreadyMade, UserError) as error:
         begins.put(type(error).__name__)
 
@@ -151,7 +150,7 @@ def follow(out, launch, begins):
 @pytest.mark.parametrize("ends", ["finished", "killed"])
 def test_other_processes_of_a_training_wait_with_their_first(tmp_path, monkeypatch, ends):
     """While another training writes the artifact; then they begin, or end with it."""
-    monkeypatch.setattr(follower, "_PATIENCE", 2)
+    monkeypatch.setattr("imdm.stage.output._PATIENCE", 2)
     out, context = tmp_path / "a", multiprocessing.get_context("fork")
     started, go_on, begins = context.Event(), context.Event(), context.Queue()
     monkeypatch.setenv("IMDM_LAUNCH", "one")
@@ -169,12 +168,12 @@ def test_other_processes_of_a_training_wait_with_their_first(tmp_path, monkeypat
 
 
 def test_other_processes_of_a_training_miss_their_first(tmp_path, monkeypatch):
-    monkeypatch.setattr(follower, "_PATIENCE", 0.2)
+    monkeypatch.setattr("imdm.stage.output._PATIENCE", 0.2)
     monkeypatch.setenv("IMDM_LAUNCH", "one")
-    with pytest.raises(UserError, match="was not begun by the first process"), Follower(tmp_path / "a", "sample", "f"):
-        pass
-    with Output(tmp_path / "a", "sample", "f"), pytest.raises(UserError, match="other parameters"), Follower(tmp_path / "a", "sample", "g"):
-        pass
+    with pytest.raises(UserError, match="was not begun by the first process"):
+        Output(tmp_path / "a", "sample", "f").follow()
+    with Output(tmp_path / "a", "sample", "f"), pytest.raises(UserError, match="other parameters"):
+        Output(tmp_path / "a", "sample", "g").follow()
 
 
 def test_jobs_of_slurm_are_launches_of_their_own(monkeypatch):

@@ -16,7 +16,7 @@ from script import MICRO
 @pytest.mark.parametrize("terminal", [True, False])
 def test_a_bar_tells_what_is_left(terminal, tmp_path, monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
-    job = Job("couple", argparse.Namespace(), load_params(MICRO), tmp_path, resumed=True)
+    job = Job("couple", argparse.Namespace(), load_params(MICRO), tmp_path)
     bar = job.progress(12, "row", initial=6)  # half was done before an interruption
     time.sleep(0.1)
     bar.update(3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,10 +12,11 @@ from pydantic import AfterValidator, with_config
 from typing_extensions import TypedDict
 
 from imdm.errors import UserError
-from imdm.files import OPEN, read_json, require_regular
+from imdm.files import OPEN, fitting, read_json, read_text, require_regular
 from imdm.writing import whole
 
 META = "meta.json"
+MOVE = "move it away, or choose another --out"
 
 
 def sha256(path: str | Path) -> str:
@@ -58,6 +60,22 @@ def read_meta(file: str | Path) -> Meta | None:
         if path.name == META or file.name in meta["outputs"]:
             return meta
     return None
+
+
+def read_record(path: Path, shape: Any) -> Any:
+    """What a stage has noted where it writes; empty where a machine failed before the disk had it, None where there is none.
+
+    Raises:
+        UserError: it is another program's, and so is what lies beside it.
+    """
+    what = "what a stage writes"
+    try:
+        text = read_text(path, what, MOVE) if os.path.lexists(path) else None
+        return text if text is None else fitting(path, text, shape, what, MOVE) if text.strip("\0") else {}
+    except (UserError, FileNotFoundError):
+        if os.path.lexists(path):
+            raise
+        return None  # it went meanwhile, with what another process has finished
 
 
 def artifact_files(folder: str | Path) -> list[Path]:
