@@ -20,7 +20,7 @@ import numpy as np
 
 from imdm.data.memo import Memo
 from imdm.data.tokenizer import as_text, limit_threads
-from imdm.stage.processes import worker_processes
+from imdm.stage.chunks import worker_processes
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

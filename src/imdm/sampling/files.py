@@ -12,7 +12,7 @@ from pydantic import Field
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
 from imdm.files import require_array
-from imdm.stage.shapes import Positive, Prompts
+from imdm.stage.artifact import Positive, Prompts
 from imdm.stage.shards import About, load_rows, save_rows
 
 _NAMES = ("tokens", "unmasked_at", "calls")
