@@ -29,25 +29,11 @@ Reads = Mapping[str, tuple[str, ...]]  # keys of the parameters by stage
 class Job(Protocol):
     """One run of a stage. Its `out` is its name; it waits for the jobs that make its inputs."""
 
-    @property
-    def stage(self) -> str:
-        """Name of the script."""
-
-    @property
-    def out(self) -> str:
-        """File or folder that it makes."""
-
-    @property
-    def arguments(self) -> Mapping[str, str | list[str]]:
-        """Values by the name of the flag, without dashes."""
-
-    @property
-    def inputs(self) -> Sequence[str]:
-        """Files."""
-
-    @property
-    def outputs(self) -> Sequence[str]:
-        """Files."""
+    stage: str  # name of the script
+    out: str  # file or folder that it makes
+    arguments: Mapping[str, str | list[str]]  # values by the name of the flag, without dashes
+    inputs: Sequence[str]  # files
+    outputs: Sequence[str]
 
 
 def argument(job: Job, name: str) -> str:
