@@ -29,7 +29,7 @@ def dataset_file(corpus: Corpus, root: Path) -> Path:
     return root / "data" / corpus.folder / "dataset.json"
 
 
-def packed(corpus: Corpus, root: Path, unknown: int | None = None) -> tuple[float, int]:
+def packed(corpus: Corpus, root: Path, unknown: int | None) -> tuple[float, int]:
     """Tokens and vocabulary of a packed corpus, from dataset.json or, before it is there, from what is known of such a corpus.
 
     Args:
