@@ -27,10 +27,9 @@ if TYPE_CHECKING:
 STRICT = ConfigDict(strict=True, allow_inf_nan=False, extra="forbid")  # of a shape that is whole
 OPEN = ConfigDict(strict=True, allow_inf_nan=False, extra="allow")  # of one that says what is read, and keeps the rest
 _LONGEST_TEXT = 1 << 26  # bytes of a text or JSON file
-_LONGEST_SAID = 200
 
 
-def said(error: object, most: int = _LONGEST_SAID) -> str:
+def said(error: object, most: int = 200) -> str:
     """What an error (or value) says, on one line that a terminal can show."""
     text = " ".join(str(error).split())
     return text if len(text) <= most else f"{text[:most]}..."
@@ -162,9 +161,9 @@ def broken_zip(path: str | Path) -> str | None:
     return None if name is None else f"{said(name)} is not what its sum says"
 
 
-def read_tensors(path: str | Path, remedy: str, framework: str = "np") -> tuple[dict[str, Any], dict[str, str]]:
+def read_tensors(path: str | Path, remedy: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Every tensor of a safetensors file, in its order, and its metadata."""
-    with open_tensors(path, remedy, framework) as file:
+    with open_tensors(path, remedy) as file:
         return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118 (not a dict)
 
 

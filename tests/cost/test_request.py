@@ -14,8 +14,8 @@ from imdm.params import load_params
 SDTT, SAMPLES = ("sdtt", f"{RUN}/models/imdm/sdtt1"), ("sample", f"{RUN}/samples/imdm/redi", "imdm/redi")
 
 
-def asked(job: tuple[str, ...], *sets: str, preset: str = "presets/owt-860m.yaml", gpu: str = "") -> Request:
-    return Requests(load_params(ROOT / preset, list(sets)), READS, Path("/nowhere"), gpu).of(*job)
+def asked(job: tuple[str, ...], *sets: str, gpu: str = "") -> Request:
+    return Requests(load_params(ROOT / "presets/owt-860m.yaml", sets), READS, Path("/nowhere"), gpu).of(*job)
 
 
 def test_every_process_of_a_training_holds_student_average_and_teacher_on_the_host():
@@ -41,8 +41,8 @@ def test_a_slower_gpu_is_given_more_time():
 
 
 def test_without_gpus_the_host_holds_all():
-    one, other = asked(SDTT, "runtime.device=cpu"), asked(SDTT)
-    assert one.gpus == 0 and one.cpus == 4 and one.mem_mb > other.mem_mb + 20_000
+    one = asked(SDTT, "runtime.device=cpu")
+    assert one.gpus == 0 and one.cpus == 4 and one.mem_mb > asked(SDTT).mem_mb + 20_000
 
 
 def test_a_process_a_worker():

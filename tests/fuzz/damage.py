@@ -11,47 +11,14 @@ from hypothesis import strategies as st
 
 TRIED: defaultdict[str, Counter] = defaultdict(Counter)  # by reader, how it went
 
-NASTY = [
-    None,
-    True,
-    False,
-    -1,
-    0,
-    1,
-    2,
-    2**31,
-    2**63,
-    10**30,
-    -(10**25),
-    0.5,
-    -1.5,
-    1e308,
-    float("nan"),
-    float("inf"),
-    "",
-    "x",
-    "1",
-    "é\0\n",
-]
-NASTY += ["../../x", "a" * 5000, "\ud800", [], {}, [[]], [0], [None], {"": 0}, {"x": {"x": []}}, [1, [2, [3]]]]
-_WORDS = [
-    b"",
-    b"\0",
-    b"\xff" * 8,
-    b"{",
-    b"]]]]",
-    b"NaN",
-    b"1e999",
-    b": ",
-    b"\n",
-    b"a: 1\na: 1\n",
-    b"\x80",
-    b"9" * 400,
-    b"[" * 3000,
-    b"- ",
-    b"&a *a",
-    b"!!int x",
-]
+_NUMBERS = [-1, 0, 1, 2, 2**31, 2**63, 10**30, -(10**25), 0.5, -1.5, 1e308, float("nan"), float("inf")]
+_TEXTS = ["", "x", "1", "é\0\n", "../../x", "a" * 5000, "\ud800"]
+_TREES = [[], {}, [[]], [0], [None], {"": 0}, {"x": {"x": []}}, [1, [2, [3]]]]
+_NASTY = st.sampled_from([None, True, False, *_NUMBERS, *_TEXTS, *_TREES])
+_BINARY = [b"", b"\0", b"\x80", b"\xff" * 8, b"\n", b"9" * 400]
+_JSON = [b"{", b"]]]]", b"[" * 3000, b": ", b"NaN", b"1e999"]
+_YAML = [b"a: 1\na: 1\n", b"- ", b"&a *a", b"!!int x"]
+_WORDS = st.sampled_from([*_BINARY, *_JSON, *_YAML]) | st.binary(max_size=8)
 
 
 def damaged_bytes(data: st.DataObject, content: bytes) -> bytes:
@@ -61,7 +28,7 @@ def damaged_bytes(data: st.DataObject, content: bytes) -> bytes:
         # Never to the end: two whole archives, one after the other, are an archive.
         stop = min(max(1, len(content) - 1), start + data.draw(st.sampled_from([1, 2, 4, 16, 512, 4096])))
         kind = data.draw(st.sampled_from(["flip", "cut", "double", "out", "over", "in"]))
-        word = data.draw(st.sampled_from(_WORDS) | st.binary(max_size=8))
+        word = data.draw(_WORDS)
         middle = {
             "flip": bytes([content[start] ^ 1 << data.draw(st.integers(0, 7))]) + content[start + 1 : stop] if content else b"\1",
             "cut": b"",
@@ -85,9 +52,8 @@ def damaged_json(data: st.DataObject, content: bytes) -> bytes:
 
 
 def _edited(data: st.DataObject, tree: Any) -> Any:
-    nasty = st.sampled_from(NASTY)
     if not isinstance(tree, dict | list) or not tree or data.draw(st.integers(0, 9)) == 0:
-        return data.draw(nasty)
+        return data.draw(_NASTY)
     keys = list(tree) if isinstance(tree, dict) else list(range(len(tree)))
     key, copy = data.draw(st.sampled_from(keys)), tree.copy()
     what = data.draw(st.sampled_from(["in", "in", "in", "out", "add"]))
@@ -96,9 +62,9 @@ def _edited(data: st.DataObject, tree: Any) -> Any:
     elif what == "out":
         del copy[key]
     elif isinstance(tree, dict):
-        copy[data.draw(st.sampled_from(["x", "", "path", "rows"]))] = data.draw(nasty)
+        copy[data.draw(st.sampled_from(["x", "", "path", "rows"]))] = data.draw(_NASTY)
     else:
-        copy.append(data.draw(nasty))
+        copy.append(data.draw(_NASTY))
     return copy
 
 

@@ -59,12 +59,14 @@ def outcome(name: str, reader: Reader, path: Path, content: bytes, as_it_was: ob
         signal.alarm(0)
 
 
-def fuzz(name: str, folder: Path, seconds: float) -> None:
+@pytest.mark.parametrize("seconds", [0, pytest.param(SECONDS, marks=pytest.mark.slow)], ids=["few", "many"])
+@pytest.mark.parametrize("name", READERS)
+def test_damaged_files_are_refused(name, seconds, tmp_path):
+    """The same twenty files in each `make test`; other ones in `make check`."""
     reader = READERS[name]
-    path = reader.make(folder)
+    path = reader.make(tmp_path)
     content, as_it_was, end = path.read_bytes(), repr(reader.read(path)), time.monotonic() + seconds
 
-    # The same twenty files in each `make test`; other ones in `make check`.
     @settings(max_examples=20, deadline=None, suppress_health_check=CHECKS, database=None, phases=[Phase.generate], derandomize=not seconds)
     @given(st.data())
     def damage(data: st.DataObject) -> None:
@@ -73,17 +75,6 @@ def fuzz(name: str, folder: Path, seconds: float) -> None:
     damage()
     while time.monotonic() < end:
         damage()
-
-
-@pytest.mark.parametrize("name", READERS)
-def test_damaged_files_are_refused(name, tmp_path):
-    fuzz(name, tmp_path, 0)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", READERS)
-def test_many_damaged_files_are_refused(name, tmp_path):
-    fuzz(name, tmp_path, SECONDS)
 
 
 @pytest.mark.parametrize("file", sorted(FOUND.glob("*@*")), ids=lambda file: file.name)

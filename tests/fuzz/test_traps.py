@@ -14,51 +14,8 @@ from imdm.data import text_files
 from imdm.data.tokenizer import bounded, train_bpe
 from imdm.errors import UserError
 from imdm.network.checkpoint import load_network
-from imdm.params import Corpus, load_params
+from imdm.params import Corpus
 from imdm.publish.public import load_public
-from script import MICRO
-
-
-@pytest.mark.parametrize(
-    "override",
-    ["noise_dim=true", "noise_dim=010", "noise_dim=1:30", "noise_dim=0x10", "noise_dim=16.0", "noise_scale=.inf", "noise_scale=1e999"]
-    + [
-        "noise_scale=.nan",
-        "runtime.threads=1000000",
-        "corpus.workers=100000",
-        "runtime.compile=yes",
-        "noise_dim={a: 1, a: 2}",
-        "noise_dim=[",
-    ]
-    + [
-        "noise_dim=" + "[" * 5000,
-        "noise_dim=!!timestamp x",
-        "noise_dim=&a [*a]",
-        'corpus.path="a\\0b"',
-        "run=x; touch y",
-        "seeds.train=4294967296",
-    ],
-)
-def test_values_that_readers_of_yaml_take_differently(override):
-    with pytest.raises(UserError) as caught:
-        load_params(MICRO, [override])
-    assert "\n" not in str(caught.value) and len(str(caught.value)) < 600
-
-
-def test_what_is_no_parameter_file(tmp_path):
-    os.mkfifo(tmp_path / "pipe.yaml")
-    (tmp_path / "utf16.yaml").write_bytes("run: a".encode("utf-16"))
-    (tmp_path / "twice.yaml").write_text("run: a\nrun: b\n")
-    (tmp_path / "deep.yaml").write_text("run: " + "[" * 20_000)
-    for name, words in (
-        ("pipe.yaml", "is a pipe"),
-        ("", "is a folder"),
-        ("utf16.yaml", "not UTF-8"),
-        ("twice.yaml", "twice"),
-        ("deep.yaml", "deeply"),
-    ):
-        with pytest.raises(UserError, match=words):
-            load_params(tmp_path / name)
 
 
 @pytest.mark.parametrize(

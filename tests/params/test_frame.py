@@ -6,7 +6,6 @@ import json
 import re
 import sys
 import tomllib
-from pathlib import Path
 
 import jsonschema
 import pytest
@@ -15,14 +14,14 @@ from dvc.utils.serialize import modify_yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from checkout import ROOT
 from imdm.params import load_params, resolved_yaml
 from imdm.stage.reads import keys, of_stages
 
-ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "docs"))
 from parameters import DOCUMENT, SCHEMA, document, schema  # noqa: E402
 
-READS = of_stages(ROOT / "stages")
+READS, PARAMS = of_stages(ROOT / "stages"), ROOT / "params.yaml"
 
 
 def lock(name: str = "requirements-cuda.lock") -> dict[str, str]:
@@ -60,7 +59,7 @@ def test_the_schema_knows_the_keys():
 
 def test_params_yaml_has_every_key_that_a_stage_reads():
     """DVC asks for them by name."""
-    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
+    tree = yaml.safe_load(PARAMS.read_text())
     for key in {key for stage in READS.values() for key in keys(stage, "a variant")}:
         value = tree
         for part in key.split("."):
@@ -69,24 +68,26 @@ def test_params_yaml_has_every_key_that_a_stage_reads():
 
 
 def test_params_yaml_leaves_no_key_to_its_default():
-    tree = yaml.safe_load((ROOT / "params.yaml").read_text())
-    for name, value in load_params(ROOT / "params.yaml").model_dump(exclude={"variants"}).items():
+    tree = yaml.safe_load(PARAMS.read_text())
+    for name, value in load_params(PARAMS).model_dump(exclude={"variants"}).items():
         assert name in tree
         if isinstance(value, dict):
             assert set(value) == set(tree[name]), name
 
 
-def test_dvc_changes_one_line_of_params_yaml(tmp_path):
-    """params.yaml has the style in which DVC writes, so that `dvc exp run -S` makes a readable diff."""
-    before = (ROOT / "params.yaml").read_text()
-    (tmp_path / "params.yaml").write_text(before)
-    with modify_yaml(str(tmp_path / "params.yaml")) as tree:
+@pytest.mark.parametrize("text", [PARAMS.read_text(), resolved_yaml(load_params(PARAMS))], ids=["params.yaml", "whole"])
+def test_dvc_changes_one_line(text, tmp_path):
+    """Parameter files have the style in which DVC writes, so that `dvc exp run -S` makes a readable diff."""
+    file = tmp_path / "params.yaml"
+    file.write_text(text)
+    with modify_yaml(str(file)) as tree:
         tree["noise_dim"] = 2048
-    assert (tmp_path / "params.yaml").read_text() == before.replace("\nnoise_dim: 256\n", "\nnoise_dim: 2048\n")
+    assert file.read_text() == text.replace("\nnoise_dim: 256\n", "\nnoise_dim: 2048\n", 1)
+    assert load_params(file).noise_dim == 2048
 
 
 def test_params_yaml_names_its_schema():
-    assert (ROOT / "params.yaml").read_text().splitlines()[0] == f"# yaml-language-server: $schema={SCHEMA}"
+    assert PARAMS.read_text().splitlines()[0] == f"# yaml-language-server: $schema={SCHEMA}"
 
 
 def test_lock_pins_what_the_project_asks_for():
@@ -123,12 +124,3 @@ def test_versions_are_the_same_everywhere():
     asked = re.search(r'min_version\("([\d.]+)"\)', (ROOT / "Snakefile").read_text())[1]
     (snakemake,) = (requirement for requirement in direct() if requirement.name == "snakemake")
     assert f">={asked}" in str(snakemake.specifier)
-
-
-def test_dvc_changes_one_line_of_a_whole_parameter_file(tmp_path):
-    file, whole = tmp_path / "params.yaml", resolved_yaml(load_params(ROOT / "params.yaml"))
-    file.write_text(whole)
-    with modify_yaml(str(file)) as tree:
-        tree["noise_dim"] = 77
-    changed = [pair for pair in zip(whole.splitlines(), file.read_text().splitlines(), strict=True) if pair[0] != pair[1]]
-    assert changed == [("noise_dim: 256", "noise_dim: 77")] and load_params(file).noise_dim == 77

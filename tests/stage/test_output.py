@@ -17,10 +17,9 @@ import torch
 from safetensors.torch import save_file
 
 from imdm.errors import UserError
-from imdm.stage import chunks, follower
+from imdm.stage import chunks
 from imdm.stage.artifact import verify, write_json
 from imdm.stage.chunks import in_chunks
-from imdm.stage.follower import Follower
 from imdm.stage.output import AlreadyMade, Output, launch
 from imdm.stage.shards import save_rows
 from imdm.writing import whole
@@ -29,12 +28,17 @@ from imdm.writing import whole
 ABOUT = {"inputs": {}, "parameters": {}, "metrics": {}, "seconds": 1.0, "resumed": False, "peak_memory_mib": {}, "git": None}
 
 
-def write(out, stage="sample", names=("x.txt",), text="new", **more):
+def write(out, stage="sample", names=("x.txt",), text="new", fingerprint=None, meanwhile=lambda: None, **more):
     """The output of a stage, of files that all hold `text`."""
-    with Output(out, stage, text, **more) as output:
+    with Output(out, stage, fingerprint or text, **more) as output:
+        meanwhile()
         for name in names:
             (output.partial / name).write_text(text)
-        output.commit(ABOUT | {"outputs": output.digests()})
+        commit(output)
+
+
+def commit(output):
+    output.commit(ABOUT | {"outputs": output.digests()})
 
 
 def tree(folder):
@@ -70,7 +74,7 @@ def test_an_artifact_appears_at_once_and_replaces_the_old_one(tmp_path):
             (output.partial / "file.txt").write_text(text)
             (output.partial / ".chunks").mkdir()
             assert not out.exists() or (out / "file.txt").read_text() != text
-            output.commit(ABOUT | {"outputs": output.digests()})
+            commit(output)
         assert (out / "file.txt").read_text() == text
     assert sorted(path.name for path in out.iterdir()) == ["file.txt", "meta.json"]
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
@@ -108,33 +112,29 @@ def test_an_edit_of_the_code_loses_no_work_and_is_recorded(tmp_path, capsys):
         assert not output.resumed and output.older_code == []
 
 
-def write_slowly(out, fingerprint, content, started, go_on):
-    with Output(out, "sample", fingerprint, file=bool(out.suffix)) as output:
-        started.set()
-        go_on.wait()
-        (output.partial / "file.txt").write_text(content)
-        output.commit(ABOUT | {"outputs": output.digests()})
+FORKED = multiprocessing.get_context("fork")
 
 
-@pytest.mark.parametrize(("name", "ends"), [("a", "finished"), ("a", "another"), ("a", "killed"), ("file.txt", "finished")])
+def first_writer(out, ends, seconds, fingerprint="f"):
+    """A process that has begun to write `out`, and is killed or goes on in a while."""
+    started, go_on = FORKED.Event(), FORKED.Event()
+    more = {"names": ["x.txt"], "text": "first", "file": bool(out.suffix)}
+    writer = FORKED.Process(target=lambda: write(out, fingerprint=fingerprint, meanwhile=lambda: (started.set(), go_on.wait()), **more))
+    writer.start()
+    assert started.wait(60)
+    threading.Timer(seconds, writer.kill if ends == "killed" else go_on.set).start()
+    return writer
+
+
+@pytest.mark.parametrize(("name", "ends"), [("a", "finished"), ("a", "another"), ("a", "killed"), ("x.txt", "finished")])
 def test_a_second_writer_waits_for_the_first(tmp_path, name, ends):
     """What was asked for is there then; if not, the second makes it."""
-    out, context = tmp_path / name, multiprocessing.get_context("fork")
-    started, go_on = context.Event(), context.Event()
-    first = context.Process(target=write_slowly, args=(out, "other" if ends == "another" else "f", "first", started, go_on))
-    first.start()
-    assert started.wait(60)
-    threading.Timer(0.2, first.kill if ends == "killed" else go_on.set).start()
-    try:
-        with Output(out, "sample", "f", file=bool(out.suffix)) as second:
-            (second.partial / "file.txt").write_text("second")
-            second.commit(ABOUT | {"outputs": second.digests()})
-    except AlreadyMade:
-        assert ends == "finished"
-    else:
-        assert ends != "finished"
+    out = tmp_path / name
+    first = first_writer(out, ends, 0.2, "other" if ends == "another" else "f")
+    with pytest.raises(AlreadyMade) if ends == "finished" else contextlib.nullcontext():
+        write(out, text="second", fingerprint="f", file=bool(out.suffix))
     first.join()
-    file = (tmp_path if out.suffix else out) / "file.txt"
+    file = (tmp_path if out.suffix else out) / "x.txt"
     assert file.read_text() == ("first" if ends == "finished" else "second")
     assert not list(tmp_path.glob("*.partial"))
 
@@ -142,8 +142,8 @@ def test_a_second_writer_waits_for_the_first(tmp_path, name, ends):
 def follow(out, launch, begins):
     os.environ["IMDM_LAUNCH"] = launch
     try:
-        with Follower(out, "sample", "f"):
-            begins.put("begun")
+        Output(out, "sample", "f").follow()
+        begins.put("begun")
     except (AlreadyMade, UserError) as error:
         begins.put(type(error).__name__)
 
@@ -151,16 +151,12 @@ def follow(out, launch, begins):
 @pytest.mark.parametrize("ends", ["finished", "killed"])
 def test_other_processes_of_a_training_wait_with_their_first(tmp_path, monkeypatch, ends):
     """While another training writes the artifact; then they begin, or end with it."""
-    monkeypatch.setattr(follower, "_PATIENCE", 2)
-    out, context = tmp_path / "a", multiprocessing.get_context("fork")
-    started, go_on, begins = context.Event(), context.Event(), context.Queue()
+    monkeypatch.setattr("imdm.stage.output._PATIENCE", 2)
+    out, begins = tmp_path / "a", FORKED.Queue()
     monkeypatch.setenv("IMDM_LAUNCH", "one")
-    writer = context.Process(target=write_slowly, args=(out, "f", "first", started, go_on))
-    writer.start()
-    assert started.wait(60)
-    other = context.Process(target=follow, args=(out, "two", begins))
+    writer = first_writer(out, ends, 0.5)
+    other = FORKED.Process(target=follow, args=(out, "two", begins))
     other.start()
-    threading.Timer(0.5, writer.kill if ends == "killed" else go_on.set).start()
     monkeypatch.setenv("IMDM_LAUNCH", "two")
     with contextlib.suppress(AlreadyMade), Output(out, "sample", "f"):
         assert begins.get(timeout=60) == "begun"
@@ -169,12 +165,12 @@ def test_other_processes_of_a_training_wait_with_their_first(tmp_path, monkeypat
 
 
 def test_other_processes_of_a_training_miss_their_first(tmp_path, monkeypatch):
-    monkeypatch.setattr(follower, "_PATIENCE", 0.2)
+    monkeypatch.setattr("imdm.stage.output._PATIENCE", 0.2)
     monkeypatch.setenv("IMDM_LAUNCH", "one")
-    with pytest.raises(UserError, match="was not begun by the first process"), Follower(tmp_path / "a", "sample", "f"):
-        pass
-    with Output(tmp_path / "a", "sample", "f"), pytest.raises(UserError, match="other parameters"), Follower(tmp_path / "a", "sample", "g"):
-        pass
+    with pytest.raises(UserError, match="was not begun by the first process"):
+        Output(tmp_path / "a", "sample", "f").follow()
+    with Output(tmp_path / "a", "sample", "f"), pytest.raises(UserError, match="other parameters"):
+        Output(tmp_path / "a", "sample", "g").follow()
 
 
 def test_jobs_of_slurm_are_launches_of_their_own(monkeypatch):
@@ -208,15 +204,6 @@ def test_a_changed_byte_is_noticed(tmp_path):
 def test_chunks_go_on_where_they_stopped(tmp_path, stop, monkeypatch):
     clock = itertools.count()
     monkeypatch.setattr(chunks, "time", types.SimpleNamespace(perf_counter=lambda: 0.1 * next(clock)))
-    bar = types.SimpleNamespace(update=lambda n: None, __enter__=None)
-
-    class Bar:
-        def __enter__(self):
-            return bar
-
-        def __exit__(self, *_):
-            return None
-
     made = []
 
     def make(first, count):
@@ -226,9 +213,9 @@ def test_chunks_go_on_where_they_stopped(tmp_path, stop, monkeypatch):
         return {"x": torch.arange(first, first + count)}
 
     with pytest.raises(KeyboardInterrupt):
-        in_chunks(tmp_path, range(30), 4, make, progress=lambda total, unit: Bar())
+        in_chunks(tmp_path, range(30), 4, make)
     before, stop = list(made), -1
-    result, seconds = in_chunks(tmp_path, range(30), 4, make, progress=lambda total, unit: Bar())
+    result, seconds = in_chunks(tmp_path, range(30), 4, make)
     assert result.keys() == {"x"} and torch.equal(result["x"], torch.arange(30))
     assert seconds == pytest.approx(0.1 * 8)  # those before the interruption too
     assert made == list(range(0, 30, 4)) and made[: len(before)] == before
@@ -408,25 +395,19 @@ def test_without_flock(tmp_path, monkeypatch):
     assert (tmp_path / "out" / "x.txt").read_text() == "new"
 
 
-def below_a_file(folder):
-    (folder / "place").write_text("mine")
-    return "place is a file"
-
-
-def below_a_dangling_link(folder):
-    (folder / "place").symlink_to("nowhere")
-    return r"can't be written \(File exists\)"
-
-
-def without_an_end(folder):
-    (folder / "place").symlink_to("place")
-    return r"can't be written|Too many levels of symbolic links"
-
-
-@pytest.mark.parametrize("laid", [below_a_file, below_a_dangling_link, without_an_end], ids=lambda laid: laid.__name__)
+@pytest.mark.parametrize(
+    ("lay", "words"),
+    [
+        (lambda place: place.write_text("mine"), "place is a file"),
+        (lambda place: place.symlink_to("nowhere"), r"can't be written \(File exists\)"),
+        (lambda place: place.symlink_to("place"), "can't be written|Too many levels of symbolic links"),
+    ],
+    ids=["file", "dangling link", "link to itself"],
+)
 @pytest.mark.parametrize("lock", [True, False])
-def test_a_place_where_no_folder_can_be(tmp_path, laid, lock):
-    words, before = laid(tmp_path), tree(tmp_path)
+def test_a_place_where_no_folder_can_be(tmp_path, lay, words, lock):
+    lay(tmp_path / "place")
+    before = tree(tmp_path)
     with pytest.raises((UserError, OSError), match=words):
         write(tmp_path / "place" / "out", lock=lock)
     assert tree(tmp_path) == before
@@ -449,7 +430,7 @@ def test_files_have_the_permissions_of_the_umask(tmp_path, umask, mode):
         with Output(tmp_path / "out", "sample", "f") as output:
             save_file({"x": torch.zeros(1)}, output.partial / "foreign.safetensors")
             save_rows(output.partial / "ours.safetensors", {"x": np.zeros(1)}, {})
-            output.commit(ABOUT | {"outputs": output.digests()})
+            commit(output)
         save_rows(tmp_path / "alone.safetensors", {"x": np.zeros(1)}, {})
     finally:
         os.umask(before)

@@ -1,4 +1,4 @@
-"""Precision and compilation change rounding alone; a machine without a compiler goes on without it."""
+"""Precision and compilation change rounding alone; a machine without a compiler goes on without it; GPUs by what nvidia-smi says."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from imdm.distill.di4c import Di4cTraining, mixture_student
 from imdm.network.network import compiled
 from imdm.params import Di4c, Pretrain, Runtime
 from imdm.stage.device import prepare, prepare_frozen, setup
+from imdm.stage.gpus import recognise, visible_gpus
 from imdm.training.pretrain import Pretraining
 from networks import small_network
 
@@ -106,3 +107,25 @@ def test_without_a_compiler_the_network_stays_as_it_is(monkeypatch, capsys):
     builder.cpp_compiler_search.cache_clear()
     assert capsys.readouterr().err == "runtime.compile: there is no C++ compiler here, so the network runs uncompiled.\n"
     assert all(block._compiled_call_impl is None for block in network.blocks)
+
+
+def test_gpus_are_recognised():
+    names = {
+        ("NVIDIA A100-SXM4-80GB", 85.9): "a100-80",
+        ("NVIDIA A100-PCIE-40GB", 42.9): "a100-40",
+        ("NVIDIA GeForce RTX 4090", 25.8): "rtx-4090",
+        ("NVIDIA H100 80GB HBM3", 85.5): "h100",
+        ("NVIDIA H200", 150.8): "h200",
+    }
+    assert {seen: recognise(*seen).name for seen in names} == names
+    assert recognise("Tesla T4", 16.0) is None
+
+
+def test_nvidia_smi_is_asked(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert visible_gpus() == []
+    fake = tmp_path / "nvidia-smi"
+    fake.write_text("#!/bin/sh\necho 'NVIDIA H200, 143771'\necho 'NVIDIA H200, 143771'\n")
+    fake.chmod(0o755)
+    assert [name for name, _ in visible_gpus()] == ["NVIDIA H200"] * 2
+    assert visible_gpus()[0][1] == pytest.approx(150.8, abs=0.1)

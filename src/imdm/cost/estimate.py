@@ -10,7 +10,6 @@ from graphlib import TopologicalSorter
 from itertools import groupby
 from pathlib import Path
 
-from imdm.cost.known import packed
 from imdm.cost.stages import Job, Reads, StageCosts
 from imdm.cost.work import Cost
 from imdm.params import Params
@@ -97,16 +96,8 @@ class Estimate:
 
 
 def estimate(params: Params, jobs: Sequence[Job], reads: Reads, machine: Machine, root: Path) -> Estimate:
-    """What jobs take.
-
-    Args:
-        reads: what each stage reads of the parameters.
-        root: the project's folder, whose packed corpus is read where it is there.
-
-    Raises:
-        UserError: the vocabulary of the tokenizer is not known yet.
-    """
-    stages, waits, of = StageCosts(params, *packed(params.corpus, root), reads), ordered(jobs), {job.out: job for job in jobs}
+    """What jobs take; `reads`, `root` and what is raised are those of `StageCosts`."""
+    stages, waits, of = StageCosts(params, reads, root), ordered(jobs), {job.out: job for job in jobs}
     costs = {out: stages.of(of[out]) for out in waits}
     hours = {out: machine.seconds(cost) / 3600 for out, cost in costs.items()}
     return Estimate({out: of[out].stage for out in waits}, costs, hours, longest_chain(waits, hours))

@@ -5,16 +5,12 @@ from __future__ import annotations
 import contextlib
 from glob import glob
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from imdm.errors import UserError
 from imdm.network.config import NetworkConfig
 from imdm.network.sizes import JudgeSizes, Sizes
 from imdm.params import PUBLIC, TEACHER, Corpus, Judge, Params
 from imdm.params.names import ORACLE
-
-if TYPE_CHECKING:
-    from imdm.data.blocks import Dataset
 
 # Training and held-out tokens: LM1B with bert-base-uncased (0.77 B words), OpenWebText with GPT-2 (nanoGPT: 9.04 B).
 _TOKENS = {"lm1b": 0.9e9, "openwebtext": 9.04e9, "pydocs": 0.7e6}
@@ -33,16 +29,7 @@ def dataset_file(corpus: Corpus, root: Path) -> Path:
     return root / "data" / corpus.folder / "dataset.json"
 
 
-def _made(path: Path) -> Dataset | None:
-    """What tokenize_pack wrote; None where it is not there or damaged, since the estimate must not stop what makes it again."""
-    from imdm.data.blocks import Dataset  # numpy
-
-    with contextlib.suppress(UserError):
-        return Dataset.open(path)
-    return None
-
-
-def packed(corpus: Corpus, root: Path, unknown: int | None = None) -> tuple[float, int]:
+def packed(corpus: Corpus, root: Path, unknown: int | None) -> tuple[float, int]:
     """Tokens and vocabulary of a packed corpus, from dataset.json or, before it is there, from what is known of such a corpus.
 
     Args:
@@ -51,16 +38,17 @@ def packed(corpus: Corpus, root: Path, unknown: int | None = None) -> tuple[floa
     Raises:
         UserError: the tokenizer is not one of those whose vocabulary is known.
     """
-    made = dataset_file(corpus, root)
-    if data := _made(made):
+    from imdm.data.blocks import Dataset  # numpy, which not every start of Snakemake needs
+    from imdm.languages import open_language
+
+    with contextlib.suppress(UserError):  # the estimate must not stop what makes a damaged one again
+        data = Dataset.open(dataset_file(corpus, root))
         return sum(split["blocks"] for split in data.splits.values()) * data.seq_len, data.vocab_size
     name = Path(corpus.tokenizer).name
     vocabulary = corpus.vocab_size if corpus.tokenizer == "trained" else _VOCABULARIES.get(name, unknown)
     if vocabulary is None:
         raise UserError(f"the vocabulary of corpus.tokenizer {corpus.tokenizer!r} is not known yet; run stages/tokenize_pack.py first.")
     if corpus.name == "language":
-        from imdm.languages import open_language  # numpy
-
         return corpus.texts * corpus.seq_len, open_language(corpus, corpus.seq_len).vocab_size
     if corpus.name in _TOKENS:
         tokens = _TOKENS[corpus.name]

@@ -149,12 +149,12 @@ def cached(name: str) -> bool:
     return (cache / f"models--{repo.replace('/', '--')}" / "refs" / (revision or "main")).is_file()
 
 
-def hub_reachable(timeout: float = 3.0) -> bool:
+def hub_reachable() -> bool:
     """Whether a connection to the hub can be opened."""
     if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
         return False
     try:
-        socket.create_connection(_HUB, timeout).close()
+        socket.create_connection(_HUB, timeout=3).close()
     except OSError:
         return False
     return True

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from imdm.cost.estimate import Machine
-from imdm.cost.known import packed
 from imdm.cost.stages import Reads, StageCosts
 from imdm.cost.work import Cost
 from imdm.params import Params
@@ -46,17 +45,11 @@ class Request:
 
 
 class Requests:
-    """What the jobs of an experiment ask for.
-
-    Args:
-        reads: what each stage reads of the parameters.
-        root: the project's folder.
-        gpu: the site's name of its GPU model, or nothing.
-    """
+    """What the jobs of an experiment ask for; `reads` and `root` are those of `StageCosts`, `gpu` the site's name of its GPU or nothing."""
 
     def __init__(self, params: Params, reads: Reads, root: Path, gpu: str = ""):
         self.runtime = params.runtime
-        self.costs = StageCosts(params, *packed(params.corpus, root, _VOCABULARY), reads)
+        self.costs = StageCosts(params, reads, root, _VOCABULARY)
         self.machine = Machine.of(recognise(gpu, memory=80) or find_gpu(_USUAL_GPU))
 
     def of(self, stage: str, out: str, model: str = "") -> Request:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
-from imdm.cost.known import judge_sizes, network_sizes
+from imdm.cost.known import judge_sizes, network_sizes, packed
 from imdm.cost.work import Cost, evaluation, generation, host_bytes, judge_training, judging, together, training
 from imdm.network.sizes import LOADED_FILE, Sizes
 from imdm.params import TEACHER, Optimizer, Params
@@ -29,25 +30,11 @@ Reads = Mapping[str, tuple[str, ...]]  # keys of the parameters by stage
 class Job(Protocol):
     """One run of a stage. Its `out` is its name; it waits for the jobs that make its inputs."""
 
-    @property
-    def stage(self) -> str:
-        """Name of the script."""
-
-    @property
-    def out(self) -> str:
-        """File or folder that it makes."""
-
-    @property
-    def arguments(self) -> Mapping[str, str | list[str]]:
-        """Values by the name of the flag, without dashes."""
-
-    @property
-    def inputs(self) -> Sequence[str]:
-        """Files."""
-
-    @property
-    def outputs(self) -> Sequence[str]:
-        """Files."""
+    stage: str  # name of the script
+    out: str  # file or folder that it makes
+    arguments: Mapping[str, str | list[str]]  # values by the name of the flag, without dashes
+    inputs: Sequence[str]  # files
+    outputs: Sequence[str]
 
 
 def argument(job: Job, name: str) -> str:
@@ -75,11 +62,21 @@ def trainings(params: Params, reads: tuple[str, ...]) -> list[str]:
 
 
 class StageCosts:
-    """The costs of an experiment's jobs; `tokens` and `vocab_size` are those of the packed corpus."""
+    """The costs of an experiment's jobs.
 
-    def __init__(self, params: Params, tokens: float, vocab_size: int, reads: Reads):
-        self.params, self.tokens, self.vocab_size, self.reads = params, tokens, vocab_size, reads
-        self.length, self.judge = params.corpus.seq_len, judge_sizes(params.judge, vocab_size)
+    Args:
+        reads: what each stage reads of the parameters.
+        root: the project's folder, whose packed corpus is read where it is there.
+        unknown: the vocabulary to take for one that is not known.
+
+    Raises:
+        UserError: the vocabulary of the tokenizer is not known yet.
+    """
+
+    def __init__(self, params: Params, reads: Reads, root: Path, unknown: int | None = None):
+        self.params, self.reads, self.length = params, reads, params.corpus.seq_len
+        self.tokens, self.vocab_size = packed(params.corpus, root, unknown)
+        self.judge = judge_sizes(params.judge, self.vocab_size)
 
     def of(self, job: Job) -> Cost:
         """The cost of a job."""
@@ -126,9 +123,7 @@ class StageCosts:
         return Cost(self.tokens, disk=2 * self.tokens, cpu_seconds=self.tokens / TOKENS_PER_SECOND / workers, cpus=workers)
 
     def stage_synthetic(self, job: Job) -> Cost:
-        return replace(SMALL_JOB, cpus=dict(self.params)[job.stage].workers)
-
-    stage_dictionary = stage_chain = stage_synthetic
+        return replace(SMALL_JOB, cpus=self.params.synthetic.workers)
 
     def stage_load_judge(self, job: Job) -> Cost:
         return self._judged(max(1, HELD_OUT_TOKENS // self.length), self.length)

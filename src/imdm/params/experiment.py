@@ -105,7 +105,8 @@ class Params(MaskSettings):
             raise ValueError("network.hidden_size must be a multiple of network.heads")
         if (self.network.hidden_size // self.network.heads) % 2:
             raise ValueError("network.hidden_size / network.heads must be even, for the rotary embedding")
-        if not self.conditional.prompt_tokens < self.conditional.scored_tokens <= self.corpus.seq_len and self._conditional():
+        completed = {"table07", "table10", "figure03", "figure04", "figure05"} & set(self.paper.exhibits)
+        if completed and not self.conditional.prompt_tokens < self.conditional.scored_tokens <= self.corpus.seq_len:
             raise ValueError("conditional.scored_tokens must be more than conditional.prompt_tokens and at most corpus.seq_len")
         if self.judge.stage == "exact_judge" and self.corpus.name != "language":
             raise ValueError("judge.stage is exact_judge, but corpus.name is not language; judge other text with train_judge or load_judge")
@@ -114,9 +115,6 @@ class Params(MaskSettings):
         if self.matching.low >= self.matching.high:
             raise ValueError("matching.low must be less than matching.high")
         return self
-
-    def _conditional(self) -> bool:
-        return bool({"table07", "table10", "figure03", "figure04", "figure05"} & set(self.paper.exhibits))
 
     def _named(self) -> list[tuple[str, str]]:
         """(key, name) of every model that a parameter names."""

@@ -67,8 +67,8 @@ def parse_recipe(name: str) -> Recipe | None:
     """A recipe's name in parts, None where it is not one of a trained model."""
     if not re.fullmatch(RECIPES, name):
         return None
-    sdtt, di4c = re.search(r"sdtt([0-9]+)", name), re.search(r"di4c([0-9]+)", name)
-    return Recipe(name, int(sdtt[1]) if sdtt else 0, int(di4c[1]) if di4c else 0, name.endswith("redi"), name.endswith("keyed"))
+    rounds = {method: int(count) for method, count in re.findall(r"(sdtt|di4c)([0-9]+)", name)}
+    return Recipe(name, rounds.get("sdtt", 0), rounds.get("di4c", 0), name.endswith("redi"), name.endswith("keyed"))
 
 
 def parent(model: str) -> str:

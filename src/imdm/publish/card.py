@@ -13,8 +13,7 @@ from imdm.data import lm1b, openwebtext
 from imdm.data.blocks import Dataset
 from imdm.errors import UserError
 from imdm.publish.public import PublicModel
-from imdm.stage.artifact import read_meta
-from imdm.stage.shapes import Scores, read
+from imdm.stage.artifact import Scores, read_meta, read_output
 
 _SHOWN = {"gen_ppl": "Gen-PPL", "entropy": "Entropy (nats)", "mauve": "MAUVE"}  # of the scores
 _DATASETS = {"lm1b": lm1b.HUB.name, "openwebtext": openwebtext.HUB.name}
@@ -34,7 +33,7 @@ def history(model: str | Path) -> list[dict[str, Any]]:
 
 def read_scores(path: str | Path) -> dict[str, Any]:
     """A scores.json of stages/score.py. Raises UserError: it is none."""
-    scores = read(path, Scores, "score")
+    scores = read_output(path, Scores, "score")
     if len({frozenset(scores["metrics"][name]) for name in _SHOWN if name in scores["metrics"]}) != 1:
         raise UserError(f"{path} has not the same step counts for all of {', '.join(_SHOWN)}; run stage score again.")
     return scores

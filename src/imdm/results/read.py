@@ -13,8 +13,7 @@ from typing_extensions import TypedDict
 
 from imdm.errors import UserError
 from imdm.files import OPEN, read_json, said
-from imdm.stage.artifact import verify
-from imdm.stage.shapes import ByStep, JudgeNamed, Positive, Prompts, RealText, Row
+from imdm.stage.artifact import ByStep, JudgeNamed, Positive, Prompts, RealText, Row, verify
 
 
 @with_config(OPEN)

@@ -21,7 +21,7 @@ from imdm.data.tokenizer import as_text
 from imdm.errors import UserError
 from imdm.files import read_tensors, require_array, require_regular, said
 from imdm.params import EXTERNAL, Corpus
-from imdm.stage.shapes import Positive, Prompts
+from imdm.stage.artifact import Positive, Prompts
 from imdm.stage.shards import About, load_rows, save_rows
 
 _NAMES = ("tokens", "unmasked_at", "calls")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imdm.errors import UserError
-from imdm.stage.shapes import Scores, read
+from imdm.stage.artifact import Scores, read_output
 
 _HALVINGS = 16  # of the interval of temperatures; entropy moves in steps, so the tolerance may be out of reach
 
@@ -59,7 +59,7 @@ def match_entropy(entropy_at: Callable[[float], float], target: float, low: floa
 
 def read_target(path: str | Path) -> tuple[str, dict[int, float]]:
     """The model of a scores.json of unconditional samples, and its mean entropy in nats by step count; else a UserError."""
-    scores = read(path, Scores, "score")
+    scores = read_output(path, Scores, "score")
     if scores["task"] == "conditional":
         raise UserError(f"{path} scores completions of prompts; give the scores.json of unconditional samples as --target.")
     return scores["model"], {int(steps): value for steps, value in scores["metrics"]["entropy"].items()}

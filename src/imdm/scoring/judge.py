@@ -20,8 +20,7 @@ from imdm.errors import UserError
 from imdm.files import said
 from imdm.params import LanguageSettings, Scoring
 from imdm.scoring.exact import ExactJudge
-from imdm.stage.artifact import verify
-from imdm.stage.shapes import AboutJudge, read
+from imdm.stage.artifact import AboutJudge, read_output, verify
 
 TRAINED = "trained judge"
 _MOST_LAYERS = 1000  # all of which transformers would build before it looks for their weights
@@ -100,7 +99,7 @@ def load_judge(path: str | Path, device: torch.device | str = "cpu", precision: 
         UserError: the file is no judge.json, or as `open_judge`, or the trained judge's files were changed.
     """
     path = Path(path)
-    about = read(path, AboutJudge, "train_judge, load_judge or exact_judge")
+    about = read_output(path, AboutJudge, "train_judge, load_judge or exact_judge")
     if "language" in about:
         return ExactJudge(LanguageSettings.model_validate(about["language"]), about["seq_len"])
     if about["source"] is None:

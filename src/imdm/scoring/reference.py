@@ -22,9 +22,8 @@ from imdm.scoring.gen_ppl import Judged, gen_ppl, judge_ids, judge_texts, scored
 from imdm.scoring.judge import AnyJudge, Judge
 from imdm.scoring.metrics import judge_each, text_figures
 from imdm.scoring.reference_file import TENSORS, Real, read_tensor
-from imdm.stage.artifact import sha256, write_json
+from imdm.stage.artifact import Reference, read_output, sha256, write_json
 from imdm.stage.chunks import Progress, no_progress
-from imdm.stage.shapes import Reference, read
 from imdm.writing import whole
 
 _TOKENS, _RESAMPLES = 2**16, 1000  # for the perplexity of the judge itself, which needs no more
@@ -114,7 +113,7 @@ def load_real(path: str | Path, common: dict[str, Settings], settings: Settings 
         UserError: it is no reference, has no such text, or was made with another judge or other settings.
     """
     path, name = Path(path), "unconditional" if settings is None else "conditional"
-    tree = read(path, Reference, "reference")
+    tree = read_output(path, Reference, "reference")
     text, made_with = tree[name], {key: tree[key] for key in common}
     if text is None:
         raise UserError(f"{path} has no text for completions; run reference with the conditional parameters of the samples.")

@@ -29,7 +29,6 @@ from imdm.errors import UserError
 from imdm.files import said
 from imdm.params import Params, load_params
 from imdm.stage.artifact import verify
-from imdm.stage.follower import Follower
 from imdm.stage.output import AlreadyMade, Output
 from imdm.stage.reads import resolve
 
@@ -76,14 +75,12 @@ class Job:
     Attributes:
         dir: where to write files; hidden names (`.resume`) survive an interruption but aren't part of the artifact.
         metrics: figures of the run for meta.json, for example tokens a second.
-        resumed: whether `dir` holds what an interrupted run with the same fingerprint left.
     """
 
     stage: str
     args: argparse.Namespace
     params: Params
     dir: Path
-    resumed: bool
     metrics: dict[str, Any] = field(default_factory=dict)
 
     def progress(self, total: int | None, unit: str, initial: int = 0) -> Any:
@@ -169,11 +166,15 @@ def _run(
     arguments = {key: value for key, value in vars(args).items() if key not in ("params", "set", "out")}
     code = code_digest(script)
     identity = json.dumps([stage, resolved, arguments, inputs], sort_keys=True)
-    place, fingerprint = Output if _rank() == 0 else Follower, hashlib.sha256(identity.encode()).hexdigest()
-    with place(args.out, stage, fingerprint, code, parser.file, params.runtime.lock) as output:
-        job = Job(stage, args, params, output.partial, output.resumed)
+    fingerprint = hashlib.sha256(identity.encode()).hexdigest()
+    output = Output(args.out, stage, fingerprint, code, parser.file, params.runtime.lock)
+    job = Job(stage, args, params, output.partial)
+    if _rank() > 0:
+        output.follow()
         run(job)
-        assert isinstance(output, Output)  # a follower ends in its training
+        raise AssertionError(f"{stage} has no training, in which the other processes end")
+    with output:
+        run(job)
         about = {
             "parameters": resolved,
             "outputs": output.digests(),

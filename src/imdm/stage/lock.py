@@ -15,52 +15,29 @@ from imdm.errors import UserError
 LOCK = ".lock"  # the file in the folder
 
 
-class NoLock:
-    """The folder alone, on a file system that has no `flock`."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-
-    def hold(self) -> bool:
-        """Make the folder, and wait until no other process writes there; whether there was one. Raises UserError: it can't be written."""
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            went = isinstance(error, FileExistsError) and self.folder.parent.is_dir() and not os.path.lexists(self.folder)
-            if not went:  # while `mkdir` looked at it
-                raise self._unwritable(error) from None
-        return False
-
-    def close(self) -> None:
-        """Let the next process have the folder as it is."""
-
-    def release(self, folder: Path) -> None:
-        """Let the next process begin anew, and remove the folder, wherever it is now, if nothing else is in it."""
-        with contextlib.suppress(OSError):
-            folder.rmdir()
-
-    def _unwritable(self, error: OSError) -> UserError:
-        return UserError(f"{self.folder} can't be written ({error.strerror}); choose another --out.")
-
-
-class Lock(NoLock):
-    """The folder with a file that one process at a time has locked.
+class Lock:
+    """The folder with a file that one process at a time has locked; without `flock`, which a file system may lack, the folder alone.
 
     A second writer is no mistake of the user: the jobs of a Snakemake that was killed go on, and are submitted again.
     """
 
-    _file: Any = None
+    def __init__(self, folder: Path, flock: bool):
+        self.folder, self.flock = folder, flock
+        self._file: Any = None
 
     def hold(self) -> bool:
+        """Make the folder, and wait until no other process writes there; whether there was one. Raises UserError: it can't be written."""
         waited = False
         for _ in range(1000):
-            super().hold()
+            self._make_folder()
+            if not self.flock:
+                return False
             try:
                 self._file = open(self.folder / LOCK, "a", opener=_no_link)  # noqa: SIM115 (held until `close`)
             except FileNotFoundError:  # the other process has just finished
                 continue
             except OSError as error:
-                super().release(self.folder)
+                _remove_empty(self.folder)
                 raise self._unwritable(error) from None
             try:
                 try:
@@ -80,15 +57,34 @@ class Lock(NoLock):
         raise UserError(f"{self.folder} is always removed again; choose another --out.")
 
     def close(self) -> None:
+        """Let the next process have the folder as it is."""
         if self._file:
             self._file.close()
 
     def release(self, folder: Path) -> None:
+        """Let the next process begin anew, and remove the folder, wherever it is now, if nothing else is in it."""
         # The file goes before it is unlocked, so that who waits for it begins anew, and is closed before the folder goes: on a
         # shared file system an open file stays there under another name.
-        (folder / LOCK).unlink(missing_ok=True)
+        if self.flock:
+            (folder / LOCK).unlink(missing_ok=True)
         self.close()
-        super().release(folder)
+        _remove_empty(folder)
+
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            went = isinstance(error, FileExistsError) and self.folder.parent.is_dir() and not os.path.lexists(self.folder)
+            if not went:  # while `mkdir` looked at it
+                raise self._unwritable(error) from None
+
+    def _unwritable(self, error: OSError) -> UserError:
+        return UserError(f"{self.folder} can't be written ({error.strerror}); choose another --out.")
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _no_link(path: str, flags: int) -> int:

@@ -14,6 +14,7 @@ import contextlib
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,14 +23,14 @@ from pydantic import with_config
 from typing_extensions import TypedDict
 
 from imdm.errors import UserError
-from imdm.files import OPEN, fitting, read_text
+from imdm.files import OPEN
 from imdm.params import RESERVED
-from imdm.stage.artifact import META, Meta, sha256, write_json
-from imdm.stage.lock import LOCK, Lock, NoLock
+from imdm.stage.artifact import META, MOVE, Meta, read_record, sha256, write_json
+from imdm.stage.lock import LOCK, Lock
 from imdm.writing import NEW, settle, sync
 
 _MARK, _REPLACED = ".fingerprint", ".replaced"  # in OUT.partial
-_MOVE = "move it away, or choose another --out"
+_PATIENCE = 30  # seconds that the other processes of a training wait for a sign of their first
 
 
 @with_config(OPEN)
@@ -73,7 +74,7 @@ class Output:
         self.folder, self.meta = (self.out.parent, self.out.with_suffix(f".{META}")) if file else (self.out, self.out / META)
         self.resumed = False
         self.older_code: list[str] = []
-        self._lock = Lock(self.partial) if lock else NoLock(self.partial)
+        self._lock = Lock(self.partial, flock=lock)
 
     def __enter__(self) -> Output:
         self._require_own()
@@ -87,7 +88,7 @@ class Output:
             except (AlreadyMade, UserError):
                 self._lock.release(self.partial)
                 raise
-        mark = self.mark() or {}
+        mark = self._mark()
         self.resumed = mark.get("fingerprint") == self.fingerprint
         self._clear(keep_hidden=self.resumed)
         if self.resumed:
@@ -99,30 +100,28 @@ class Output:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
-        if kind is not None and issubclass(kind, UserError):  # leaves nothing behind but what the next run can go on with
-            resumable = any(entry.is_dir() and entry.name.startswith(".") for entry in self.partial.iterdir())
-            if not resumable:
-                self._clear()
-                self._end(self.partial)
+        if kind is not None and issubclass(kind, UserError) and not any(path.is_dir() for path in self.partial.glob(".*")):
+            self._clear()  # leaves nothing behind but what the next run can go on with
+            self._end(self.partial)
         self._lock.close()
 
     def _require_own(self, made: frozenset[str] | None = None) -> None:
         """Refuse what stands in the way, unless this kind of stage has made it and it holds nothing else.
 
-        Args:
-            made: the files of the new output, which are all that may lie beside a meta.json that was never written to its end;
-                None while they are not known.
+        Beside a meta.json that was never written to its end, only files of the new output may lie: `made`, None while not known.
         """
         if self.out.is_symlink():
             _refuse(self.out, "is a link")
         if os.path.lexists(self.out) and self.out.is_dir() == self.file:
             _refuse(self.out, f"is a {'folder' if self.file else 'file'}")
-        meta = _read(self.meta, Meta)
+        meta = read_record(self.meta, Meta)
         if meta and meta["stage"] != self.stage:
             _refuse(self.out, f"was made by {meta['stage']}, not by {self.stage}")
-        if meta == {} and made is None:
-            return
-        own = {META, *(meta["outputs"] if meta else () if meta is None or made is None else made)}
+        if meta == {}:
+            if made is None:
+                return
+            meta = {"outputs": made}
+        own = {META, *(meta["outputs"] if meta else ())}
         standing = (name for name in made or {self.out.name} if os.path.lexists(self.folder / name)) if self.file else self._standing()
         for name in standing:
             if (self.folder / name).is_dir() and self.file:
@@ -150,21 +149,39 @@ class Output:
         for path in (self.partial, *entries):
             if path.is_symlink():
                 _refuse(path, "is a link")
-        mark, names = self.mark(), {entry.name for entry in entries}
+        mark, names = self._mark(), {entry.name for entry in entries}
         if _MARK not in names and not names <= {LOCK, NEW + _MARK} or mark and mark["stage"] != self.stage:
             _refuse(self.partial, f"was not begun by {self.stage}")
 
-    def mark(self) -> dict[str, Any] | None:
-        """Stage, fingerprint, codes and launch of the work folder; empty or None as `_read` has it."""
-        return _read(self.partial / _MARK, Mark)
+    def _mark(self) -> dict[str, Any]:
+        """Of the work folder, as `Mark`; empty where there is none, or where a machine failed before the disk had it."""
+        return read_record(self.partial / _MARK, Mark) or {}
+
+    def follow(self) -> None:
+        """Wait until the first process of this training has begun: the others write nothing, and wait with it for another training.
+
+        Raises:
+            UserError: there is no sign of the first process for half a minute, or it makes something else.
+            AlreadyMade: another training has finished the output.
+        """
+        deadline = time.monotonic() + _PATIENCE
+        while (mark := self._mark()).get("launch") != launch():
+            if self.partial.exists():
+                deadline = time.monotonic() + _PATIENCE
+            elif time.monotonic() > deadline:
+                if self.made():
+                    raise AlreadyMade
+                raise UserError(f"{self.partial} was not begun by the first process of this training; look at its messages.")
+            time.sleep(0.1)
+        if mark["fingerprint"] != self.fingerprint:
+            raise UserError(f"{self.partial} is made by a first process with other parameters or inputs; start all with the same words.")
 
     def made(self) -> bool:
         """Whether the output is there, whole, and of this fingerprint."""
-        meta = _read(self.meta, Meta)
+        meta = read_record(self.meta, Meta)
         if not meta or meta.get("fingerprint") != self.fingerprint:
             return False
-        files = {self.folder / name: digest for name, digest in meta["outputs"].items()}
-        return all(path.is_file() and sha256(path) == digest for path, digest in files.items())
+        return all((self.folder / name).is_file() and sha256(self.folder / name) == digest for name, digest in meta["outputs"].items())
 
     def _clear(self, keep_hidden: bool = False) -> None:
         """Remove all but lock and mark, which tell whose folder it is."""
@@ -183,9 +200,8 @@ class Output:
 
     def digests(self) -> dict[str, str]:
         """sha256 of every file that the output will hold, by path inside it."""
-        files = (path for path in sorted(self.partial.rglob("*")) if path.is_file())
-        names = {str(path.relative_to(self.partial)): path for path in files}
-        return {name: sha256(path) for name, path in names.items() if not name.startswith(".") and name != META}
+        files = {str(path.relative_to(self.partial)): path for path in sorted(self.partial.rglob("*")) if path.is_file()}
+        return {name: sha256(path) for name, path in files.items() if not name.startswith(".") and name != META}
 
     def commit(self, meta: dict[str, Any]) -> None:
         """Write meta.json and put the folder, or the files, in place; hidden files and folders are dropped."""
@@ -200,7 +216,7 @@ class Output:
             sync(folder)
         write_json(self.partial / META, meta | {"stage": self.stage, "fingerprint": self.fingerprint})
         if self.file:
-            for name in set((_read(self.meta, Meta) or {"outputs": ()})["outputs"]) - made:
+            for name in set((read_record(self.meta, Meta) or {"outputs": ()})["outputs"]) - made:
                 with contextlib.suppress(IsADirectoryError):
                     (self.folder / name).unlink(missing_ok=True)
             os.replace(self.partial / META, self.meta)  # first: it tells a run after a kill that it may replace the files
@@ -224,24 +240,8 @@ def launch() -> str:
     return os.environ.setdefault("IMDM_LAUNCH", " ".join(os.environ.get(name, "") for name in names))
 
 
-def _read(path: Path, shape: Any) -> Any:
-    """What a stage has noted; empty where a machine failed before the disk had it, None where there is none.
-
-    Raises:
-        UserError: it is another program's, and so is what lies beside it.
-    """
-    what = "what a stage writes"
-    try:
-        text = read_text(path, what, _MOVE) if os.path.lexists(path) else None
-        return text if text is None else fitting(path, text, shape, what, _MOVE) if text.strip("\0") else {}
-    except (UserError, FileNotFoundError):
-        if os.path.lexists(path):
-            raise
-        return None  # it went meanwhile, with what another process has finished
-
-
 def _refuse(path: Path, reason: str) -> NoReturn:
-    raise UserError(f"{path} {reason}; {_MOVE}.")
+    raise UserError(f"{path} {reason}; {MOVE}.")
 
 
 def _remove(path: Path) -> None:

@@ -1,20 +1,23 @@
-"""A user's mistakes: exit code 2, one sentence that names the key or file, nothing half-written."""
+"""The harness: a user's mistake is exit code 2, one sentence that names the key or file and nothing half-written; help and progress."""
 
+import argparse
 import contextlib
 import errno
 import os
+import re
 import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from checkout import ROOT
 from corpora import few_words
-from imdm.errors import UserError
 from imdm.network.checkpoint import save_network
-from imdm.params import load_params, parse_recipe, trained
+from imdm.params import load_params
+from imdm.stage.job import Job
 from networks import small_network
 from script import MICRO, run
 
@@ -26,107 +29,6 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
     assert "Traceback" not in done.stderr
     said = done.stderr.strip().splitlines()[-1]
     assert all(word in said for word in words), said
-
-
-@pytest.mark.parametrize(
-    ("override", "words"),
-    [
-        ("nois_dim=64", ["nois_dim is not a parameter", "did you mean noise_dim?"]),
-        ("redi.step=3", ["redi.step is not a parameter", "did you mean steps?"]),
-        ("sampling.stepz=3", ["sampling.stepz", "did you mean steps?"]),
-        ("variants.imdm.noise=1", ["variants.imdm.noise is not a parameter"]),
-        ("noise_dim=wide", ["noise_dim = 'wide' is wrong"]),
-        ("noise_dim=-1", ["noise_dim = -1 is wrong", "greater than 0"]),
-        ("sampling.steps=[1,-2]", ["sampling.steps.1 = -2 is wrong"]),
-        ("couplings.steps=0", ["couplings.steps = 0 is wrong"]),
-        ("corpus.seq_len=3", ["corpus.seq_len = 3 is wrong"]),
-        ("corpus.name=books", ["corpus.name = 'books' is wrong"]),
-        ("corpus.name=files", ["corpus: path must be a glob"]),
-        ("network.heads=3", ["network.hidden_size must be a multiple of network.heads"]),
-        ("compare.recipes=[reedi]", ["'reedi'"]),
-        ("compare.recipes=[sdtt9-redi]", ["'sdtt9-redi'", "K up to 1"]),
-        ("compare.variants=[imdn]", ["'imdn'", "does not declare"]),
-        ("compare.recipes=[imdm/di4c1]", ["imdm/di4c1", "mask: single"]),
-        ("compare.recipes=[imdm/keyed]", ["imdm/keyed", "noise_dist: rademacher", "noise_dim of at least 32"]),
-        ("keyed.teacher_steps=1", ["keyed.teacher_steps = 1 is wrong"]),
-        ("compare.recipes=[public/mdlm]", ["public/mdlm", "public declares nothing"]),
-        ("paper.scale=[imdm-s3]", ["paper.scale", "'imdm-s3'"]),
-        ("paper.exhibits=[table15]", ["paper.exhibits.0 = 'table15' is wrong"]),
-        ("teacher.stage=load_mdlm", ["teacher: checkpoint must be given"]),
-        ("judge.stage=load_judge", ["judge: model must be given"]),
-        ("conditional.scored_tokens=17", ["conditional.scored_tokens", "at most corpus.seq_len"]),
-        ("run=tiny.partial", ["'tiny.partial' ends in .partial or meta.json"]),
-        ("run=..", ["run = '..' is wrong"]),
-        ("public={a..b: {checkpoint: c}}", ["public.a..b"]),
-        ("sdtt.rounds=0", ["sdtt.rounds = 0 is wrong"]),
-    ],
-)
-def test_parameters(override, words):
-    with pytest.raises(UserError) as caught:
-        load_params(MICRO, [override])
-    text = str(caught.value)
-    assert all(word in text for word in words), text
-    assert "\n" not in text and "the command line" in text
-
-
-def test_a_mistake_is_blamed_on_where_it_stands(tmp_path):
-    (tmp_path / "mine.yaml").write_text("sdtt: {steps: -1}")
-    (tmp_path / "other.yaml").write_text("redi: {steps: 3}")
-    for files, overrides, place in (
-        (["mine.yaml", "other.yaml"], [], f"{tmp_path / 'mine.yaml'}: sdtt.steps"),
-        (["mine.yaml"], ["sdtt.steps=0"], "the command line: sdtt.steps = 0"),
-        (["other.yaml"], ["compare.recipes=[reedi]"], f"{tmp_path / 'other.yaml'} and the command line: "),
-    ):
-        with pytest.raises(UserError) as caught:
-            load_params([tmp_path / name for name in files], overrides)
-        assert str(caught.value).startswith(place)
-
-
-def test_parameter_files(tmp_path):
-    with pytest.raises(UserError, match="does not exist"):
-        load_params(tmp_path / "none.yaml")
-    (tmp_path / "bad.yaml").write_text("run: [")
-    with pytest.raises(UserError, match="not valid YAML"):
-        load_params(tmp_path / "bad.yaml")
-    (tmp_path / "list.yaml").write_text("- 1")
-    with pytest.raises(UserError, match="must hold a mapping"):
-        load_params(tmp_path / "list.yaml")
-    with pytest.raises(UserError, match="KEY=VALUE"):
-        load_params(MICRO, ["noise_dim"])
-
-
-@pytest.mark.parametrize(
-    ("name", "recipes"),
-    [
-        ("redi", ["redi"]),
-        ("sdtt2", ["sdtt1", "sdtt2"]),
-        ("sdtt2-redi", ["sdtt1", "sdtt2", "sdtt2-redi"]),
-        ("di4c2", ["di4c1", "di4c2"]),
-        ("sdtt1-di4c2", ["sdtt1", "sdtt1-di4c1", "sdtt1-di4c2"]),
-        ("scratch", ["scratch"]),
-        ("finetune", ["finetune"]),
-        ("keyed", ["keyed"]),
-        ("sdtt2-keyed", ["sdtt1", "sdtt2", "sdtt2-keyed"]),
-    ],
-)
-def test_recipes(name, recipes):
-    assert trained(f"imdm/{name}") == [f"imdm/{recipe}" for recipe in recipes]
-    assert parse_recipe(name).parent == (recipes[-2] if len(recipes) > 1 else "teacher")
-
-
-@pytest.mark.parametrize(
-    "name", ["sdtt0", "sdtt", "redi2", "redi-sdtt1", "di4c", "sdtt1-redi-di4c1", "keyed2", "redi-keyed", "teacher", ""]
-)
-def test_what_is_no_recipe(name):
-    assert parse_recipe(name) is None
-
-
-def test_overrides_reach_a_variant():
-    params = load_params(MICRO, ["noise_dim=99", "variants.wide={noise_dim: 7, noise_dist: gaussian}"])
-    assert params.mask_settings("imdm").noise_dim == 99 and params.mask_settings("mdlm").mask == "single"
-    assert (params.mask_settings("wide").noise_dim, params.mask_settings("wide").noise_dist) == (7, "gaussian")
-    with pytest.raises(UserError, match="variants has no 'other'"):
-        params.mask_settings("other")
 
 
 def test_stages_refuse_and_leave_nothing(tmp_path):
@@ -239,3 +141,15 @@ def test_a_read_only_disk(disk):
     place = disk("ro")
     refused(run("tokenize_pack", "--out", place / "data"), "disk/data.partial can't be written", "Read-only file system", "--out")
     assert not list(place.iterdir())
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_bar_tells_what_is_left(terminal, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+    job = Job("couple", argparse.Namespace(), load_params(MICRO), tmp_path)
+    bar = job.progress(12, "row", initial=6)  # half was done before an interruption
+    time.sleep(0.1)
+    bar.update(3)
+    bar.close()
+    assert re.search(r"couple: +75%.* 9/12 \[00:\d\d<\d\d:\d\d, ", str(bar))
+    assert bar.mininterval == (0.2 if terminal else 30)  # a log is not filled with bars
