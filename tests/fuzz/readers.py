@@ -33,7 +33,7 @@ from imdm.params import Corpus, Couplings, load_params, resolved_yaml
 from imdm.publish.card import history
 from imdm.publish.public import load_public
 from imdm.results.collect import audits
-from imdm.results.draw_training import read_log
+from imdm.results.draw import read_log
 from imdm.results.frame import frame_of, read_frame, write_frame
 from imdm.results.read import read_parquet, read_result
 from imdm.results.view import Cell, View, read_view, write_view

@@ -11,7 +11,7 @@ import pytest
 
 import fake_run
 from imdm.results import panels
-from imdm.results.draw import draw
+from imdm.results.draw import draw, draw_training
 from imdm.results.frame import read_frame
 
 Draw = Callable[..., Any]
@@ -29,11 +29,22 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 def drawn(kept: list[Any]) -> Draw:
     """Draws a figure and gives it."""
 
-    def draw_one(name: str, frame: pd.DataFrame, logs: dict[str, Path] | None = None, warm_start: int = 0) -> Any:
-        draw(name, frame, Path("unused"), logs, warm_start)
+    def draw_one(name: str, frame: pd.DataFrame) -> Any:
+        draw(name, frame, Path("unused"))
         return kept.pop()
 
     return draw_one
+
+
+@pytest.fixture
+def trained(kept: list[Any]) -> Draw:
+    """Draws training curves, and gives the axes."""
+
+    def draw_logs(logs: dict[str, Path], warm_start: int = 0) -> Any:
+        draw_training(logs, Path("unused"), warm_start)
+        return kept.pop().axes
+
+    return draw_logs
 
 
 def tables(run: Path, *names: str) -> pd.DataFrame:
@@ -69,24 +80,24 @@ def test_replicates_are_not_drawn(frame, drawn):
     assert max(axes.get_ylim()[1] for axes in drawn("figure02", both).axes) < 1e5
 
 
-def test_training_leaves_out_what_was_loaded(run, tmp_path, frame, drawn):
+def test_training_leaves_out_what_was_loaded(run, tmp_path, trained):
     loaded, log = tmp_path / "loaded.csv", run / "models/mdlm/sdtt1/train_log.csv"
     loaded.write_text(log.read_text().splitlines()[0] + "\n")
-    assert [axes.get_title() for axes in drawn("training", frame, {"teacher": loaded}).axes] == ["Nothing was trained"]
-    assert [axes.get_title() for axes in drawn("training", frame, {"teacher": loaded, "mdlm/sdtt1": log}).axes] == ["SDTT"]
+    assert [axes.get_title() for axes in trained({"teacher": loaded})] == ["Nothing was trained"]
+    assert [axes.get_title() for axes in trained({"teacher": loaded, "mdlm/sdtt1": log})] == ["SDTT"]
 
 
-def test_rounds_follow_one_another(run, frame, drawn):
+def test_rounds_follow_one_another(run, trained):
     logs = {f"mdlm/sdtt{n}": run / f"models/mdlm/sdtt{n}/train_log.csv" for n in (2, 1)}
-    (axes,) = drawn("training", frame, logs).axes
+    (axes,) = trained(logs)
     starts = [line.get_xdata()[0] for line in axes.lines if len(line.get_xdata()) > 2]
     assert sorted(set(starts)) == [10, 1010]
 
 
-def test_no_curve_is_smoothed_across_the_warm_start(tmp_path, frame, drawn):
+def test_no_curve_is_smoothed_across_the_warm_start(tmp_path, trained):
     log = tmp_path / "train_log.csv"
     log.write_text("step,loss\n" + "".join(f"{step},{2 if step <= 300 else 5}\n" for step in range(10, 1010, 10)))
-    (axes,) = drawn("training", frame, {"teacher": log}, 300).axes
+    (axes,) = trained({"teacher": log}, 300)
     assert {value for line in axes.lines if len(line.get_xdata()) > 2 for value in line.get_ydata()} == {2, 5}
     assert axes.get_legend_handles_labels()[1] == ["Teacher"]
 
