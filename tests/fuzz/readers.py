@@ -35,7 +35,7 @@ from imdm.publish.public import load_public
 from imdm.results.collect import audits
 from imdm.results.draw import read_log
 from imdm.results.frame import frame_of, read_frame, write_frame
-from imdm.results.read import read_parquet, read_result
+from imdm.results.records import read_parquet, read_result, scored
 from imdm.results.view import Cell, View, read_view, write_view
 from imdm.sampling.external import read_external
 from imdm.sampling.files import SampleFile, load_samples, save_samples
@@ -200,7 +200,6 @@ def scores(folder: Path) -> Path:
 
 def read_scores(path: Path) -> Any:
     from imdm.publish import card
-    from imdm.results.records import scored
 
     tree = read_result(path, "judge", "precision", "temperature", "conditional", "matching", "rows.steps")
     return card._table(card.read_scores(path)), read_target(path), scored("samples", "imdm/redi", tree)

@@ -153,7 +153,7 @@ def test_ratios_are_of_step_counts_that_both_have(run):
     value = {"metric": "gen_ppl", "value": 2.0}
     models = [("samples", "imdm/redi"), ("samples", "mdlm/redi")]
     records = [{"kind": kind, "model": model, "steps": n} | value for (kind, model), n in zip(models * 2, (1, 1, 2, 4), strict=True)]
-    assert [(r["steps"], r["value"]) for r in ratios(run, [(*models[0], *models[1])], records)] == [(1, 1.0)]
+    assert [(r["steps"], r["value"]) for r in ratios(run, [tuple(models)], records)] == [(1, 1.0)]
 
 
 # Tables
