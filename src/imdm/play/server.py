@@ -23,8 +23,8 @@ from imdm.errors import UserError, exit_code
 from imdm.files import STRICT, fault, parse_json
 from imdm.play.place import PlaceJudge, models_in
 from imdm.play.writer import Writer
-from imdm.results.html import fill
 from imdm.results.names import name_of
+from imdm.results.pages import fill
 
 HOST, PORT = "127.0.0.1", 8321
 _LONGEST = 1 << 17  # bytes of a request

@@ -49,7 +49,7 @@ def write_exhibit(output: str, results: Path, params: Params, data: Dataset, fol
     """
     name = Path(output).stem
     if name in plan.PAGES:
-        from imdm.results.samples import sample_page
+        from imdm.results.pages import sample_page
 
         (folder / f"{name}.html").write_text(sample_page(name, params, results, data), encoding="utf-8")
     elif output.startswith("figures/"):

@@ -1,4 +1,7 @@
-"""The samples of a run, to be read: the first of each model in a report, and Figures 4 and 6 to 13, each a page of its own."""
+"""Pages, each one file that needs nothing else: their templates, and the samples that they show.
+
+Figures 4 and 6 to 13 are pages of samples; a report shows the first samples of each model.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,6 @@ from imdm.data.speller import BREAK, Pieces, Speller
 from imdm.errors import UserError
 from imdm.files import fitting, open_tensors
 from imdm.params import Params
-from imdm.results.html import fill
 from imdm.results.names import setting_of, step_words
 from imdm.results.plan import PAGES, files
 from imdm.sampling.files import AboutSamples
@@ -22,6 +24,15 @@ _AGAIN = "run the stage that makes it again"
 _REPORT = 60_000  # tokens of one report over all models and step counts, so that it stays small
 _PAGE = 2048  # tokens of a page of unconditional samples
 _PROMPTS, _COMPLETIONS = 4, 3  # of a page of completions
+
+
+def fill(template: str, **content: Any) -> str:
+    """A template with its content, escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("imdm.results", ".")
+    pages = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    return pages.get_template(template).render(**content)
 
 
 @contextmanager
