@@ -1,4 +1,4 @@
-"""The frame of each kind of result of a run: samples, frontiers, audits, factorization errors."""
+"""The frame of each kind of result of a run, in the folder `results`: samples, frontiers, audits, factorization errors."""
 
 from __future__ import annotations
 
@@ -23,9 +23,6 @@ from imdm.scoring.reference_file import read_tensor
 
 def main(results: Path, params: Params) -> pd.DataFrame:
     """The frame of tables.csv: samples, judge, teacher, real text and the synthetic task.
-
-    Args:
-        results: the folder results/RUN.
 
     Raises:
         UserError: a file is missing, edited, damaged or of another stage, or models do not fit each other.

@@ -24,9 +24,6 @@ _TREE = ("judge", "precision", "temperature", "conditional", "matching", "rows.s
 def exhibit_table(params: Params, name: str, results: Path) -> tuple[View, pd.DataFrame]:
     """Table03 or one of table06 to table14, and its frame, where `setting` is the head of a model.
 
-    Args:
-        results: the folder results/RUN.
-
     Raises:
         UserError: a file is missing, edited or not what its stage writes, or models were scored by different judges.
     """
