@@ -13,7 +13,7 @@ from imdm.files import require_regular
 from imdm.params import parse_recipe, parse_variant
 from imdm.results.frame import first_seed, one, select
 from imdm.results.names import BASELINE, ORACLE, TEACHER, name_of, recipe_label, step_words
-from imdm.results.panels import COLOURS, GREY, INK, OTHERS, Look, curve, level, log_steps, log_values, over, panels, tints
+from imdm.results.panels import COLOURS, GREY, INK, OTHERS, Look, curve, log_steps, log_values, over_steps, panels, real_text, tints
 from imdm.results.plan import DILATED
 from imdm.results.tables import comparisons
 
@@ -52,11 +52,7 @@ def draw(name: str, frame: pd.DataFrame, stem: Path) -> None:
 
 
 def recipes_of(frame: pd.DataFrame) -> dict[str, list[str]]:
-    """The models of each recipe of which two are compared (or of every recipe, where none are), in the tables' order.
-
-    Raises:
-        UserError: there is no recipe.
-    """
+    """The models of each recipe of which two are compared (or of every recipe, where none are), in their order; errors as `draw`'s."""
     lines, sampled = comparisons(frame), set(select(frame, kind="samples", metric="gen_ppl")["model"])
     recipes: dict[str, list[str]] = {}
     for line in [line for line in lines if line["ours"] and line["base"] in sampled] or lines:
@@ -83,15 +79,15 @@ def _figure02(frame: pd.DataFrame, stem: Path) -> None:
     """A panel a recipe, this run above, the paper below where it has the recipe."""
     recipes, ours = recipes_of(frame), select(frame, kind="samples", metric="gen_ppl")
     looks, real = _looks(recipes), one(frame, kind="reference", metric="gen_ppl")
-    dilated = over(select(frame, kind=DILATED, metric="gen_ppl"), model=TEACHER)
+    dilated = over_steps(select(frame, kind=DILATED, metric="gen_ppl"), model=TEACHER)
     layout = {"sharex": True, "sharey": "row", "height_ratios": (1.6, 1)}
     with panels(stem, 2, len(recipes), (_width(len(recipes)), 4.7), **layout) as (top, bottom):
         for above, below, (recipe, models) in zip(top, bottom, recipes.items(), strict=True):
             for model in (*_REFERENCES, *models):
-                curve(above, over(ours, model=model), looks[model])
+                curve(above, over_steps(ours, model=model), looks[model])
             curve(above, dilated, _DILATED)
             for model in models:
-                if len(theirs := over(ours, value="paper", model=model)):
+                if len(theirs := over_steps(ours, value="paper", model=model)):
                     curve(below, theirs, looks[model], paper=True)
             lowest = below if below.lines else above
             lowest.set(xlabel=_STEPS)
@@ -101,8 +97,8 @@ def _figure02(frame: pd.DataFrame, stem: Path) -> None:
         top[0].set(ylabel="Gen-PPL, this run")
         bottom[0].set(ylabel="Gen-PPL, paper (LM1B)")
         for axes in (*top, *bottom):
-            if real and real.value and axes in top:
-                level(axes, "Real text", real.value)
+            if axes in top:
+                real_text(axes, real)
             log_values(axes)
             log_steps(axes, ours["steps"].dropna())
 
@@ -126,8 +122,7 @@ def _frontier(frame: pd.DataFrame, stem: Path) -> None:
         for column, steps in zip(places.T, counts, strict=True):
             column[0].set(title=step_words(steps))
             column[-1].set(xlabel="entropy (nats)")
-            if real and real.value:
-                level(column[0], "Real text", real.value, 0.9)
+            real_text(column[0], real, 0.9)
             log_values(column[0])
 
 
@@ -145,8 +140,8 @@ def _baselines(frame: pd.DataFrame, stem: Path) -> None:
         for above, below, (kind, metric, title) in zip(top, bottom, kinds, strict=True):
             part = select(frame, kind=kind, metric=metric)
             for look in _METHODS:
-                curve(above, over(part, setting=look.label), look)
-                if len(theirs := over(part, value="paper", setting=look.label)):
+                curve(above, over_steps(part, setting=look.label), look)
+                if len(theirs := over_steps(part, value="paper", setting=look.label)):
                     curve(below, theirs, look, paper=True)
             above.set(title=title)
             below.set(xlabel=_STEPS)
@@ -167,7 +162,7 @@ def _factorization(frame: pd.DataFrame, stem: Path) -> None:
     with panels(stem, 1, len(recipes), (_width(len(recipes)), 2.9), sharey=True) as ((*places,),):
         for axes, (recipe, models) in zip(places, recipes.items(), strict=True):
             for model in (*_REFERENCES, *models):
-                curve(axes, over(errors, model=model), looks[model])
+                curve(axes, over_steps(errors, model=model), looks[model])
             log_steps(axes, errors["steps"])
             axes.set(title=recipe_label(recipe), xlabel=_STEPS)
         places[0].set(ylabel="factorization error (nats a token)", ylim=(0, None))
@@ -177,11 +172,7 @@ _DRAW = {"figure02": _figure02, "figure03": _baselines, "figure05": _baselines, 
 
 
 def read_log(path: Path) -> pd.DataFrame:
-    """step and loss (nats) of a train_log.csv, empty for a model that was loaded.
-
-    Raises:
-        UserError: it lacks one of the two, or has a field that is no number.
-    """
+    """step and loss (nats) of a train_log.csv, empty for a model that was loaded. Raises UserError: it lacks one, or holds no numbers."""
     require_regular(path, "run the training again")
     try:
         log = pd.read_csv(path)[["step", "loss"]].astype({"step": int, "loss": float})

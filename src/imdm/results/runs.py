@@ -62,11 +62,7 @@ def runs_view(runs: Runs) -> View:
 
 
 def metric_view(runs: Runs, metric: str) -> View:
-    """A metric of every model's samples in each run, and its mean over runs.
-
-    Raises:
-        UserError: no run has the metric.
-    """
+    """A metric of every model's samples in each run, and its mean over runs. Raises UserError: no run has the metric."""
     firsts = [select(first_seed(frame), kind="samples") for frame in runs.values()]
     parts = [select(first, metric=metric).dropna(subset="value") for first in firsts]
     of_runs = [dict(zip(zip(part["model"], part["steps"]), part["value"])) for part in parts]
@@ -90,11 +86,7 @@ def _view(title: str, caption: str, head: str, runs: Runs, rows: list[Row], metr
 
 
 def draw_runs(runs: Runs, stem: Path) -> None:
-    """Write the file of a figure: the mean ratios over runs with their intervals, a panel each comparison.
-
-    Raises:
-        UserError: the runs have no ratio in common.
-    """
+    """Draw the mean ratios over runs with their intervals, a panel each comparison. Raises UserError: there are none."""
     found = [(line, where, n, mean_ratio(values)) for line, where, n, values in ratios(runs) if not any(map(math.isnan, values))]
     if not found:
         raise UserError(f"{', '.join(runs)} have no ratio in common; name runs of the same models and steps.")
