@@ -135,7 +135,8 @@ def ratios(results: Path, pairs: Iterable[tuple[Sampled, Sampled]], records: Ite
         samples = samples_of(ours), samples_of(base)
         for steps in [steps for *sampled, steps in values if tuple(sampled) == ours and (*base, steps) in values]:
             top, bottom = values[*ours, steps], values[*base, steps]
-            low, high = paired_interval(*(table.xs(steps, level="steps") for table in samples), group)
+            of_ours, of_base = (table.xs(steps, level="steps") for table in samples)
+            low, high = paired_interval(of_ours, of_base, group)
             paper = top["paper"] / bottom["paper"] if top.get("paper") and bottom.get("paper") else None
             record = {"kind": ours[0], "model": ours[1], "against": base[1], "steps": steps, "metric": RATIO, "paper": paper}
             compared.append(record | {"value": top["value"] / bottom["value"], "low": low, "high": high})
