@@ -13,8 +13,8 @@ from pathlib import Path
 from imdm.data.blocks import Dataset
 from imdm.data.speller import BREAK, Speller
 from imdm.results.names import name_of
+from imdm.results.pages import open_samples, spell
 from imdm.results.plan import DILATED
-from imdm.results.samples import open_samples, spell
 from imdm.results.view import Cell, View, markdown
 
 

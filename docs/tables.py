@@ -198,11 +198,7 @@ TABLES: dict[str, tuple[Sequence[int] | dict[Column, str], list[Line]]] = {
     ),
     "sentences": (
         columns("gen_ppl", "", (*FEW, 24)) | columns("entropy", "entropy, ", (1, 4)) | columns("mauve", "MAUVE, ", (1, 4)),
-        [
-            line
-            for label, model in [("teacher", "teacher"), *STUDENTS, *BOTH, ("keyed", KEYED)]
-            for line in orders(SENTENCES, label, model)
-        ],
+        [line for label, model in [("teacher", "teacher"), *STUDENTS, *BOTH, ("keyed", KEYED)] for line in orders(SENTENCES, label, model)],
     ),
     "sentences_ratios": (
         (*FEW, 24),

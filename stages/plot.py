@@ -25,15 +25,14 @@ def inputs(params, args) -> list[Path]:
 
 
 def run(job: Job) -> None:
-    from imdm.results.draw import draw
+    from imdm.results.draw import draw, draw_training
     from imdm.results.frame import read_frame
-    from imdm.results.plan import MAIN_FIGURES
 
     tables, *logs = inputs(job.params, job.args)
-    frame, folder = read_frame(tables), Path(job.args.results)
+    folder = Path(job.args.results)
     named = {log.parent.relative_to(folder).as_posix().removeprefix("models/"): log for log in logs}
-    for name in MAIN_FIGURES:
-        draw(name, frame, job.dir / name, named, job.params.pretrain.warm_start)
+    draw("figure02", read_frame(tables), job.dir / "figure02")
+    draw_training(named, job.dir / "training", job.params.pretrain.warm_start)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import itertools
 import json
 import math
@@ -16,6 +15,10 @@ from safetensors.numpy import save_file
 
 from checkout import ROOT
 from imdm.results.plan import output
+from imdm.results.view import Cell, View
+from imdm.stage.artifact import sha256
+from imdm.stage.job import run_stage
+from script import module
 
 DATA = "pydocs-carry-32"
 STEPS = (1, 2, 4, 8, 16)
@@ -30,7 +33,7 @@ NASTY = '<script>alert(1)</script> & "quoted" </script> naïve café €5 日本
 LENGTH, COUNT = 24, 48
 
 
-def artifact(folder: Path, stage: str, files: dict[str, Any], **metrics: float) -> None:
+def artifact(folder: Path, stage: str, files: dict[str, Any], *inputs: Path, **metrics: float) -> None:
     """JSON files, tables and tensors of a folder, and the meta.json that the stage harness writes beside all that lies there."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
@@ -40,8 +43,9 @@ def artifact(folder: Path, stage: str, files: dict[str, Any], **metrics: float) 
             content.to_csv(folder / name, index=False)
         else:
             (folder / name).write_text(json.dumps(content), encoding="utf-8")
-    outputs = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir() if path.name != "meta.json"}
-    about = {"stage": stage, "arguments": {}, "parameters": {}, "inputs": {}, "outputs": outputs, "metrics": metrics, "seconds": 3.0}
+    about = {"stage": stage, "arguments": {}, "parameters": {}, "metrics": metrics, "seconds": 3.0}
+    about["inputs"] = {str(path): sha256(path) for path in inputs}
+    about["outputs"] = {path.name: sha256(path) for path in folder.iterdir() if path.name != "meta.json"}
     about |= {"resumed": False, "peak_memory_mib": {"host": 512.0}, "code": "0123456789abcdef", "git": "a" * 40}
     about |= {"machine": {"platform": "Linux-test", "cpus": 2, "python": "3.11.9", "gpu": None}, "libraries": {"torch": "2.13.0"}}
     (folder / "meta.json").write_text(json.dumps(about), encoding="utf-8")
@@ -192,7 +196,7 @@ def data(folder: Path) -> tuple[Any, str]:
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = train_bpe(["the value of the list returns the expression and the statement of the module names see also where"] * 8, 320)
     tokenizer.save(str(folder / "tokenizer.json"))
-    digest, vocabulary = hashlib.sha256((folder / "tokenizer.json").read_bytes()).hexdigest(), tokenizer.get_vocab_size()
+    digest, vocabulary = sha256(folder / "tokenizer.json"), tokenizer.get_vocab_size()
     about = {"corpus": "pydocs", "packing": "carry", "tokenizer_kind": "BPE", "tokenizer_source": "trained", "seq_len": LENGTH}
     about |= {"vocab_size": vocabulary, "mask_id": vocabulary - 1, "bos_id": 0, "eos_id": 0, "tokenizer_sha256": digest, "statistics": {}}
     split = {"blocks": 10, "tokens": 200, "dropped": 3, "documents": 5, "sha256": "0" * 64}
@@ -212,13 +216,9 @@ def build(root: Path, seeds: int = 1) -> Path:
     training(results / "judge", "train_judge", 6.0, 3.7, {"judge.json": judge})
     (results / "reference").mkdir()
     save_file({"unconditional.entropy": np.random.default_rng(0).normal(2.9, 0.03, 40)}, results / "reference/reference.safetensors")
-    real = {
-        "split": "test",
-        "settings": None,
-        "gen_ppl": {"value": 40.9, "low": 40.1, "high": 41.7},
-        "distinct_4": {"value": 0.98, "low": 0.98, "high": 0.98},
-        "entropy": {"value": 2.95, "low": 2.93, "high": 2.97},
-    }
+    real: dict[str, Any] = {"split": "test", "settings": None}
+    for metric, value, half in (("gen_ppl", 40.9, 0.8), ("distinct_4", 0.98, 0.0), ("entropy", 2.95, 0.02)):
+        real[metric] = {"value": value, "low": value - half, "high": value + half}
     controls(results / "controls")
     named = {"name": JUDGE["name"], "precision": "float32", "sha256": "0" * 64}
     artifact(results / "reference", "reference", {"reference.json": {"judge": named, "unconditional": real, "conditional": None}})
@@ -276,17 +276,10 @@ def add_paper(results: Path) -> None:
 
 def stage(name: str, run: Path, file: str, *options: str) -> int:
     """Run a stage in this process on the project's params.yaml, for one file of a run; its exit code."""
-    import importlib.util
-
-    from imdm.stage.job import run_stage
-
-    script = ROOT / "stages" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"stage_{name}", script)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    script = module(name)
     with contextlib.chdir(ROOT):
         argv = ["--results", f"{run}", *options, "--out", f"{run}/{file}"]
-        return run_stage(str(script), module.__doc__, module.READS, module.arguments, module.run, argv)
+        return run_stage(script.__file__, script.__doc__, script.READS, script.arguments, script.run, argv)
 
 
 def tabulate(run: Path, *options: str) -> int:
@@ -304,6 +297,11 @@ def exhibit(run: Path, name: str, *options: str) -> int:
 
 def report(run: Path, *options: str, page: str = "report") -> int:
     return stage("report", run, f"{page}.html", "--data", dataset_of(run), *options)
+
+
+def cells(view: View) -> dict[tuple[str, str], dict[str, Cell]]:
+    """The cells of a table by their heads, of each line by its first two texts."""
+    return {(line[0].text, line[1].text): dict(zip(view.columns, line, strict=True)) for line in view.body}
 
 
 def dataset_of(run: Path) -> str:

@@ -33,9 +33,9 @@ from imdm.params import Corpus, Couplings, load_params, resolved_yaml
 from imdm.publish.card import history
 from imdm.publish.public import load_public
 from imdm.results.collect import audits
-from imdm.results.draw_training import read_log
+from imdm.results.draw import read_log
 from imdm.results.frame import frame_of, read_frame, write_frame
-from imdm.results.read import read_parquet, read_result
+from imdm.results.records import read_parquet, read_result, scored
 from imdm.results.view import Cell, View, read_view, write_view
 from imdm.sampling.files import SampleFile, load_samples, read_external, save_samples
 from imdm.sampling.matching import read_target
@@ -199,7 +199,6 @@ def scores(folder: Path) -> Path:
 
 def read_scores(path: Path) -> Any:
     from imdm.publish import card
-    from imdm.results.records import scored
 
     tree = read_result(path, "judge", "precision", "temperature", "conditional", "matching", "rows.steps")
     return card._table(card.read_scores(path)), read_target(path), scored("samples", "imdm/redi", tree)

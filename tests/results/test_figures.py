@@ -11,10 +11,8 @@ import pytest
 
 import fake_run
 from imdm.results import panels
-from imdm.results.draw import draw
+from imdm.results.draw import draw, draw_training
 from imdm.results.frame import read_frame
-
-Draw = Callable[..., Any]
 
 
 @pytest.fixture
@@ -26,14 +24,17 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 @pytest.fixture
-def drawn(kept: list[Any]) -> Draw:
-    """Draws a figure and gives it."""
+def drawn(kept: list[Any]) -> Callable[..., Any]:
+    """Draws a figure, by its name or of training logs, and gives it."""
 
-    def draw_one(name: str, frame: pd.DataFrame, logs: dict[str, Path] | None = None, warm_start: int = 0) -> Any:
-        draw(name, frame, Path("unused"), logs, warm_start)
+    def figure_of(shown: Any, *more: Any) -> Any:
+        if isinstance(shown, str):
+            draw(shown, *more, Path("unused"))
+        else:
+            draw_training(shown, Path("unused"), *more)
         return kept.pop()
 
-    return draw_one
+    return figure_of
 
 
 def tables(run: Path, *names: str) -> pd.DataFrame:
@@ -41,11 +42,10 @@ def tables(run: Path, *names: str) -> pd.DataFrame:
 
 
 def test_figures_are_deterministic(run, copy):
-    files = [
-        path.name for path in (run / "figures").glob("*.[ps][nv]g") if path.stem in ("figure02", "frontier", "training", "factorization")
-    ]
-    assert len(files) == 8 and fake_run.plot(copy) == 0 == fake_run.exhibit(copy, "figures/factorization.png")
-    assert [name for name in files if (run / "figures" / name).read_bytes() != (copy / "figures" / name).read_bytes()] == []
+    assert fake_run.plot(copy) == 0 == fake_run.exhibit(copy, "figures/factorization.png")
+    for stem in ("figure02", "training", "factorization"):
+        for file in (f"figures/{stem}.png", f"figures/{stem}.svg"):
+            assert (run / file).read_bytes() == (copy / file).read_bytes(), file
 
 
 def test_baselines_stand_in_the_figures_that_have_them(run, drawn):
@@ -69,24 +69,24 @@ def test_replicates_are_not_drawn(frame, drawn):
     assert max(axes.get_ylim()[1] for axes in drawn("figure02", both).axes) < 1e5
 
 
-def test_training_leaves_out_what_was_loaded(run, tmp_path, frame, drawn):
+def test_training_leaves_out_what_was_loaded(run, tmp_path, drawn):
     loaded, log = tmp_path / "loaded.csv", run / "models/mdlm/sdtt1/train_log.csv"
     loaded.write_text(log.read_text().splitlines()[0] + "\n")
-    assert [axes.get_title() for axes in drawn("training", frame, {"teacher": loaded}).axes] == ["Nothing was trained"]
-    assert [axes.get_title() for axes in drawn("training", frame, {"teacher": loaded, "mdlm/sdtt1": log}).axes] == ["SDTT"]
+    assert [axes.get_title() for axes in drawn({"teacher": loaded}, 0).axes] == ["Nothing was trained"]
+    assert [axes.get_title() for axes in drawn({"teacher": loaded, "mdlm/sdtt1": log}, 0).axes] == ["SDTT"]
 
 
-def test_rounds_follow_one_another(run, frame, drawn):
+def test_rounds_follow_one_another(run, drawn):
     logs = {f"mdlm/sdtt{n}": run / f"models/mdlm/sdtt{n}/train_log.csv" for n in (2, 1)}
-    (axes,) = drawn("training", frame, logs).axes
+    (axes,) = drawn(logs, 0).axes
     starts = [line.get_xdata()[0] for line in axes.lines if len(line.get_xdata()) > 2]
     assert sorted(set(starts)) == [10, 1010]
 
 
-def test_no_curve_is_smoothed_across_the_warm_start(tmp_path, frame, drawn):
+def test_no_curve_is_smoothed_across_the_warm_start(tmp_path, drawn):
     log = tmp_path / "train_log.csv"
     log.write_text("step,loss\n" + "".join(f"{step},{2 if step <= 300 else 5}\n" for step in range(10, 1010, 10)))
-    (axes,) = drawn("training", frame, {"teacher": log}, 300).axes
+    (axes,) = drawn({"teacher": log}, 300).axes
     assert {value for line in axes.lines if len(line.get_xdata()) > 2 for value in line.get_ydata()} == {2, 5}
     assert axes.get_legend_handles_labels()[1] == ["Teacher"]
 

@@ -31,7 +31,7 @@ def frame():
 
 def test_every_model_stands_with_its_validity_across_the_steps(frame):
     view = language(frame)
-    lines = {line[0].text: dict(zip(view.columns, line, strict=True)) for line in view.body}
+    lines = {name: line for (name, _), line in fake_run.cells(view).items()}
     assert list(lines) == ["Teacher, not distilled", "Oracle, exact marginals", "MDLM: ReDi", "IMDM: ReDi"]
     assert [line["Valid (%), 16 steps"].sort for line in lines.values()] == [20, 30, 25, 40]
     assert lines["IMDM: ReDi"]["Broken words, 1 step"].sort == 16 and lines["IMDM: ReDi"]["NLL, valid, 1 step"].text == "–"
@@ -59,6 +59,5 @@ def test_what_is_exact_stands_under_the_estimate(tmp_path):
     fake_run.artifact(tmp_path / "judge", "exact_judge", {"judge.json": {"rows": rows}})
     frame = collect.factorization(tmp_path, params)
     assert select(frame, model="data", metric="error_m16_nats_per_sequence")["value"].tolist() == [52.0]
-    view = factorization(frame)
-    line = dict(zip(view.columns, next(line for line in view.body if line[0].text == "Data, exact"), strict=True))
+    line = fake_run.cells(factorization(frame))["Data, exact", "1"]
     assert line["A sequence"].sort == 52.0 and line["Theorem 4.1's bound"].sort == 2.2

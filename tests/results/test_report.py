@@ -14,7 +14,6 @@ import fake_run
 from imdm.data.blocks import Dataset
 from imdm.results.plan import PAGES
 from imdm.results.provenance import Run, Settings
-from imdm.stage.artifact import sha256
 
 
 class Page(HTMLParser):
@@ -144,18 +143,12 @@ def test_report_refuses_samples_of_another_tokenizer(copy, capsys):
     assert "tokenizer" in refused(copy, capsys)
 
 
-def artifact(folder: Path, name: str, text: str, stage: str, *inputs: Path) -> Path:
-    """A file with its meta.json."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_text(text)
-    about = {"stage": stage, "parameters": {}, "metrics": {}, "seconds": 1.0, "resumed": False, "peak_memory_mib": {}, "git": None}
-    about |= {"inputs": {str(path): sha256(path) for path in inputs}}
-    (folder / "meta.json").write_text(json.dumps(about | {"outputs": {name: sha256(folder / name)}}))
-    return folder / name
-
-
 def test_faults_are_found_along_the_whole_history(tmp_path):
     results = tmp_path / "results" / "r"
+
+    def artifact(folder: Path, name: str, text: str, stage: str, *inputs: Path) -> Path:
+        fake_run.artifact(folder, stage, {name: text}, *inputs)
+        return folder / name
 
     def chain(text: str) -> list[Path]:
         data = artifact(tmp_path / "data", "dataset.json", "d", "tokenize_pack")

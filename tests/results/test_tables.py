@@ -7,7 +7,6 @@ import math
 import re
 import shutil
 import subprocess
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +28,6 @@ from imdm.results.view import Cell, View, latex, markdown, read_view, write_view
 def number(metric: str, value: float | None = None, low: float | None = None, high: float | None = None, **more: object) -> Number:
     about = {"kind": "samples", "model": "imdm/redi", "metric": metric, "value": value, "low": low, "high": high}
     return next(lines(frame_of([about | more])))
-
-
-def lines_of(view: View) -> dict[tuple[str, str], dict[str, Cell]]:
-    """Cells by head, of each line by its first two texts."""
-    return {(line[0].text, line[1].text): dict(zip(view.columns, line, strict=True)) for line in view.body}
 
 
 @pytest.mark.parametrize(
@@ -153,14 +147,14 @@ def test_ratios_are_of_step_counts_that_both_have(run):
     value = {"metric": "gen_ppl", "value": 2.0}
     models = [("samples", "imdm/redi"), ("samples", "mdlm/redi")]
     records = [{"kind": kind, "model": model, "steps": n} | value for (kind, model), n in zip(models * 2, (1, 1, 2, 4), strict=True)]
-    assert [(r["steps"], r["value"]) for r in ratios(run, [(*models[0], *models[1])], records)] == [(1, 1.0)]
+    assert [(r["steps"], r["value"]) for r in ratios(run, [tuple(models)], records)] == [(1, 1.0)]
 
 
 # Tables
 
 
 def test_table04_says_where_imdm_wins_ties_and_loses(frame):
-    shown = lines_of(table04(frame))
+    shown = fake_run.cells(table04(frame))
     assert shown["SDTT (3 rounds)", "2"]["Better"].text == "tie" and shown["ReDi", "1"]["Better"] == Cell("IMDM", None, "win")
     assert shown["SDTT (3 rounds) + ReDi", "16"]["Better"] == Cell("MDLM", None, "lose")
     assert shown["Keyed distillation", "2"]["Better"].text == "student" and shown["ReDi", "2"]["paper IMDM"].text == "284.62"
@@ -192,17 +186,17 @@ def test_the_verdict_says_how_many_chance_would_decide(frame):
 
 def test_equal_entropy_stands_beside_gen_ppl(frame):
     """In the invented run ln Gen-PPL is 4 H + c: IMDM's c is lower by 0.35 for ReDi, and its H by 0.035."""
-    shown = lines_of(table04(frame))
+    shown = fake_run.cells(table04(frame))
     ratio = shown["ReDi", "2"]["ratio, equal entropy"]
     assert ratio.sort == pytest.approx(math.exp(-0.35 + 4 * 0.035), rel=0.03) and ratio.mark == "win" and "[" in ratio.text
     values = [shown["ReDi", "2"][f"{name}, equal entropy"].sort for name in ("IMDM", "MDLM")]
     assert ratio.sort == pytest.approx(values[0] / values[1])
     assert shown["SDTT (3 rounds)", "2"]["ratio, equal entropy"].mark == "lose"  # a tie at its own entropy
     assert not any("equal entropy" in head for head in table04(select(frame, kind="samples")).columns)  # before there is a frontier
-    heats = lines_of(frontier(frame))["ReDi", "2"]
+    heats = fake_run.cells(frontier(frame))["ReDi", "2"]
     found = [heats[f"{name}, temperature"].sort for name in ("MDLM", "IMDM")]
     assert found == pytest.approx([math.exp(0.05 / 0.3), math.exp(0.085 / 0.3)])
-    shown = lines_of(frontier(frame))
+    shown = fake_run.cells(frontier(frame))
     own = one(frame, kind="frontier", model="teacher", temperature=1.0, steps=2, metric="gen_ppl")
     assert shown["Teacher, not distilled", "2"]["MDLM at the teacher's entropy"].sort == own.value
     line = shown["ReDi", "1"]  # IMDM does not reach the data's entropy
@@ -213,36 +207,58 @@ def test_models_that_are_no_pair_have_lines_of_their_own():
     models = ("mdlm/sdtt3-di4c2", "public/sdtt", "imdm/scratch")
     frame = frame_of({"kind": "samples", "model": model, "steps": 2, "metric": "gen_ppl", "value": 50.0} for model in models)
     assert [line["label"] for line in comparisons(frame)] == ["SDTT (3 rounds) + Di4C (2 rounds)", "Public checkpoint sdtt", "From scratch"]
-    shown = lines_of(table04(frame))
+    shown = fake_run.cells(table04(frame))
     assert [(line["MDLM"].text, line["IMDM"].text) for line in list(shown.values())[1:]] == [("50.00", "–"), ("50.00", "–"), ("–", "50.00")]
 
 
 # Refusals
 
 
-def test_a_missing_result_is_named_with_the_command_that_makes_it(copy, capsys):
-    curves = partial(fake_run.exhibit, copy, "tables/frontier.csv")
-    for folder, file, stage in (("scores", "scores.json", partial(fake_run.tabulate, copy)), ("frontier", "frontier.json", curves)):
-        shutil.move(copy / folder / "imdm" / "redi", copy / "kept")
-        assert stage() == 2
-        message, missing = capsys.readouterr().err, copy / folder / "imdm" / "redi" / file
-        assert str(missing) in message and "does not exist" in message and message.count("\n") == 1
-        shutil.move(copy / "kept", copy / folder / "imdm" / "redi")
-    (copy / "reference" / "reference.safetensors").unlink()
-    assert curves() == 2
-    assert "reference.safetensors does not exist" in capsys.readouterr().err
+def refused(capsys: pytest.CaptureFixture[str], run: Path, table: str) -> str:
+    """The one sentence with which the stage of a table ends."""
+    assert (fake_run.tabulate(run) if table == "tables" else fake_run.exhibit(run, f"tables/{table}.csv")) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    return message
 
 
-def test_results_of_another_stage_or_judge_and_edited_ones_are_refused(copy, capsys):
-    judge, scores = copy / "judge" / "judge.json", copy / "scores" / "imdm" / "redi" / "scores.json"
-    scores.write_text(scores.read_text().replace('"name": "trained"', '"name": "gpt2-large"'))
-    assert fake_run.tabulate(copy) == 2 and "damaged or was edited" in capsys.readouterr().err
-    (scores.parent / "meta.json").unlink()
-    assert fake_run.tabulate(copy) == 2 and "imdm/redi has another judge" in capsys.readouterr().err
-    scores.write_text(scores.read_text().replace("gpt2-large", "trained"))
-    judge.write_text("{}")
-    (judge.parent / "meta.json").unlink()
-    assert fake_run.tabulate(copy) == 2 and "judge.json is not what its stage writes" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("table", "file"),
+    [
+        ("tables", "scores/imdm/redi/scores.json"),
+        ("table03", "scores/imdm-s2/sdtt3-redi/scores.json"),
+        ("frontier", "frontier/imdm/redi/frontier.json"),
+        ("frontier", "reference/reference.safetensors"),
+    ],
+)
+def test_a_missing_result_is_named(copy, capsys, table, file):
+    (copy / file).unlink()
+    assert f"{copy / file} does not exist" in refused(capsys, copy, table)
+
+
+@pytest.mark.parametrize(
+    ("table", "file", "old", "new", "fault"),
+    [
+        ("tables", "scores/imdm/redi/scores.json", '"trained"', '"gpt2-large"', "imdm/redi has another judge"),
+        ("tables", "controls/controls.json", '"trained"', '"gpt2-large"', "controls has another judge"),
+        ("table06", "scores/mdlm/sdtt3/scores.json", '"trained"', '"gpt2-large"', "mdlm/sdtt3 has another judge"),
+        ("factorization", "factorization/imdm/redi/factorization.json", '"seq_len": 24', '"seq_len": 12', "imdm/redi has another seq_len"),
+        ("tables", "judge/judge.json", '"held_out_perplexity"', '"perplexity"', "judge.json is not what its stage writes"),
+    ],
+)
+def test_results_made_otherwise_and_edited_ones_are_refused(copy, capsys, table, file, old, new, fault):
+    text = (copy / file).read_text()
+    assert old in text
+    (copy / file).write_text(text.replace(old, new))
+    assert "damaged or was edited" in refused(capsys, copy, table)
+    (copy / file).with_name("meta.json").unlink()
+    assert fault in refused(capsys, copy, table)
+
+
+def test_single_samples_that_are_cut_off_are_refused(copy, capsys):
+    file = copy / "scores/imdm/sdtt3-redi/per_sample.parquet"
+    file.write_bytes(file.read_bytes()[:-1])
+    assert "per_sample.parquet" in refused(capsys, copy, "table14")
 
 
 # Files

@@ -15,7 +15,7 @@ from scipy import stats
 from imdm.errors import UserError
 from imdm.network.network import Network
 from imdm.params import load_params
-from imdm.results.equal_entropy import frontier
+from imdm.results.collect import equal_entropy
 from imdm.results.frame import RATIO, Number, decided, frame_of, one, select
 from imdm.results.table import digits, value_cell
 from imdm.sampling.generate import Sampler
@@ -131,7 +131,7 @@ COMPARED = {"imdm/redi": "mdlm/redi"}
 
 def test_numbers_at_the_teachers_and_the_datas_entropy():
     found, samples, real = run_of(**{"teacher": 0.0, "mdlm/redi": 0.2, "imdm/redi": 0.5, "imdm/sdtt1": 0.1})
-    frame = frame_of(frontier(found, samples, real, COMPARED))
+    frame = frame_of(equal_entropy(found, samples, real, COMPARED))
     assert len(select(frame, kind="frontier", metric="gen_ppl", temperature=0.75)) == 4
     own = samples["teacher"].query("temperature == 1")
     teacher = at(frame, "teacher", "teacher")
@@ -151,7 +151,7 @@ def test_numbers_at_the_teachers_and_the_datas_entropy():
 def test_an_entropy_out_of_reach_has_no_value_and_tells_its_side():
     found, samples, real = run_of(**{"teacher": 0.0, "mdlm/redi": 0.2, "imdm/redi": 0.5})
     for target, text, sign in ((real + 1, ">", 1), (real - 1, "<", -1)):
-        frame = frame_of(frontier(found, samples, target, COMPARED))
+        frame = frame_of(equal_entropy(found, samples, target, COMPARED))
         row = at(frame, "data", "imdm/redi")
         end = samples["imdm/redi"].query(f"temperature == {2.0 if sign > 0 else 0.5}")
         reached = math.exp(end["nll"].sum() / end["tokens"].sum())
@@ -167,7 +167,7 @@ def test_models_of_other_samples_are_refused():
     found, samples, real = run_of(**{"teacher": 0.0, "mdlm/redi": 0.2})
     samples["mdlm/redi"] = samples["mdlm/redi"].query("sample < 30")
     with pytest.raises(UserError, match="mdlm/redi has other steps, temperatures or samples"):
-        frontier(found, samples, real, {})
+        equal_entropy(found, samples, real, {})
 
 
 # Temperature

@@ -28,8 +28,8 @@ from imdm.errors import UserError, exit_code
 from imdm.files import STRICT, fault, parse_json
 from imdm.params import Scoring, load_params
 from imdm.play.writer import Writer, models_in
-from imdm.results.html import fill
 from imdm.results.names import name_of
+from imdm.results.pages import fill
 from imdm.scoring.exact import ExactJudge
 from imdm.scoring.gen_ppl import gen_ppl
 from imdm.scoring.judge import Judge, load_judge

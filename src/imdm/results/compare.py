@@ -13,8 +13,7 @@ from imdm.params import Params
 from imdm.results.frame import RATIO, Find, Number, decided, frame_of, lines, select
 from imdm.results.names import METRICS
 from imdm.results.paper import Exhibit, Model, describe, paper_note, paper_steps, paper_value
-from imdm.results.read import read_result, require_same
-from imdm.results.records import Record, held_out, ratios, scored
+from imdm.results.records import Record, held_out, ratios, read_result, require_same, scored
 from imdm.results.table import Column, Line, digits, make_view, paper_cell, value_cell
 from imdm.results.view import DAGGER, Cell, View
 
@@ -25,23 +24,20 @@ _TREE = ("judge", "precision", "temperature", "conditional", "matching", "rows.s
 def exhibit_table(params: Params, name: str, results: Path) -> tuple[View, pd.DataFrame]:
     """Table03 or one of table06 to table14, and its frame, where `setting` is the head of a model.
 
-    Args:
-        results: the folder results/RUN.
-
     Raises:
         UserError: a file is missing, edited or not what its stage writes, or models were scored by different judges.
     """
     exhibit, scores = describe(params, name), {}
     if set(exhibit.metrics) != {"val_ppl"}:
         scores = {model.head: read_result(results / model.scores, *_TREE) for model in exhibit.models}
-        require_same(results, {model.name: scores[model.head]["judge"] for model in exhibit.models}, "judge")
+        require_same(results, {model.name: scores[model.head] for model in exhibit.models}, "judge")
     by_head = {model.head: model for model in exhibit.models}
     records = {head: _records(exhibit, model, results, scores.get(head)) for head, model in by_head.items()}
     compared = []
     for head, model in by_head.items():
         if model.against and "gen_ppl" in exhibit.metrics:
             base, task = by_head[model.against], scores[head]["conditional"]
-            pair, both = (model.kind, model.name, base.kind, base.name), records[head] + records[base.head]
+            pair, both = ((model.kind, model.name), (base.kind, base.name)), records[head] + records[base.head]
             compared += [ratio | {"setting": head} for ratio in ratios(results, [pair], both, task["completions"] if task else 1)]
     frame = frame_of([*itertools.chain(*records.values()), *compared])
     return _view(exhibit, frame, _caption(exhibit, scores, frame)), frame

@@ -52,11 +52,7 @@ def pairs(frame: pd.DataFrame) -> View:
 
 
 def factorization(frame: pd.DataFrame) -> View:
-    """Errors by model and step count, their parts, and the difference to MDLM beside whose Gen-PPL is lower.
-
-    Args:
-        frame: with the ratios of Gen-PPL of tables.csv.
-    """
+    """Errors, their parts, and the difference to MDLM beside whose Gen-PPL is lower, by the ratios of tables.csv."""
     matches = (re.fullmatch(r"error_m(\d+)_nats_per_token", metric) for metric in metrics_in(frame, kind="factorization"))
     draws = sorted(int(match[1]) for match in matches if match)
     columns = [MODEL, STEPS, *(numbers(f"Error, M={m}", {"metric": f"error_m{m}_nats_per_token"}) for m in draws)]

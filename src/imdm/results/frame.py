@@ -175,9 +175,7 @@ def decided(ratio: Number | None) -> str:
     """Whose value is lower by the paired interval of a ratio (or difference): `ours` or `base`, else `tie`; empty without one."""
     if ratio is None or ratio.value is None:
         return ""
-    return side(ratio.low, ratio.high, even=0 if ratio.metric == DIFFERENCE else 1)
-
-
-def side(low: float | None, high: float | None, even: float = 1) -> str:
-    """`ours` where an interval lies below `even`, `base` where above, else `tie`; None is an end out of reach."""
-    return "ours" if high is not None and high < even else "base" if low is not None and low > even else "tie"
+    even = 0 if ratio.metric == DIFFERENCE else 1
+    if ratio.high is not None and ratio.high < even:
+        return "ours"
+    return "base" if ratio.low is not None and ratio.low > even else "tie"

@@ -1,4 +1,4 @@
-"""Makes the files of stages tabulate and exhibit."""
+"""Makes the files of stages tabulate and exhibit, in `folder`, from those of a run, in `results`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from imdm.data.blocks import Dataset
 from imdm.params import Params
 from imdm.results import collect, extras, plan, tables
 from imdm.results.compare import exhibit_table
+from imdm.results.draw import draw
 from imdm.results.frame import RATIO, first_seed, read_frame, select, write_frame
+from imdm.results.pages import sample_page
 from imdm.results.scoreboard import quality
 from imdm.results.view import View, write_view
 
@@ -18,43 +20,30 @@ from imdm.results.view import View, write_view
 def write_main(results: Path, params: Params, folder: Path) -> pd.DataFrame:
     """Write tables.csv, gen_ppl.csv and the files of every table of the main comparison, and return the frame.
 
-    Args:
-        results: the folder results/RUN.
-        folder: where to write.
-
     Raises:
         UserError: a result is missing, edited or damaged, or models do not fit each other.
     """
     frame = collect.main(results, params)
     write_frame(folder / "tables.csv", frame)
-    _by_steps(frame).to_csv(folder / plan.BY_STEPS, float_format="%.6g", lineterminator="\n")
+    shown = select(frame, kind="samples", metric="gen_ppl")
+    by_steps = shown.pivot_table(index="steps", columns="model", values="value", sort=False).sort_index()  # what DVC plots
+    by_steps.to_csv(folder / plan.BY_STEPS, float_format="%.6g", lineterminator="\n")
     language = params.corpus.name == "language"
     for table, kinds in (tables.LANGUAGE | tables.TABLES if language else tables.TABLES).items():
         _write(folder, table(frame), select(frame, kind=kinds))
     return frame
 
 
-def _by_steps(frame: pd.DataFrame) -> pd.DataFrame:
-    """Gen-PPL by sampling steps, a column each model: what DVC plots."""
-    shown = select(frame, kind="samples", metric="gen_ppl")
-    return shown.pivot_table(index="steps", columns="model", values="value", sort=False).sort_index()
-
-
 def write_exhibit(output: str, results: Path, params: Params, data: Dataset, folder: Path) -> None:
-    """Write the files of a table, figure or page of samples that stands alone.
+    """Write the files of a table, figure or page of samples that stands alone; errors as `write_main`'s.
 
     Args:
         output: its file below results/RUN, as tables/table06.csv; one that plan.files knows.
-        results, params, folder: as in `write_main`, and errors as there.
     """
     name = Path(output).stem
     if name in plan.PAGES:
-        from imdm.results.samples import sample_page
-
         (folder / f"{name}.html").write_text(sample_page(name, params, results, data), encoding="utf-8")
     elif output.startswith("figures/"):
-        from imdm.results.draw import draw
-
         frames = [read_frame(results / file) for file in plan.files(params, output)]
         draw(name, pd.concat(frames, ignore_index=True), folder / name)
     elif name == "frontier":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from imdm.results.frame import select
+from imdm.results.frame import Number, select
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,10 +88,10 @@ def legend(figure: Figure) -> None:
         figure.legend([handles[label] for label in order], order, loc="outside lower center", ncols=columns, handlelength=2.4)
 
 
-def over(frame: pd.DataFrame, column: str = "steps", value: str = "value", **wanted: object) -> pd.DataFrame:
-    """The selected numbers as points over another column, ascending: x, value, low, high; `value` may be paper."""
-    points = select(frame, **wanted).dropna(subset=[column, value]).drop_duplicates(column).sort_values(column)
-    return points.assign(x=points[column].astype(float), value=points[value])[["x", "value", "low", "high"]]
+def over_steps(frame: pd.DataFrame, value: str = "value", **wanted: object) -> pd.DataFrame:
+    """The selected numbers as points over step counts, ascending: x, value, low, high; `value` may be paper."""
+    points = select(frame, **wanted).dropna(subset=["steps", value]).drop_duplicates("steps").sort_values("steps")
+    return points.assign(x=points["steps"].astype(float), value=points[value])[["x", "value", "low", "high"]]
 
 
 def curve(axes: Axes, points: pd.DataFrame, look: Look, paper: bool = False) -> None:
@@ -133,16 +133,19 @@ def log_values(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def level(axes: Axes, name: str, value: float, height: float = 0.03) -> None:
+def real_text(axes: Axes, number: Number | None, height: float = 0.03) -> None:
     """A dotted line across a log panel, or words where it lies so far below that it would press the curves together.
 
     Args:
+        number: Gen-PPL of real text; without it nothing is drawn.
         height: of the words, where no curve runs, as a share of the panel's.
     """
+    if number is None or not number.value:
+        return
     axes.set_yscale("log")
     low, high = axes.get_ylim()
-    if value * 2 > low:
-        axes.axhline(value, color=GREY, linewidth=0.8, linestyle=":", label=name)
-        axes.set_ylim(min(low, value / 1.1), high)
+    if number.value * 2 > low:
+        axes.axhline(number.value, color=GREY, linewidth=0.8, linestyle=":", label="Real text")
+        axes.set_ylim(min(low, number.value / 1.1), high)
     else:
-        axes.text(0.03, height, f"\u2193 {name}: {value:.4g}", transform=axes.transAxes, color=GREY, fontsize=7)
+        axes.text(0.03, height, f"\u2193 Real text: {number.value:.4g}", transform=axes.transAxes, color=GREY, fontsize=7)

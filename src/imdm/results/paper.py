@@ -98,12 +98,12 @@ class Model:
     @property
     def scores(self) -> str:
         """Where its scores lie, below results/RUN."""
-        return scores_of(self.name, "" if self.kind == "samples" else self.kind)
+        return scores_of(self.name, self.kind)
 
 
-def scores_of(model: str, kind: str = "") -> str:
-    """Where a model's scores lie, below results/RUN; `kind` is empty, conditional, matched or atN."""
-    return f"{kind and f'{kind}/'}scores/{model}/scores.json"
+def scores_of(model: str, kind: str = "samples") -> str:
+    """Where the scores of a model's samples lie, below results/RUN; `kind` is samples, dilated, conditional, matched or atN."""
+    return f"{'' if kind == 'samples' else f'{kind}/'}scores/{model}/scores.json"
 
 
 @dataclass(frozen=True)

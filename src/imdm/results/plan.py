@@ -128,8 +128,17 @@ def files(params: Params, output: str) -> list[str]:
         needed = [f"{folder}/{model}/samples.safetensors"] if model else []
     elif name == "scoreboard":
         needed = [*(scores_of(model) for model in external(params)), "judge/judge.json", "reference/reference.json", CONTROLS]
-    elif name in ("frontier", *EXTRA_TABLES):
-        needed = _extra(params, name)
+    elif name in ("copies", "pairs"):
+        needed = [f"audit/{model}/audit.json" for model in models(params)]
+    elif name == "frontier":
+        needed = [f"frontier/{model}/{file}" for model in models(params) for file in ("frontier.json", "per_sample.parquet")]
+        needed += ["reference/reference.json", "reference/reference.safetensors", scores_of(TEACHER), "tables/tables.csv"]
+    elif name == "unmasking":
+        needed = _scores(*(f"{kind}scores/{model}" for model in models(params) for kind in ("", f"{DILATED}/")))
+    elif name == "factorization":
+        folders = [f"factorization/{model}" for model in factorized(params)]
+        needed = [f"{folder}/{file}" for folder in folders for file in ("factorization.json", "per_sequence.parquet")]
+        needed += ["judge/judge.json", "tables/tables.csv"]  # whose Gen-PPL is lower stands beside the errors
     elif name in TABLES:
         needed = list(dict.fromkeys(describe(params, name).files))
     else:
@@ -143,19 +152,6 @@ def files(params: Params, output: str) -> list[str]:
 
 _DRAWN_FROM = {"figure03": ("table06", "table07"), "figure05": ("table09", "table10"), "frontier": ("tables", "frontier")}
 _KEYS = {"table11": "finite", "table14": "width"} | dict.fromkeys(("table03", "table08"), "distribution, dimension and scale")
-
-
-def _extra(params: Params, name: str) -> list[str]:
-    if name in ("copies", "pairs"):
-        return [f"audit/{model}/audit.json" for model in models(params)]
-    if name == "frontier":
-        curves = [f"frontier/{model}/{file}" for model in models(params) for file in ("frontier.json", "per_sample.parquet")]
-        return [*curves, "reference/reference.json", "reference/reference.safetensors", scores_of(TEACHER), "tables/tables.csv"]
-    if name == "unmasking":
-        return _scores(*(f"{kind}scores/{model}" for model in models(params) for kind in ("", f"{DILATED}/")))
-    folders = [f"factorization/{model}" for model in factorized(params)]
-    errors = [f"{folder}/{file}" for folder in folders for file in ("factorization.json", "per_sequence.parquet")]
-    return [*errors, "judge/judge.json", "tables/tables.csv"]  # whose Gen-PPL is lower stands beside the errors
 
 
 def output(name: str) -> str:

@@ -1,26 +1,101 @@
-"""Records: the numbers of one result with their intervals, and ratios of samples that share their random numbers."""
+"""The JSON and tables of stages, read and checked, and their numbers as records: each with its interval, and paired ratios of Gen-PPL."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+from pydantic import Field, with_config
+from typing_extensions import TypedDict
 
+from imdm.errors import UserError
+from imdm.files import OPEN, read_json, said
 from imdm.results.frame import RATIO
 from imdm.results.paper import paper_value, scores_of
-from imdm.results.read import read_parquet, read_result
-from imdm.scoring.bootstrap import resamples
+from imdm.scoring.bootstrap import interval, resamples
+from imdm.stage.artifact import ByStep, JudgeNamed, Positive, Prompts, RealText, Row, verify
 
 Record = dict[str, Any]  # some columns of the frame
+Sampled = tuple[str, str]  # kind of the samples, and the model
 RESAMPLES = 1000
 
 # The paper's names of what it ran. Its "Error" is only possible as the valid mass, so error_kl_nats has none.
 _SYNTHETIC = {"mdm": "MDM", "imdm": "IMDM", "imdm-plain": "IMDM", "random": "Random sequence"}
 _NOISE = {"noise A": "noise=eps_A", "noise B": "noise=eps_B"}
 _PAPER_METRICS = {"error_valid_mass_nats": "factorization_error_nats"}
+
+
+@with_config(OPEN)
+class Result(TypedDict, total=False):
+    """What tables are made of, of all the stages' JSON results."""
+
+    name: str
+    judge: JudgeNamed | dict[str, str]  # of reference.json its name, precision and digest
+    precision: str
+    temperature: ByStep
+    conditional: Prompts | RealText | None  # of scores.json and of reference.json
+    matching: dict[str, Any] | None
+    sampled_at: float
+    rows: list[Row]
+    unconditional: RealText
+    valid_perplexity: float
+    held_out_perplexity: float
+    unigram_perplexity: float
+    parameters: int
+    low: float
+    high: float
+    teacher: str
+    split: str
+    seq_len: Positive
+    noise_draws: Annotated[list[Positive], Field(min_length=1)]
+
+
+def read_result(path: Path, *keys: str) -> dict[str, Any]:
+    """A stage's JSON result.
+
+    Raises:
+        UserError: it is missing, edited, damaged, or lacks one of `keys`, of which rows.NAME are of each row.
+    """
+    verify(path)
+    what, again = "what its stage writes", f"run `snakemake --force {path}`"
+    tree = read_json(path, Result, what, again)
+    for key in keys:
+        name, _, part = key.partition(".")
+        if name not in tree or part and any(part not in row for row in tree[name]):
+            raise UserError(f"{path} is not {what} (it lacks {key}); {again}.")
+    return tree
+
+
+def read_parquet(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    """A table of single samples or sequences, checked as `read_result` does."""
+    verify(path)
+    try:
+        table = pd.read_parquet(path, columns=columns)
+        numbers = table[columns].to_numpy(float) if columns else table.select_dtypes("number").to_numpy(float)
+    except Exception as error:  # pyarrow raises all kinds for what it can't read
+        raise UserError(f"{path} is not what its stage writes ({said(error)}); run its stage again.") from None
+    if not len(table) or not np.isfinite(numbers).all():
+        raise UserError(f"{path} has no lines, or numbers in it that aren't finite; run its stage again.")
+    return table
+
+
+def require_same(folder: Path, trees: Mapping[Any, dict[str, Any]], key: str, first: Any = None) -> None:
+    """Refuse results of one table that were made differently.
+
+    Args:
+        trees: by where they lie in `folder`.
+
+    Raises:
+        UserError: a result's `key` is another than `first`, or than the first one's.
+    """
+    first = next(iter(trees.values()))[key] if first is None else first
+    for place, tree in trees.items():
+        if tree[key] != first:
+            raise UserError(f"{folder / place} has another {key} than the other models of this table; run its stage again.")
 
 
 def scored(kind: str, model: str, tree: dict[str, Any], paper: Mapping[str, str] | None = None) -> list[Record]:
@@ -38,27 +113,28 @@ def scored(kind: str, model: str, tree: dict[str, Any], paper: Mapping[str, str]
     return records
 
 
-def ratios(results: Path, pairs: Iterable[tuple[str, str, str, str]], records: Iterable[Record], group: int = 1) -> list[Record]:
+def ratios(results: Path, pairs: Iterable[tuple[Sampled, Sampled]], records: Iterable[Record], group: int = 1) -> list[Record]:
     """Gen-PPL of models over that of others at the same steps, with paired bootstrap intervals.
 
     Args:
-        pairs: (kind, model) and (kind, model) of what is divided by what.
+        pairs: what is divided by what.
         records: with the Gen-PPL of all of them.
         group: so many consecutive samples share a prompt and are drawn together.
     """
     values = {(r["kind"], r["model"], r["steps"]): r for r in records if r["metric"] == "gen_ppl" and r.get("value")}
-    samples: dict[tuple[str, str], pd.DataFrame] = {}
+
+    @functools.cache
+    def samples_of(sampled: Sampled) -> pd.DataFrame:
+        kind, model = sampled
+        table = read_parquet((results / scores_of(model, kind)).with_name("per_sample.parquet"), ["steps", "sample", "nll", "tokens"])
+        return table.set_index(["steps", "sample"]).sort_index()
+
     compared = []
-    for pair in pairs:
-        ours, base = pair[:2], pair[2:]
-        for kind, model in (ours, base):
-            file = results / scores_of(model, "" if kind == "samples" else kind)
-            if (kind, model) not in samples:
-                table = read_parquet(file.with_name("per_sample.parquet"), ["steps", "sample", "nll", "tokens"])
-                samples[kind, model] = table.set_index(["steps", "sample"]).sort_index()
-        for steps in [steps for kind, model, steps in values if (kind, model) == ours and (*base, steps) in values]:
+    for ours, base in pairs:
+        samples = samples_of(ours), samples_of(base)
+        for steps in [steps for *sampled, steps in values if tuple(sampled) == ours and (*base, steps) in values]:
             top, bottom = values[*ours, steps], values[*base, steps]
-            of_ours, of_base = (samples[one].xs(steps, level="steps") for one in (ours, base))
+            of_ours, of_base = (table.xs(steps, level="steps") for table in samples)
             low, high = paired_interval(of_ours, of_base, group)
             paper = top["paper"] / bottom["paper"] if top.get("paper") and bottom.get("paper") else None
             record = {"kind": ours[0], "model": ours[1], "against": base[1], "steps": steps, "metric": RATIO, "paper": paper}
@@ -71,7 +147,7 @@ def paired_interval(ours: pd.DataFrame, base: pd.DataFrame, group: int = 1) -> t
 
     Args:
         ours, base: nll (nats) and tokens, indexed by sample; only samples that both have are used.
-        group: so many consecutive samples are drawn together.
+        group: as in `ratios`.
 
     Returns:
         low, high; None where the two have no sample in common.
@@ -81,9 +157,7 @@ def paired_interval(ours: pd.DataFrame, base: pd.DataFrame, group: int = 1) -> t
         return None, None
     picks = resamples(len(both), RESAMPLES, 0)
     sums = {name: both[name].to_numpy(float)[picks].sum(1) for name in both}
-    ratios = np.exp(sums["nll"] / sums["tokens"] - sums["nll_base"] / sums["tokens_base"])
-    low, high = np.quantile(ratios, (0.025, 0.975))
-    return float(low), float(high)
+    return interval(np.exp(sums["nll"] / sums["tokens"] - sums["nll_base"] / sums["tokens_base"]))
 
 
 def held_out(kind: str, model: str, path: Path, setting: str = "") -> list[Record]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,17 +13,18 @@ from imdm.errors import UserError
 from imdm.params import Params
 from imdm.results.draw import CAPTIONS
 from imdm.results.frame import read_comparison
-from imdm.results.html import embedded_json, fill, inline_svg
+from imdm.results.pages import fill, first_samples
+from imdm.results.panels import COLOURS, GREY, GRID, INK
 from imdm.results.paper import no_di4c
 from imdm.results.plan import MAIN_FIGURES, exhibits, heading, left_out, main_tables, scored, title
 from imdm.results.plan import output as output_of
 from imdm.results.provenance import Run, Settings, duration, timings
-from imdm.results.samples import first_samples
 from imdm.results.summary import summary, verdict
 from imdm.results.view import View, read_view
 
 _SHOWN = {".csv": ".json", ".png": ".svg"}  # what a page shows of an output
 _MADE = {shown: output for output, shown in _SHOWN.items()}
+_INLINE = {INK: "var(--ink)", GRID: "var(--rule)", GREY: "var(--muted)"} | {code: f"var(--{name})" for name, code in COLOURS.items()}
 
 
 class Section(NamedTuple):
@@ -127,3 +130,20 @@ def _read(file: Path) -> View | str | dict[str, str]:
     if file.suffix == ".svg":
         return inline_svg(text, file.stem, title(file.stem))
     return {tag: text.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0] for tag in ("title", "main")}
+
+
+def inline_svg(text: str, name: str, label: str) -> str:
+    """An SVG file as part of a page: no prolog, ids of its own, colours that follow the page's, as wide as its place."""
+    text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", text).replace("xlink:href", "href")
+    for code, variable in (_INLINE | {"'DejaVu Sans'": "system-ui, sans-serif"}).items():
+        text = text.replace(code, variable)
+    head, rest = text.split(">", 1)
+    head = re.sub(r'\s(width|height|version|xmlns:xlink|xmlns)="[^"]*"', "", head)
+    return f'{head} role="img" aria-label="{label}">{rest}'
+
+
+def embedded_json(value: Any) -> str:
+    """JSON that is safe inside a script element."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return re.sub("[&<>\u2028\u2029]", lambda match: f"\\u{ord(match[0]):04x}", text)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from imdm.results.frame import RATIO, Find, finder, one, select
+from imdm.results.frame import RATIO, Find, one, select
 from imdm.results.names import TEACHER, metric_name, name_of, step_words
 from imdm.results.table import MODEL, STEPS, Column, Line, digits, distinct, make_view, metrics_in, value_cell
 from imdm.results.view import DAGGER, NONE, Cell, View
@@ -69,24 +69,20 @@ def judge_words(frame: pd.DataFrame) -> str:
 
 def quality(frame: pd.DataFrame, name: str = "quality") -> View:
     """Every metric of real text, controls and models, one column each; a control that a metric ranks above the teacher is marked."""
-    shown = select(frame, kind=["reference", "control", "samples"], replicate=0)
+    kinds = ["reference", "control", "samples"]
+    shown, wrong = select(frame, kind=kinds, replicate=0), fooled(frame)
     metrics = [name for name in metrics_in(shown) if name != RATIO]
-    wrong, find = fooled(frame), finder(shown)
 
     def column(metric: str) -> Column:
-        def cell(line: Line, _: Find) -> Cell:
-            number = find(kind=line["kind"], model=line["model"], steps=line["steps"], metric=metric)
-            made = value_cell(number)
+        def cell(line: Line, find: Find) -> Cell:
+            made = value_cell(find(**line, metric=metric))
             ahead = line["kind"] == "control" and line["model"] in wrong.get(metric, ())
             return Cell(f"{made.text} {DAGGER}", made.sort, "disagree") if ahead else made
 
         return Column(f"{metric_name(metric)} {DAGGER}" if metric in wrong else metric_name(metric), cell)
 
-    lines = distinct(shown.sort_values("kind", key=lambda kinds: kinds.map(_PLACES), kind="stable"), "kind", "model", "steps")
+    lines = distinct(shown.sort_values("kind", key=lambda column: column.map(kinds.index), kind="stable"), "kind", "model", "steps")
     return make_view(name, _caption(frame, wrong), [MODEL, STEPS, *map(column, metrics)], lines, shown)
-
-
-_PLACES = {"reference": 0, "control": 1, "samples": 2}
 
 
 def _caption(frame: pd.DataFrame, wrong: dict[str, list[str]]) -> str:

@@ -68,11 +68,7 @@ def write_view(folder: Path, view: View) -> None:
 
 
 def read_view(path: str | Path) -> View:
-    """Read the JSON that `write_view` wrote.
-
-    Raises:
-        UserError: the file is missing or no view.
-    """
+    """Read the JSON that `write_view` wrote. Raises UserError: the file is missing or no view."""
     again = f"run `snakemake --force {Path(path).with_suffix('.csv')}`"
     view = read_json(path, View, "a table of this project", again)
     if any(len(line) != len(view.columns) for line in view.body):

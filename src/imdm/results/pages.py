@@ -1,4 +1,7 @@
-"""The samples of a run, to be read: the first of each model in a report, and Figures 4 and 6 to 13, each a page of its own."""
+"""Pages, each one file that needs nothing else: their templates, and the samples that they show.
+
+Figures 4 and 6 to 13 are pages of samples; a report shows the first samples of each model.
+"""
 
 from __future__ import annotations
 
@@ -13,24 +16,29 @@ from imdm.data.speller import BREAK, Pieces, Speller
 from imdm.errors import UserError
 from imdm.files import fitting, open_tensors
 from imdm.params import Params
-from imdm.results.html import fill
 from imdm.results.names import setting_of, step_words
 from imdm.results.plan import PAGES, files
 from imdm.sampling.files import AboutSamples
 
 _AGAIN = "run the stage that makes it again"
+_FIRST = 8  # samples of a model and step count in a report
 _REPORT = 60_000  # tokens of one report over all models and step counts, so that it stays small
 _PAGE = 2048  # tokens of a page of unconditional samples
 _PROMPTS, _COMPLETIONS = 4, 3  # of a page of completions
 
 
+def fill(template: str, **content: Any) -> str:
+    """A template with its content, escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("imdm.results", ".")
+    pages = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    return pages.get_template(template).render(**content)
+
+
 @contextmanager
 def open_samples(path: Path, data: Dataset) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """An open samples.safetensors and its metadata: model, steps, conditional, ...
-
-    Raises:
-        UserError: it was made with another tokenizer than the data's.
-    """
+    """An open samples.safetensors and its metadata. Raises UserError: it was made with another tokenizer than the data's."""
     with open_tensors(path, _AGAIN) as file:
         about = fitting(path, (file.metadata() or {}).get("imdm", "{}"), AboutSamples, "a file of samples", _AGAIN)
         if about["tokenizer_sha256"] != data.tokenizer_sha256:
@@ -44,29 +52,18 @@ def spell(file: Any, steps: int, rows: range, speller: Speller, length: int | No
     return [speller.pieces(ids, when) for ids, when in zip(tokens.tolist(), at.tolist(), strict=True)]
 
 
-def first_samples(paths: list[Path], data: Dataset, most: int = 8) -> dict[str, dict[str, list[Pieces]]]:
-    """The first samples of every file by model and step count; at most `most` of each, fewer where a report would grow too large.
-
-    Raises:
-        UserError: a file was made with another tokenizer than the data's.
-    """
+def first_samples(paths: list[Path], data: Dataset) -> dict[str, dict[str, list[Pieces]]]:
+    """The first samples of every file by model and step count, fewer where a report would grow too large; errors as `open_samples`'."""
     speller, samples = Speller.of(data), {}
     for path in paths:
         with open_samples(path, data) as (file, about):
-            shown = range(min(most, max(1, _REPORT // (len(paths) * len(about["steps"]) * data.seq_len))))
+            shown = range(min(_FIRST, max(1, _REPORT // (len(paths) * len(about["steps"]) * data.seq_len))))
             samples[about["model"]] = {str(n): spell(file, n, shown, speller) for n in about["steps"]}
     return samples
 
 
 def sample_page(name: str, params: Params, results: Path, data: Dataset) -> str:
-    """The page of figure04 or one of figure06 to figure13; where its step count was not sampled, of the nearest.
-
-    Args:
-        results: the folder results/RUN.
-
-    Raises:
-        UserError: the samples are of another tokenizer.
-    """
+    """The page of figure04 or one of figure06 to figure13, at its step count or the nearest; errors as `open_samples`'."""
     (method, wanted), speller = PAGES[name], Speller.of(data)
     with open_samples(results / files(params, f"figures/{name}.html")[0], data) as (file, about):
         model, task = about["model"], about["conditional"]
