@@ -41,7 +41,13 @@ from networks import small_network
 BLOCKS = np.random.default_rng(0).integers(0, 3, (30, 5)).astype(np.uint16)
 STEPS = {"steps": 4, "batch_size": 16, "warmup": 0}
 # Of the stage pretrain with the micro parameters, which then has a checkpoint soon.
-SETS = ["pretrain.steps=60", "pretrain.warm_start=10", "runtime.checkpoint_seconds=0.001", "network.dropout=0.1"]
+SETS = [
+    "pretrain.optimizer=adamw",
+    "pretrain.steps=60",
+    "pretrain.warm_start=10",
+    "runtime.checkpoint_seconds=0.001",
+    "network.dropout=0.1",
+]
 
 
 def couplings() -> CouplingSet:

@@ -24,7 +24,7 @@ from imdm.stage.device import bfloat16_peak
 from script import command, made, run
 from trainings import SETS, killed
 
-WHOLE = ["pretrain.steps=12", "pretrain.warm_start=4", "pretrain.batch_size=8"]
+WHOLE = ["pretrain.optimizer=adamw", "pretrain.steps=12", "pretrain.warm_start=4", "pretrain.batch_size=8"]
 
 
 @pytest.fixture(scope="module")
