@@ -211,6 +211,7 @@ TABLES: dict[str, tuple[Sequence[int] | dict[Column, str], list[Line]]] = {
             *(Line(f"IMDM / MDLM, ReDi, `{run}`", [run], ratio("imdm/redi", "mdlm/redi")) for run in SENTENCES),
             *lines(
                 SENTENCES,
+                ("teacher, dilated / teacher", ratio("teacher", "teacher", "dilated", "samples")),
                 ("keyed / teacher", ratio(KEYED, "teacher")),
                 (EQUAL, at_entropy(KEYED)),
                 ("both dilated", ratio(KEYED, "teacher", "dilated")),
