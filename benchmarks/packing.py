@@ -26,7 +26,7 @@ from benchmarks.peers_packing import blocks
 from imdm.data import pydocs
 from imdm.data.packing import Packer, pack
 from imdm.data.tokenizer import as_text, end_and_mask, limit_threads, load_tokenizer, train_bpe
-from imdm.stage.chunks import worker_processes
+from imdm.stage.processes import worker_processes
 
 _SEQ_LEN, _VOCABULARY = 128, 512
 

@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 
 from imdm.data.memo import Memo
 from imdm.data.tokenizer import as_text, limit_threads
-from imdm.stage.chunks import worker_processes
+from imdm.stage.processes import worker_processes
 
 _DROP_EVERY = 1000  # documents, where each batch of them is packed on its own
 _BATCH_DOCUMENTS = 2048

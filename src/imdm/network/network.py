@@ -198,5 +198,14 @@ class Network(nn.Module):
         return logits
 
     def forward(self, z: Tensor, positions: Tensor, latent: Tensor | None = None) -> Tensor:
-        """`subs` of the `rows` of states [B, L] at chosen positions; visible ones need no logits, since SUBS copies them."""
+        """Logits of chosen positions under SUBS; visible ones need none, since SUBS copies them.
+
+        Args:
+            z: states int64 [B, L].
+            positions: flat indices into B*L, int64 [n].
+            latent: in (0, 1), one a sequence [B]; None for a network without a latent.
+
+        Returns:
+            [n, V] in float32 (float64 for a float64 network).
+        """
         return self.subs(self.rows(z, positions, latent))

@@ -1,23 +1,22 @@
-"""Long work: its progress as the caller wants to see it, chunks and parts that survive an interruption, and worker processes."""
+"""Long work: its progress as the caller wants to see it, and chunks and parts that survive an interruption."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import as_completed
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from imdm.stage.artifact import write_json
+from imdm.stage.processes import worker_processes
 from imdm.writing import whole
-
-if TYPE_CHECKING:
-    from torch import Tensor  # imported where it is used: workers that need no torch start faster
 
 
 class Progress(Protocol):
@@ -55,10 +54,6 @@ def in_chunks(
     Returns:
         the results, and the seconds that making them took, in whatever process.
     """
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file, save_file
-
     place = folder / ".chunks"
     place.mkdir(exist_ok=True, parents=True)
     parts = []
@@ -111,29 +106,3 @@ def _records(file: Path) -> list[dict] | None:
         return json.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
-
-
-@contextmanager
-def worker_processes(count: int, prepare: Callable[..., None] | None = None, *arguments: Any) -> Iterator[ProcessPoolExecutor]:
-    """Fresh processes, each of which calls `prepare(*arguments)` first; none outlives the caller."""
-    with ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _start, (prepare, *arguments)) as executor:
-        try:
-            yield executor
-        except BaseException:  # SIGTERM too: the executor would first finish what was submitted
-            for worker in multiprocessing.active_children():
-                worker.kill()
-            raise
-
-
-def _start(prepare: Callable[..., None] | None, *arguments: Any) -> None:
-    """Make a worker end with its parent; after a SIGKILL of that one it would wait for more work for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-    if prepare is not None:
-        prepare(*arguments)
