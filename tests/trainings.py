@@ -76,6 +76,7 @@ def _di4c(small_time: float) -> Training:
 TRAININGS: dict[str, Callable[[], Training]] = {
     "warm-start": lambda: Pretraining(_network(), Pretrain(**STEPS, warm_start=4), 0, BLOCKS),
     "pretrain": lambda: Pretraining(_network(), Pretrain(**STEPS), 0, BLOCKS),
+    "pretrain-counted": lambda: Pretraining(_network(), Pretrain(**STEPS, masks="counted"), 0, BLOCKS),
     "finetune": lambda: Pretraining(_network(), Finetune(**STEPS), 0, BLOCKS),
     "sdtt": partial(_sdtt, "reverse_kl"),
     "sdtt-forward": partial(_sdtt, "forward_kl"),

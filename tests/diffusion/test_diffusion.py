@@ -140,6 +140,33 @@ def test_forward_process_masks_at_its_level_and_does_not_depend_on_the_split_of_
     assert not torch.equal(forward_process(x, 5, 4, 0, 64, 18).z, whole.z)
 
 
+def test_counted_masks_have_each_number_equally_often_and_do_not_depend_on_the_split_of_a_batch():
+    x = torch.arange(60 * 20).view(60, 20) % 17
+    whole = forward_process(x, 5, 3, 0, 60, 18, counted=True)
+    halves = [forward_process(part, 5, 3, first, 60, 18, counted=True) for first, part in ((0, x[:32]), (32, x[32:]))]
+    assert torch.equal(whole.z, torch.cat([half.z for half in halves]))
+    numbers = is_masked(whole.z, 18).sum(1)
+    assert torch.equal(numbers.bincount(minlength=21), torch.tensor([0] + 20 * [3]))
+    assert torch.equal(whole.t, numbers.double() / 20)
+
+
+def test_counted_masks_have_the_nelbos_expectation_and_its_least_variance():
+    """Of losses that any set of masked positions may have: the integral over t of P(set | t) times their sum over t."""
+    length, draws = 4, 200_000
+    losses = torch.rand(2**length, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    sizes = torch.tensor([bin(s).count("1") for s in range(2**length)])
+    t = (torch.arange(100_000, dtype=torch.float64)[:, None] + 0.5) / 100_000
+    integrand = t ** (sizes[None, 1:] - 1) * (1 - t) ** (length - sizes[None, 1:]) * sizes[1:] * losses[1:]
+    values = {}
+    for counted in (False, True):
+        batch = forward_process(torch.zeros(draws, length, dtype=torch.int64), 1, 0, 0, draws, 10, counted)
+        sets = (is_masked(batch.z, 10) * 2 ** torch.arange(length)).sum(1)
+        values[counted] = sizes[sets] * losses[sets] / batch.t
+    error = values[True].std() / draws**0.5
+    assert abs(values[True].mean() - integrand.sum(1).mean()) < 5 * error
+    assert values[True].var() < values[False].var() / 10
+
+
 def test_weighted_nll_is_the_dense_formula():
     x = torch.randint(0, 9, (6, 11))
     batch = forward_process(x, 1, 0, 0, 6, 10)

@@ -50,6 +50,9 @@ class Pretrain(Optimizer):
     optimizer: Literal["adamw", "muon"] = Field(
         "adamw", description="muon: for the matrices of the blocks, at AdamW's learning rate and with AdamW for all other weights"
     )
+    masks: Literal["independent", "counted"] = Field(
+        "independent", description="counted: n tokens of each sequence, n uniform in 1 .. L, for the same NELBO at less variance"
+    )
     warm_start: NonNegative = Field(0, description="leading steps spent on next-token prediction with causal attention")
     eval_batches: Positive = Field(64, description="batches of the validation NELBO, also of finetune and load_mdlm")
     eval_batch_size: Positive = Field(64, description="sequences in each of them")

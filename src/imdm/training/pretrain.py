@@ -59,6 +59,10 @@ class Pretraining(NoisedTraining):
         self.name = "pretrain" if isinstance(settings, Pretrain) else "finetune"
         super().__init__(network, settings, self.name, seed, blocks)
 
+    def noised(self, x: Tensor, step: int, first: int) -> Noised:
+        counted = isinstance(self.settings, Pretrain) and self.settings.masks == "counted"
+        return forward_process(x, self.draws, step, first, self.settings.batch_size, self.network.config.vocab_size, counted)
+
     def make_optimizer(self) -> torch.optim.AdamW:
         if isinstance(self.settings, Finetune) or self.settings.optimizer == "adamw":
             return super().make_optimizer()
@@ -97,7 +101,7 @@ def validate(network: Network, data: Dataset, settings: Pretrain, seed: int) -> 
     draws, values = root_seed(seed, "validation"), []
     for step in range(settings.eval_batches):
         x = torch.from_numpy(blocks[batch_indices(len(blocks), step, size, seed)].astype(np.int64)).to(device)
-        batch = forward_process(x, draws, step, 0, size, network.config.vocab_size)
+        batch = forward_process(x, draws, step, 0, size, network.config.vocab_size, settings.masks == "counted")
         seeds = row_seeds(draws, step * size, size, device)
         latent = uniform(bits(seeds, Stream.LATENT)) if network.config.latent_hidden else None
         values.append(nelbo(network, batch, latent).double())
