@@ -94,6 +94,18 @@ def ratio(ours: str, base: str, kind: str = "samples", base_kind: str = "") -> W
     return write
 
 
+def over_text(model: str, kind: str = "samples") -> Write:
+    """Gen-PPL of a model over real text's, the corpus's test split under the same judge."""
+
+    def write(frames: Frames, steps: Column) -> str:
+        real = [one(frame, kind="reference", model="test text", metric="gen_ppl").value for frame in frames]
+        values = [one(frame, kind=kind, model=model, steps=steps, metric="gen_ppl").value for frame in frames]
+        quotients = [above / below for above, below in zip(values, real, strict=True)]
+        return shown(*(mean_ratio(quotients) if len(frames) > 1 else (quotients[0], None, None)), "gen_ppl")
+
+    return write
+
+
 def at_entropy(ours: str, target: str = "teacher") -> Write:
     """The ratio of a model over its baseline at an entropy; where some runs don't reach it, the range of the others."""
 
@@ -111,6 +123,7 @@ def at_entropy(ours: str, target: str = "teacher") -> Write:
 DOCUMENTATION = ("tiny", "seed1", "seed2", "seed3", "seed4")
 CAPTIONS = ("captions", "captions1", "captions2")
 SENTENCES = ("sentences", "sentences1", "sentences2")
+LONGER = ("sentences-long", "sentences-long1")
 STORIES = ("stories", "stories1", "stories2")
 FEW = (1, 2, 4, 8, 16)
 EQUAL, REAL = "at the teacher's entropy", "at real text's entropy"
@@ -133,6 +146,11 @@ def orders(runs: Sequence[str], label: str, model: str) -> list[Line]:
     return both if model != KEYED else both[:1]
 
 
+def of_every_model(runs: Sequence[str]) -> list[Line]:
+    """The teacher, and every student on captions of whole words, in both orders."""
+    return [line for label, model in [("teacher", "teacher"), *STUDENTS, *BOTH, ("keyed", KEYED)] for line in orders(runs, label, model)]
+
+
 def against_mdlm(label: str, variant: str) -> list[Line]:
     """A variant's student after SDTT and ReDi over MDLM's, as sampled and at both entropies."""
     model = f"{variant}/sdtt3-redi"
@@ -150,6 +168,8 @@ def columns(metric: str, label: str, steps: Sequence[int]) -> dict[Column, str]:
     """The columns of a metric, the first with its name, all with their steps."""
     return {(metric, n): f"{label}{n}{' step' * (n == 1)}" if n == steps[0] else str(n) for n in steps}
 
+
+COMPARED = columns("gen_ppl", "", (*FEW, 24)) | columns("entropy", "entropy, ", (1, 4)) | columns("mauve", "MAUVE, ", (1, 4))
 
 TABLES: dict[str, tuple[Sequence[int] | dict[Column, str], list[Line]]] = {
     "documentation": (
@@ -195,9 +215,21 @@ TABLES: dict[str, tuple[Sequence[int] | dict[Column, str], list[Line]]] = {
         FEW,
         lines(["tiny"], *((label, value(m, ERROR, "factorization")) for label, m in [("teacher", "teacher"), *STUDENTS, *BOTH])),
     ),
-    "sentences": (
-        columns("gen_ppl", "", (*FEW, 24)) | columns("entropy", "entropy, ", (1, 4)) | columns("mauve", "MAUVE, ", (1, 4)),
-        [line for label, model in [("teacher", "teacher"), *STUDENTS, *BOTH, ("keyed", KEYED)] for line in orders(SENTENCES, label, model)],
+    "sentences": (COMPARED, of_every_model(SENTENCES)),
+    "longer": (COMPARED, of_every_model(LONGER[:1])),
+    "longer_ratios": (
+        (*FEW, 24),
+        [
+            Line(f"{label}, `{run}`", [run], write)
+            for label, write in (
+                ("teacher / real text", over_text("teacher")),
+                ("IMDM / MDLM, SDTT", ratio("imdm/sdtt3", "mdlm/sdtt3")),
+                ("IMDM / MDLM, ReDi", ratio("imdm/redi", "mdlm/redi")),
+                ("IMDM / MDLM, SDTT + ReDi", ratio("imdm/sdtt3-redi", "mdlm/sdtt3-redi")),
+                ("keyed / teacher", ratio(KEYED, "teacher")),
+            )
+            for run in (LONGER[:1] if "+" in label else LONGER)
+        ],
     ),
     "sentences_ratios": (
         (*FEW, 24),
@@ -215,6 +247,7 @@ TABLES: dict[str, tuple[Sequence[int] | dict[Column, str], list[Line]]] = {
                 ("keyed / teacher", ratio(KEYED, "teacher")),
                 (EQUAL, at_entropy(KEYED)),
                 ("both dilated", ratio(KEYED, "teacher", "dilated")),
+                ("teacher / real text", over_text("teacher")),
             ),
         ],
     ),
