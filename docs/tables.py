@@ -94,12 +94,12 @@ def ratio(ours: str, base: str, kind: str = "samples", base_kind: str = "") -> W
     return write
 
 
-def over_text(model: str, kind: str = "samples") -> Write:
+def over_text(model: str) -> Write:
     """Gen-PPL of a model over real text's, the corpus's test split under the same judge."""
 
     def write(frames: Frames, steps: Column) -> str:
         real = [one(frame, kind="reference", model="test text", metric="gen_ppl").value for frame in frames]
-        values = [one(frame, kind=kind, model=model, steps=steps, metric="gen_ppl").value for frame in frames]
+        values = [one(frame, kind="samples", model=model, steps=steps, metric="gen_ppl").value for frame in frames]
         quotients = [above / below for above, below in zip(values, real, strict=True)]
         return shown(*(mean_ratio(quotients) if len(frames) > 1 else (quotients[0], None, None)), "gen_ppl")
 

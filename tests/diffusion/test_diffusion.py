@@ -150,7 +150,7 @@ def test_counted_masks_have_each_number_equally_often_and_do_not_depend_on_the_s
     assert torch.equal(whole.t, numbers.double() / 20)
 
 
-def test_counted_masks_have_the_nelbos_expectation_and_its_least_variance():
+def test_counted_masks_have_the_nelbos_expectation_at_less_variance():
     """Of losses that any set of masked positions may have: the integral over t of P(set | t) times their sum over t."""
     length, draws = 4, 200_000
     losses = torch.rand(2**length, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

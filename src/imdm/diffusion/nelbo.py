@@ -53,12 +53,12 @@ def forward_process(x: Tensor, seed: int, step: int, first: int, count: int, voc
     """
     seeds = row_seeds(seed, step * count + first, len(x), x.device)
     offset = uniform(bits(torch.tensor(seed, device=x.device), Stream.LEVEL, step))
-    t = stratified_times(offset, count, floor=0.0 if counted else 1e-3)[first : first + len(x)]
     u = uniform(bits(seeds[:, None], Stream.MASK, torch.arange(x.shape[1], device=x.device)))
     if counted:
-        number = (t * x.shape[1]).ceil().clamp(min=1)
-        mask, t = u.argsort(1).argsort(1) < number[:, None], number / x.shape[1]
+        t = (stratified_times(offset, count, floor=0.0)[first : first + len(x)] * x.shape[1]).ceil().clamp(min=1) / x.shape[1]
+        mask = u.argsort(1).argsort(1) < (t[:, None] * x.shape[1]).round()
     else:
+        t = stratified_times(offset, count)[first : first + len(x)]
         mask = u < mask_probability(t)[:, None]
     return Noised(mask_where(x, mask, seeds, vocab_size), x, mask.flatten().nonzero().squeeze(1), t)
 

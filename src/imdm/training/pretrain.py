@@ -36,13 +36,15 @@ class BlockTraining(Training[N]):
 class NoisedTraining(BlockTraining[Network]):
     """A training on blocks after a forward process; `draws` names the training, whose draws no other has."""
 
+    counted = False  # the forward process masks a number of tokens, and not each by itself
+
     def __init__(self, network: Network, settings: Optimizer, draws: str, seed: int, blocks: np.ndarray):
         super().__init__(network, settings, seed, blocks)
         self.draws = root_seed(seed, draws)
 
     def noised(self, x: Tensor, step: int, first: int) -> Noised:
         """Rows first .. of a step's global batch, clean tokens int64 [b, L], noised; what is masked does not depend on the tokens."""
-        return forward_process(x, self.draws, step, first, self.settings.batch_size, self.network.config.vocab_size)
+        return forward_process(x, self.draws, step, first, self.settings.batch_size, self.network.config.vocab_size, self.counted)
 
     def batch(self, step: int) -> Noised:
         """This device's part of a step, on the CPU: from elsewhere the number of masked positions would have to come back."""
@@ -58,10 +60,7 @@ class Pretraining(NoisedTraining):
     def __init__(self, network: Network, settings: Pretrain | Finetune, seed: int, blocks: np.ndarray):
         self.name = "pretrain" if isinstance(settings, Pretrain) else "finetune"
         super().__init__(network, settings, self.name, seed, blocks)
-
-    def noised(self, x: Tensor, step: int, first: int) -> Noised:
-        counted = isinstance(self.settings, Pretrain) and self.settings.masks == "counted"
-        return forward_process(x, self.draws, step, first, self.settings.batch_size, self.network.config.vocab_size, counted)
+        self.counted = isinstance(settings, Pretrain) and settings.masks == "counted"
 
     def make_optimizer(self) -> torch.optim.AdamW:
         if isinstance(self.settings, Finetune) or self.settings.optimizer == "adamw":
