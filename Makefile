@@ -26,7 +26,7 @@ test: .venv/.installed
 
 check: .venv/.installed
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --numprocesses auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --durations 15 --numprocesses auto --maxprocesses 4 --dist loadfile
 
 judge: .venv/.installed
 	$(PIP) --no-build-isolation --editable '.[gguf]'

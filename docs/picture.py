@@ -1,7 +1,7 @@
 """Draws the picture that opens the README: one text, unmasked at several step counts side by side, as an SVG that moves.
 
 As the README's, of captions (presets/sentences.yaml):
-    python docs/picture.py --run results/sentences2 --data data/files-document-24/dataset.json --row 58
+    python docs/picture.py --run results/sentences1 --data data/files-document-24/dataset.json --row 132
     teacher:1 imdm-gumbel/keyed:1 imdm-gumbel/keyed:2 teacher:24
 """
 

@@ -123,7 +123,6 @@ def at_entropy(ours: str, target: str = "teacher") -> Write:
 DOCUMENTATION = ("tiny", "seed1", "seed2", "seed3", "seed4")
 CAPTIONS = ("captions", "captions1", "captions2")
 SENTENCES = ("sentences", "sentences1", "sentences2")
-LONGER = ("sentences-long", "sentences-long1")
 STORIES = ("stories", "stories1", "stories2")
 FEW = (1, 2, 4, 8, 16)
 EQUAL, REAL = "at the teacher's entropy", "at real text's entropy"
@@ -216,21 +215,6 @@ TABLES: dict[str, tuple[Sequence[int] | dict[Column, str], list[Line]]] = {
         lines(["tiny"], *((label, value(m, ERROR, "factorization")) for label, m in [("teacher", "teacher"), *STUDENTS, *BOTH])),
     ),
     "sentences": (COMPARED, of_every_model(SENTENCES)),
-    "longer": (COMPARED, of_every_model(LONGER[:1])),
-    "longer_ratios": (
-        (*FEW, 24),
-        [
-            Line(f"{label}, `{run}`", [run], write)
-            for label, write in (
-                ("teacher / real text", over_text("teacher")),
-                ("IMDM / MDLM, SDTT", ratio("imdm/sdtt3", "mdlm/sdtt3")),
-                ("IMDM / MDLM, ReDi", ratio("imdm/redi", "mdlm/redi")),
-                ("IMDM / MDLM, SDTT + ReDi", ratio("imdm/sdtt3-redi", "mdlm/sdtt3-redi")),
-                ("keyed / teacher", ratio(KEYED, "teacher")),
-            )
-            for run in (LONGER[:1] if "+" in label else LONGER)
-        ],
-    ),
     "sentences_ratios": (
         (*FEW, 24),
         [
@@ -239,7 +223,6 @@ TABLES: dict[str, tuple[Sequence[int] | dict[Column, str], list[Line]]] = {
                 for label, recipe in (("SDTT", "sdtt3"), ("ReDi", "redi"), ("SDTT + ReDi", "sdtt3-redi"))
                 for line in both(label, recipe)
             ),
-            Line("IMDM / MDLM, ReDi, at the teacher's entropy", SENTENCES, at_entropy("imdm/redi")),
             *(Line(f"IMDM / MDLM, ReDi, `{run}`", [run], ratio("imdm/redi", "mdlm/redi")) for run in SENTENCES),
             *lines(
                 SENTENCES,
