@@ -2,6 +2,7 @@
 
 As docs/results.md has it of captions, a model after the other:
     python docs/blind_reading.py --model results/sentences/models/teacher --data data/files-document-24/dataset.json
+    --out results/reference/sentences/reading.csv
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ REAL = "held-out text"
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Print the texts, read the answer from standard input, print the table."""
+    """Print the texts, read the answer from standard input, print the table and write what was said."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--data", required=True, help="its dataset.json")
@@ -27,6 +28,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--temperatures", type=float, nargs="+", default=[1.0, 0.8, 0.7], metavar="T")
     parser.add_argument("--count", type=int, default=20, help="texts of each temperature, and of held-out text")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--out", type=Path, help="a CSV file of every text but the held-out ones, where it is from and what the reader said"
+    )
     args = parser.parse_args(argv)
     writer, rng = Writer.open(str(args.model), args.data), np.random.default_rng(args.seed)
     texts = []
@@ -40,7 +44,11 @@ def main(argv: list[str] | None = None) -> None:
     for number, (_, text) in enumerate(texts):
         print(number, text)
     wrong = {int(number) for number in input("Numbers of the texts that no person would write so: ").split()}
-    answers = pd.DataFrame([(source, number not in wrong) for number, (source, _) in enumerate(texts)], columns=["texts", "taken"])
+    answers = pd.DataFrame(texts, columns=["texts", "text"])
+    answers["taken"] = [number not in wrong for number in answers.index]
+    answers.loc[answers["texts"] == REAL, "text"] = None  # a corpus may not be ours to give away
+    if args.out:
+        answers.to_csv(args.out, index_label="number")
     print(answers.groupby("texts")["taken"].agg(["sum", "count"]).to_string())
 
 

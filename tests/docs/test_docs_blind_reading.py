@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import runpy
 
+import pandas as pd
+
 import judges
 from checkout import ROOT
 from imdm.data.blocks import Dataset
@@ -17,7 +19,21 @@ def test_texts_are_counted_for_their_source(tmp_path, capsys, monkeypatch):
     data = Dataset.open(judges.make_dataset(tmp_path / "data"))
     sizes = {"vocab_size": data.vocab_size, "mask_id": data.mask_id, "seq_len": data.seq_len, "tokenizer_sha256": data.tokenizer_sha256}
     save_network(tmp_path / "model.safetensors", small_network(**sizes))
-    arguments = ["--model", str(tmp_path), "--data", str(data.path), "--steps", "2", "--count", "3", "--temperatures", "1", "0.5"]
+    arguments = [
+        "--model",
+        str(tmp_path),
+        "--data",
+        str(data.path),
+        "--steps",
+        "2",
+        "--count",
+        "3",
+        "--temperatures",
+        "1",
+        "0.5",
+        "--out",
+        str(tmp_path / "said.csv"),
+    ]
 
     def shown(answer: str) -> tuple[list[str], list[list[str]]]:
         monkeypatch.setattr("builtins.input", lambda _: answer)
@@ -34,3 +50,5 @@ def test_texts_are_counted_for_their_source(tmp_path, capsys, monkeypatch):
     again, table = shown(" ".join(map(str, written)))
     assert again == texts
     assert table == [["held-out", "text", "3", "3"], ["temperature", "0.5", "0", "3"], ["temperature", "1", "0", "3"]]
+    said = pd.read_csv(tmp_path / "said.csv", index_col="number")
+    assert list(said.index[~said["taken"]]) == written and list(said.index[said["text"].notna()]) == written  # not the corpus's own
