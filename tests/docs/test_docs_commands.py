@@ -48,7 +48,7 @@ def dry(words: list[str], project: Path) -> None:
         run(project, "make", "--dry-run", *arguments)
     elif program == "dvc":
         parse_args(arguments)
-    elif program == "ruff" or words[:3] == ["python", "-m", "pytest"] or words[1].startswith("docs/"):
+    elif program == "ruff" or words[:3] == ["python", "-m", "pytest"] or (program == "python" and arguments[0].startswith("docs/")):
         run(project, *words, "--help")
     elif words[:2] == ["python", PREFLIGHT]:  # tests/params/test_presets.py compares what it prints
         preflight = importlib.import_module("preflight")
